@@ -1,0 +1,1 @@
+"""Observatory: an application that makes a deploy visible."""
