@@ -1,0 +1,57 @@
+"""Check the inventory contract of all hosts in `edge` and `app` before any of them is touched."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+from ansible.errors import AnsibleError, AnsibleUndefinedVariable
+from ansible.plugins.action import ActionBase
+from ansible.release import __version__ as core_version
+from ansible.template import Templar
+
+# Ansible imports module_utils on hosts only; this runs on the controller.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
+
+from farrier_contract import GROUPS, HostView, core_problems, inventory_problems, render
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no types
+    """Fails with one message that lists every mistake, or returns which apps there are."""
+
+    TRANSFERS_FILES = False
+    # One look at the whole inventory, whatever number of hosts the play has.
+    BYPASS_HOST_LOOP = True
+    _supports_check_mode = True
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return `changed: false` and the apps by name, or `failed` and `msg`."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        assert task_vars is not None
+        problems = core_problems(core_version)
+        if problems:
+            return {**result, "failed": True, "msg": render(problems)}
+        groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
+        names = dict.fromkeys(host for group in GROUPS for host in groups.get(group, []))
+        hosts = {name: self._host_view(name, task_vars) for name in names}
+        problems = inventory_problems(groups, hosts)
+        if problems:
+            return {**result, "failed": True, "msg": render(problems)}
+        apps = sorted({app["name"] for view in hosts.values() for app in cast("list[Any]", view.apps)})
+        result["apps"] = apps
+        result["msg"] = f"{len(apps)} app(s) on {len(hosts)} host(s): {', '.join(apps) or 'none yet'}"
+        return result
+
+    def _host_view(self, host: str, task_vars: dict[str, Any]) -> HostView:
+        # Built on internals of ansible-core, hence loaded only when its version is known to fit.
+        from farrier_contract.resolve import Resolver
+
+        variables = task_vars["hostvars"].raw_get(host)
+        if "apps" not in variables:
+            return HostView(variables=list(variables))
+        templar = Templar(loader=self._loader, variables={**variables, "hostvars": task_vars["hostvars"]})
+        resolver = Resolver(templar.template, AnsibleError, AnsibleUndefinedVariable)
+        apps = resolver.resolve(variables["apps"])
+        return HostView(apps, resolver.locations, list(variables))

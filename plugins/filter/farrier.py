@@ -1,0 +1,60 @@
+"""Filters for roles: the apps with every default filled in, and the number of workers with its reason."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError, AnsibleFilterError, AnsibleUndefinedVariable
+
+# Ansible imports module_utils on hosts only; this runs on the controller.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
+
+import farrier_contract
+from farrier_contract.resolve import Resolver
+
+
+def app_defaults(apps: Any) -> list[dict[str, Any]]:
+    """Return the apps as plain data with every key of the contract, as docs/inventory.md lists them.
+
+    Keys without a default are None where the inventory does not set them.
+
+    Raises:
+        AnsibleFilterError: An app breaks the contract.
+    """
+    resolver = Resolver(lambda value: value, AnsibleError, AnsibleUndefinedVariable)
+    plain = resolver.resolve(apps)
+    if not isinstance(plain, list):
+        raise AnsibleFilterError("app_defaults expects the list apps")
+    problems = []
+    for index, raw in enumerate(plain):
+        problems += farrier_contract.app_problems(raw, index)
+    if problems:
+        raise AnsibleFilterError(farrier_contract.render(problems))
+    return [farrier_contract.App.model_validate(raw).model_dump() for raw in plain]
+
+
+def worker_count(app: Any, vcpus: int, memory_mb: int, app_count: int = 1) -> dict[str, Any]:
+    """Return {"count", "reason"} for an app on a host.
+
+    Args:
+        app: One entry of what `app_defaults` returns.
+        vcpus: Processors of the host.
+        memory_mb: Memory of the host in MB.
+        app_count: Apps that share the host.
+    """
+    result = farrier_contract.worker_count(
+        app["workers"], int(vcpus), int(memory_mb), app["worker_memory_mb"], int(app_count)
+    )
+    return asdict(result)
+
+
+class FilterModule:
+    """The filters of Farrier."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {"app_defaults": app_defaults, "worker_count": worker_count}

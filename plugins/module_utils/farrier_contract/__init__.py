@@ -1,0 +1,26 @@
+"""The inventory contract of Farrier, checked on the controller before any host is touched."""
+
+from .explain import app_problems
+from .inventory import GROUPS, MISSING, HostView, inventory_problems
+from .mistakes import Hidden, Problem, Unresolved, render
+from .model import App, Hooks, Source
+from .sizing import WorkerCount, worker_count
+from .versions import core_problems
+
+__all__ = [
+    "GROUPS",
+    "MISSING",
+    "App",
+    "Hidden",
+    "Hooks",
+    "HostView",
+    "Problem",
+    "Source",
+    "Unresolved",
+    "WorkerCount",
+    "app_problems",
+    "core_problems",
+    "inventory_problems",
+    "render",
+    "worker_count",
+]

@@ -1,0 +1,158 @@
+"""Turn what pydantic found into problems that say app, key, value and fix."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from .mistakes import Hidden, MistakeError, Problem, Unresolved
+from .model import App
+
+Path = tuple[str | int, ...]
+
+_SHOWN_LENGTH = 80
+_TYPE_NAMES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a decimal number",
+    str: "text",
+    list: "a list",
+    dict: "a mapping",
+    type(None): "empty",
+}
+_WANTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
+
+
+def app_problems(raw: object, index: int) -> list[Problem]:
+    """Check one entry of `apps`.
+
+    Args:
+        raw: The entry as resolved from the inventory.
+        index: Its place in the list, from 0; used where it has no usable name.
+    """
+    subject = subject_of(raw, index)
+    try:
+        App.model_validate(raw)
+    except ValidationError as error:
+        return [_problem(subject, raw, details) for details in error.errors(include_url=False)]
+    return []
+
+
+def subject_of(raw: object, index: int) -> str:
+    """Name an entry of `apps` in a message."""
+    name = raw.get("name") if isinstance(raw, Mapping) else None
+    return f"app {name}" if isinstance(name, str) and name else f"apps[{index}]"
+
+
+def dotted(path: Path) -> str:
+    """Write the path of a key as in "hooks.after_build[0]"."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def shown(value: object, path: Path) -> str:
+    """Write a value for a message, unless it may be secret; then ""."""
+    if isinstance(value, Hidden) or "secrets" in path or (path[:1] == ("env",) and isinstance(value, str)):
+        return ""
+    if isinstance(value, str):
+        text = re.sub(r"://[^/@\s]*@", "://…@", value)
+        text = text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…"
+        return json.dumps(text, ensure_ascii=False)
+    if isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return ""
+
+
+def suggestion(wrong: str, known: list[str]) -> str:
+    """Return the known name that was probably meant, or ""."""
+    return next(iter(difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)), "")
+
+
+def _problem(subject: str, raw: object, details: Any) -> Problem:
+    path: Path = tuple(details["loc"])
+    of_key = path[-1:] == ("[key]",)
+    path = path[:-1] if of_key else path
+    value = details["input"]
+    kind = details["type"]
+    text = shown(value, path)
+    if kind == "extra_forbidden":
+        text, (what, fix) = "", _unknown_key(path)
+    elif isinstance(value, Unresolved):
+        what, fix = value.what, value.fix
+    elif kind == "missing":
+        text, what, fix = "", "is missing", f"add {_example_of(path)}"
+    elif isinstance(mistake := details.get("ctx", {}).get("error"), MistakeError):
+        what, fix = mistake.what, mistake.fix
+    else:
+        what, fix = _wrong_type(kind, path, value, of_key, details)
+    if of_key:
+        text = ""
+    return Problem(subject, dotted(path), text, what, fix)
+
+
+def _unknown_key(path: Path) -> tuple[str, str]:
+    model = _model_at(path[:-1])
+    known = sorted(model.model_fields)
+    meant = suggestion(str(path[-1]), known)
+    fix = f"did you mean {meant}?" if meant else f"the keys here are {', '.join(known)}"
+    return "is an unknown key", fix
+
+
+def _wrong_type(kind: str, path: Path, value: object, of_key: bool, details: Any) -> tuple[str, str]:
+    key = str(path[-1]) if path else "apps"
+    actual = _TYPE_NAMES.get(type(value), "text" if isinstance(value, str) else type(value).__name__)
+    wanted = _WANTED.get(kind)
+    if wanted is None:
+        return details["msg"].lower(), f"write {_example_of(path)}"
+    if of_key:
+        return f"has a name that YAML reads as {actual}", f'put the name in quotes: "{key}"'
+    if actual == "empty":
+        empty = f', or {key}: "" for an empty text' if wanted == "text" else ""
+        return "has no value", f"write {_example_of(path)}{empty}"
+    what = f"is {actual}, not {wanted}"
+    if wanted == "text" and isinstance(value, bool | int | float):
+        return what, f'put it in quotes as you want it, {key}: "…"; in a template add `| string`'
+    if wanted == "a list" and isinstance(value, str):
+        return what, f"write {key}: [{shown(value, path) or '…'}]"
+    if wanted in ("a whole number", "true or false") and isinstance(value, str):
+        conversion = "int" if wanted == "a whole number" else "bool"
+        return what, f"write it without quotes; in a template add `| {conversion}`"
+    return what, f"write {_example_of(path)}"
+
+
+def _model_at(path: Path) -> type[BaseModel]:
+    model: type[BaseModel] = App
+    for part in path:
+        annotation = model.model_fields[str(part)].annotation
+        assert isinstance(annotation, type)
+        model = annotation
+    return model
+
+
+def _example_of(path: Path) -> str:
+    """Return "key: example" of the nearest declared key."""
+    model: type[BaseModel] = App
+    example = ""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        if field is None or not field.examples:
+            break
+        example = f"{part}: {json.dumps(field.examples[0], ensure_ascii=False)}"
+        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            break
+        model = field.annotation
+    return example or "name: … and the keys of docs/inventory.md"

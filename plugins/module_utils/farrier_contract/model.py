@@ -1,0 +1,226 @@
+"""The inventory contract of one app: the one source of its keys, their types, defaults and meaning."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from . import names, values
+from .mistakes import MistakeError
+
+AppName = Annotated[str, AfterValidator(names.app_name)]
+Domain = Annotated[str, AfterValidator(names.hostname)]
+EnvironmentName = Annotated[str, AfterValidator(names.environment_name)]
+EnvironmentValue = Annotated[str, AfterValidator(values.no_null_character)]
+Command = Annotated[str, AfterValidator(values.command)]
+RelativeDirectory = Annotated[str, AfterValidator(values.relative_directory)]
+StaticPrefix = Annotated[str, AfterValidator(values.static_prefix)]
+
+
+def _key(meaning: str, kind: str, example: object, default: Any = ..., **limits: Any) -> Any:
+    """Declare a key: meaning, type in words, example as YAML reads it, and the default unless required."""
+    shared: dict[str, Any] = {
+        "description": meaning,
+        "examples": [example],
+        "json_schema_extra": {"kind": kind},
+        **limits,
+    }
+    if isinstance(default, dict | list):
+        return Field(default_factory=lambda: type(default)(default), **shared)
+    return Field(default, **shared)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Source(_Strict):
+    """Where an app's code comes from: exactly one of `path`, `git` and `archive`."""
+
+    path: Annotated[str, AfterValidator(values.absolute_path)] | None = _key(
+        "Directory on the controller.", "absolute path", "{{ playbook_dir }}/../app", None
+    )
+    git: Annotated[str, AfterValidator(values.git_address)] | None = _key(
+        "Git repository, cloned on the controller. Needs `version`.",
+        "address",
+        "https://git.example.org/observatory.git",
+        None,
+    )
+    version: Annotated[str, AfterValidator(values.git_version)] | None = _key(
+        "Tag, branch or commit of the git repository. `-e version=REF` of a deploy replaces it.",
+        "text",
+        "v1.4.0",
+        None,
+    )
+    archive: Annotated[str, AfterValidator(values.archive_place)] | None = _key(
+        "Archive (.tar.gz) on the controller, or its URL. Needs `checksum`.",
+        "absolute path or URL",
+        "https://files.example.org/observatory-1.4.0.tar.gz",
+        None,
+    )
+    checksum: Annotated[str, AfterValidator(values.sha256)] | None = _key(
+        "SHA-256 of the archive, as `sha256sum` prints it.",
+        "sha256:HEX",
+        "sha256:" + "0123456789abcdef" * 4,
+        None,
+    )
+    subdir: RelativeDirectory | None = _key(
+        "Folder of the project inside the source, where its pyproject.toml is; the service runs in it.",
+        "relative path",
+        "services/web",
+        None,
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Source:
+        kinds = [kind for kind in ("path", "git", "archive") if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            what = f"has {' and '.join(kinds)}" if kinds else "names no place"
+            fix = (
+                "give one of path: DIRECTORY, git: URL with version: REF, archive: FILE with checksum: SHA256"
+            )
+            raise MistakeError(what, fix)
+        companions = {
+            "git": ("version", "version: v1.4.0 (a tag, branch or commit)"),
+            "archive": ("checksum", "checksum: sha256:… (`sha256sum FILE` prints it)"),
+        }
+        for kind, (companion, example) in companions.items():
+            if kind in kinds and getattr(self, companion) is None:
+                raise MistakeError(f"has {kind} without {companion}", f"add {example}")
+            if kind not in kinds and getattr(self, companion) is not None:
+                raise MistakeError(f"has {companion}, which belongs to {kind}", f"remove {companion}")
+        return self
+
+
+class Hooks(_Strict):
+    """Commands of the app around the phases of a deploy, run as the app's user in the project directory."""
+
+    before_build: list[Command] = _key(
+        "Before the virtual environment is made.", "list of commands", ["./generate"], []
+    )
+    after_build: list[Command] = _key(
+        "After the dependencies are installed.", "list of commands", ["python -m observatory.assets"], []
+    )
+    before_activate: list[Command] = _key(
+        "After rehearsal and migration, before the release goes live.",
+        "list of commands",
+        ["python -m observatory.warm_cache"],
+        [],
+    )
+    after_activate: list[Command] = _key(
+        "When the new release is live and verified.",
+        "list of commands",
+        ["python -m observatory.announce"],
+        [],
+    )
+    after_rollback: list[Command] = _key(
+        "When an earlier release is live again.",
+        "list of commands",
+        ["python -m observatory.announce --undone"],
+        [],
+    )
+
+
+class App(_Strict):
+    """One entry of `apps`."""
+
+    name: AppName = _key(
+        "User, units, paths and log tags are named after it.",
+        f"slug of at most {names.APP_NAME_MAX_LENGTH} characters",
+        "observatory",
+    )
+    domains: list[Domain] = _key(
+        "Hostnames that the app answers to. The first names the certificate.",
+        "list of hostnames",
+        ["observatory.example.org"],
+        min_length=1,
+    )
+    source: Source = _key("Where the code comes from.", "mapping", {"path": "{{ playbook_dir }}/../app"})
+    module: Annotated[str, AfterValidator(values.module_attribute)] = _key(
+        "The ASGI application, as gunicorn imports it from the project directory.",
+        "package.module:attribute",
+        "observatory.main:app",
+    )
+    python: Annotated[str, AfterValidator(values.python_choice)] | None = _key(
+        "Version of Python (in quotes) or path of an interpreter on the host. Unset: the distribution's.",
+        "version or absolute path",
+        "3.13",
+        None,
+    )
+    health_path: Annotated[str, AfterValidator(values.url_path)] = _key(
+        "Answers 200 when the app can work. A release that does not answer it never goes live.",
+        "URL path",
+        "/healthz",
+        "/healthz",
+    )
+    env: dict[EnvironmentName, EnvironmentValue] = _key(
+        "Environment variables, all of them text.", "mapping of NAME: text", {"LOG_LEVEL": "info"}, {}
+    )
+    secrets: dict[EnvironmentName, EnvironmentValue] = _key(
+        "Environment variables that appear in no log, diff or process list. Keep the values in a vault.",
+        "mapping of NAME: text",
+        {"API_KEY": "{{ vault_observatory_api_key }}"},
+        {},
+    )
+    static: dict[StaticPrefix, RelativeDirectory] = _key(
+        "URL prefixes that nginx answers with files, each with its folder in the project directory.",
+        "mapping of prefix: relative path",
+        {"/static": "observatory/static"},
+        {},
+    )
+    migrate: list[Command] = _key(
+        "Commands that bring the database up to date, run once per deploy before the release goes live.",
+        "list of commands",
+        ["alembic upgrade head"],
+        [],
+    )
+    hooks: Hooks = _key(
+        "Commands around the phases of a deploy.",
+        "mapping",
+        {"after_build": ["python -m observatory.assets"]},
+        Hooks(),
+    )
+    workers: Annotated[int | values.WorkerPolicy, BeforeValidator(values.worker_number)] = _key(
+        "`per_core` (one per core, at least 2), `double` (2n+1), or a number. Never more than memory allows.",
+        "per_core, double or a number",
+        4,
+        "per_core",
+    )
+    worker_class: Literal["handover", "handover_h11", "stock", "stock_h11"] = _key(
+        "`handover` drops nothing at a reload; `stock` is uvicorn's own; `_h11` parses in pure Python.",
+        "handover, handover_h11, stock or stock_h11",
+        "handover_h11",
+        "handover",
+    )
+    worker_memory_mb: int = _key(
+        "What one worker may need; limits the number of workers.", "number of MB", 256, 128, ge=16
+    )
+    max_requests: int = _key(
+        "A worker is replaced after about this many requests (10 % spread); 0 never.",
+        "number",
+        10_000,
+        100_000,
+        ge=0,
+    )
+    boot_timeout_seconds: int = _key(
+        "How long import and start-up of a worker may take.", "number of seconds", 120, 60, ge=1, le=3600
+    )
+    request_timeout_seconds: int = _key(
+        "How long nginx waits for an answer, and a worker that leaves waits for its requests to finish.",
+        "number of seconds",
+        300,
+        60,
+        ge=1,
+        le=86_400,
+    )
+    request_body_max_mb: int = _key("Largest body of a request.", "number of MB", 100, 10, ge=1)
+    outbound: bool = _key(
+        "Whether the app may connect to other hosts. `false` leaves it the machine itself.",
+        "true or false",
+        False,
+        True,
+    )
+    keep_releases: int = _key(
+        "Releases kept on the host. The live and the previous one are never removed.", "number", 10, 5, ge=2
+    )

@@ -1,0 +1,76 @@
+"""Resolve templates value by value, so that one that cannot be resolved hides no other mistake."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible._internal._datatag._tags import Origin, VaultedValue
+
+from .mistakes import Hidden, Unresolved
+
+
+class Resolver:
+    """Turns a variable into plain Python data and notes where each value was written.
+
+    Attributes:
+        locations: "file:line" by dotted path, as in "[0].source.git".
+    """
+
+    def __init__(
+        self, template: Callable[[Any], Any], failure: type[Exception], undefined: type[Exception]
+    ) -> None:
+        """Keep what Ansible brings.
+
+        Args:
+            template: Resolves one value.
+            failure: Raised by `template` for whatever reason.
+            undefined: Raised by `template` for an undefined variable; a kind of `failure`.
+        """
+        self._template = template
+        self._failure = failure
+        self._undefined = undefined
+        self.locations: dict[str, str] = {}
+
+    def resolve(self, value: Any, path: str = "") -> Any:
+        """Return the value without templates, tags and laziness; what cannot be resolved is `Unresolved`."""
+        self._note_location(value, path)
+        if isinstance(value, Mapping):
+            return {_plain(key): self.resolve(item, f"{path}.{key}") for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.resolve(item, f"{path}[{index}]") for index, item in enumerate(value)]
+        try:
+            resolved = self._template(value)
+            if isinstance(resolved, Mapping | list | tuple):
+                return self.resolve(resolved, path)
+            return _plain(resolved)
+        except self._undefined as error:
+            fix = "define it in group_vars, host_vars or the vault, or correct its name"
+            return Unresolved(f"cannot be resolved: {error}", fix)
+        except self._failure as error:
+            if "vault" in str(error) or "decrypt" in str(error):
+                fix = "give the vault's password: --ask-vault-pass or --vault-password-file FILE"
+                return Unresolved("cannot be decrypted", fix)
+            # Ansible's message may quote the value.
+            reason = "" if ".secrets" in path else f": {error}"
+            return Unresolved(f"cannot be resolved{reason}", "correct the template")
+
+    def _note_location(self, value: Any, path: str) -> None:
+        origin = Origin.get_tag(value)
+        if origin and origin.path:
+            file = Path(origin.path)
+            relative = os.path.relpath(file)
+            name = str(file) if relative.startswith("..") else relative
+            self.locations[path] = f"{name}:{origin.line_num}" if origin.line_num else name
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        text = "".join(value)
+        return Hidden(text) if VaultedValue.get_tag(value) else text
+    for kind in (bool, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
