@@ -1,0 +1,42 @@
+# `make demo` and `make test` do everything that they need by themselves.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+READY := .venv/.ready
+LAB := playbooks/lab
+
+help: ## Show what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t16
+
+$(READY): requirements.lock tools/prepare
+	@tools/prepare
+
+demo: $(READY) ## Start the lab, install everything, print the URL
+	@ansible-playbook $(LAB)/up.yml
+	@ansible-playbook site.yml
+	@ansible-playbook $(LAB)/demo.yml
+
+test: $(READY) ## Lint, unit tests and every molecule scenario
+	@tools/test
+
+lint: $(READY) ## Lint alone
+	@tools/test lint
+
+unit: $(READY) ## Lint and unit tests, no hosts
+	@tools/test lint unit app
+
+ssh: $(READY) ## Get into a lab host: make ssh HOST=web1 [CMD='…']
+	@ssh -F build/lab/ssh_config $(HOST) $(CMD)
+
+lock: $(READY) ## Compile the lock files anew from the pyproject files
+	@tools/lock
+
+docs: $(READY) ## Write the generated documentation anew
+	@tools/docs
+
+clean: ## Remove the lab and everything that was made
+	@$(LAB)/clean
+	@rm -rf .venv build app/.venv .ansible .*_cache
+
+.PHONY: help demo test lint unit ssh lock docs clean
