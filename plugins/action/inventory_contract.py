@@ -17,7 +17,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 from farrier_contract import GROUPS, HostView, core_problems, inventory_problems, render
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # ansible-core ships no types
+class ActionModule(ActionBase):
     """Fails with one message that lists every mistake, or returns which apps there are."""
 
     TRANSFERS_FILES = False

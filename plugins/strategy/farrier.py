@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from importlib import metadata
+from typing import cast
 
 from ansible.plugins.strategy.linear import StrategyModule as LinearStrategy
 from ansible.release import __version__ as core_version
@@ -63,17 +64,17 @@ def _installed_version() -> str | None:
         return None
 
 
-_installed = _installed_version()
-_reason = reason_for_linear(os.environ.get("FARRIER_STRATEGY", ""), _installed, core_version)
-
-if _reason:
-    StrategyModule = LinearStrategy
-    Display().display(f"strategy: linear ({_reason})")
-else:
-    # Where mitogen's own strategy plugin lies does not matter: its mixin works on core's `linear` directly.
+def strategy_class(wanted: str, mitogen: str | None, core: str) -> type:
+    """Return the class that runs the plays, and tell the operator which it is. Arguments as above."""
+    reason = reason_for_linear(wanted, mitogen, core)
+    if reason:
+        Display().display(f"strategy: linear ({reason})")
+        return cast("type", LinearStrategy)
+    # Only here is mitogen known to be there. Its mixin needs no path: core's `linear` is the base.
     from ansible_mitogen.strategy import StrategyMixin
 
-    class StrategyModule(StrategyMixin, LinearStrategy):
-        """Core's `linear` through mitogen."""
+    Display().display(f"strategy: mitogen {mitogen}")
+    return type("StrategyModule", (StrategyMixin, LinearStrategy), {})
 
-    Display().display(f"strategy: mitogen {_installed}")
+
+StrategyModule = strategy_class(os.environ.get("FARRIER_STRATEGY", ""), _installed_version(), core_version)
