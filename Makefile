@@ -12,6 +12,8 @@ help: ## Show what there is
 $(READY): requirements.lock tools/prepare
 	@tools/prepare
 
+ready: $(READY) ## Install the controller's tools into .venv
+
 demo: $(READY) ## Start the lab, install everything, print the URL
 	@ansible-playbook $(LAB)/up.yml
 	@ansible-playbook site.yml
@@ -39,4 +41,4 @@ clean: ## Remove the lab and everything that was made
 	@$(LAB)/clean
 	@rm -rf .venv build app/.venv .ansible .*_cache
 
-.PHONY: help demo test lint unit ssh lock docs clean
+.PHONY: help ready demo test lint unit ssh lock docs clean
