@@ -62,8 +62,8 @@ class Connection(asyncio.Protocol):
         self._ended = False
         self._answered = 0
         self._idle_since = monotonic()
-        self.reusable = True
-        """False once an answer has announced that the connection will be closed."""
+        self.closing_announced = False
+        """True once an answer has said that it is the last one on this connection."""
         self.idle_failure: Failure | None = None
         """Set when something happened between two requests that no server should do."""
 
@@ -143,7 +143,6 @@ class Connection(asyncio.Protocol):
         if exchange is not None and not exchange.result.done():
             exchange.result.set_result(exchange.answer)
         self._ended = True
-        self.reusable = False
         if self._transport is not None:
             self._transport.close()
 
@@ -226,7 +225,7 @@ class Connection(asyncio.Protocol):
             exchange.answer = Answer()
             return
         exchange.complete = True
-        self.reusable = self._parser.should_keep_alive()
+        self.closing_announced = not self._parser.should_keep_alive()
 
     # How it ends
 
@@ -235,7 +234,6 @@ class Connection(asyncio.Protocol):
         if self._ended:
             return
         self._ended = True
-        self.reusable = False
         exchange = self._exchange
         if exchange is None or exchange.complete:
             return
@@ -254,7 +252,6 @@ class Connection(asyncio.Protocol):
     def _fail(self, kind: Kind, detail: str) -> None:
         exchange = self._exchange
         self._ended = True
-        self.reusable = False
         if exchange is None or exchange.result.done():
             self.idle_failure = self.idle_failure or Failure(kind, detail)
         else:

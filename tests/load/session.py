@@ -108,7 +108,7 @@ class Session:
                 self.recorder.counters["connections_closed_while_idle"] += 1
                 self.close()
                 continue
-            if not connection.reusable and not self._given_up:
+            if connection.closing_announced and not self._given_up:
                 self.recorder.counters["connections_closed_as_announced"] += 1
                 self.close()
             return answer

@@ -1,0 +1,1 @@
+"""The load harness against servers that misbehave on purpose."""
