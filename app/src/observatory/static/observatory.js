@@ -2,11 +2,12 @@
 
 const { drawTimeline } = await import("./timeline.js" + new URL(import.meta.url).search);
 
-const POLL_EVERY_MS = 125;
+const POLL_EVERY_MS = 400;
+const POLL_TOGETHER = 4; // at once, so that several connections are used and several workers seen
 const MOST_AT_ONCE = 6;
 const GIVE_UP_AFTER_MS = 10_000;
 const WINDOW_MS = 60_000;
-const HANDOVER_QUIET_MS = 3_000; // the former release has ended when it was silent for so long
+const HANDOVER_QUIET_MS = 3_000; // the former release has ended when it is silent for so long
 const COLOURS = 6;
 
 const element = (id) => document.getElementById(id);
@@ -18,7 +19,7 @@ let answered = 0;
 let failed = 0;
 let inFlight = 0;
 let leader = null; // {release, started, since, identity}: the release of the youngest worker
-let handover = null; // {from, startedAt, answeredBefore, failedBefore, entry}
+let handover = null; // {from, startedAt, seenAt, answeredBefore, failedBefore, slowestMs, entry}
 let outage = null; // {startedAt, failedBefore, entry}
 let pointerX = null;
 
@@ -64,6 +65,7 @@ function noteAnswer(at, tookMs, identity) {
     leader.started = Math.max(leader.started, started);
     leader.identity = identity;
   }
+  if (handover) handover.slowestMs = Math.max(handover.slowestMs, tookMs);
 }
 
 function noteFailure(at, tookMs, error) {
@@ -94,7 +96,15 @@ function knownRelease(id) {
 function beginHandover(at, release, started, identity) {
   if (handover) endHandover();
   const entry = addHistory([code(release.id), " takes over from ", code(leader.release.id), "."]);
-  handover = { from: leader.release, startedAt: at, answeredBefore: answered - 1, failedBefore: failed, entry };
+  handover = {
+    from: leader.release,
+    startedAt: at,
+    seenAt: Date.now(),
+    answeredBefore: answered - 1,
+    failedBefore: failed,
+    slowestMs: 0,
+    entry,
+  };
   leader = { release, started, since: at, identity };
   changes.push({ at, release });
 }
@@ -103,7 +113,8 @@ function endHandover() {
   const seconds = Math.max(0, (handover.from.lastAt - handover.startedAt) / 1000).toFixed(1);
   const lost = failed - handover.failedBefore;
   const count = answered - handover.answeredBefore;
-  handover.entry.append(` Both answered for ${seconds} s: ${count} requests, ${lost || "none"} failed.`);
+  const slowest = inMilliseconds(handover.slowestMs);
+  handover.entry.append(` Both answered for ${seconds} s; ${lost || "none"} of ${count + lost} requests failed, the slowest took ${slowest}.`);
   if (lost) handover.entry.className = "bad";
   handover = null;
 }
@@ -132,7 +143,7 @@ function show() {
   const now = Date.now();
   while (samples.length && samples[0].at < now - WINDOW_MS - GIVE_UP_AFTER_MS) samples.shift();
   while (changes.length && changes[0].at < now - WINDOW_MS) changes.shift();
-  if (handover && now - Math.max(handover.from.lastAt, handover.startedAt) > HANDOVER_QUIET_MS) endHandover();
+  if (handover && now - Math.max(handover.from.lastAt, handover.seenAt) > HANDOVER_QUIET_MS) endHandover();
 
   element("answered").textContent = answered.toLocaleString();
   element("failed").textContent = failed.toLocaleString();
@@ -176,7 +187,7 @@ function drawEachFrame() {
 
 canvas.addEventListener("pointermove", (event) => (pointerX = event.offsetX));
 canvas.addEventListener("pointerleave", () => (pointerX = null));
-setInterval(poll, POLL_EVERY_MS);
+setInterval(() => { for (let i = 0; i < POLL_TOGETHER; i += 1) poll(); }, POLL_EVERY_MS);
 setInterval(show, 250);
 if (matchMedia("(prefers-reduced-motion: reduce)").matches) setInterval(draw, 1000);
 else drawEachFrame();

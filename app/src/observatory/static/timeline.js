@@ -8,7 +8,7 @@ const AXIS_HEIGHT = 30;
 const LANE_HEIGHT = 20;
 const MOST_LANES = 16;
 const FASTEST_MS = 0.5;
-const SLOWEST_MS = 2000;
+const SLOWEST_MS = 10_000;
 const GRID_MS = [1, 10, 100, 1000];
 const REACH_PX = 12; // of the pointer
 
@@ -30,7 +30,7 @@ export function drawTimeline(canvas, { samples, changes, windowMs, now, pointerX
   context.rect(LEFT, 0, width - LEFT, height);
   context.clip();
   drawAnswers(context, { samples, x, y, colour });
-  drawChanges(context, { changes, x, height, colour });
+  drawChanges(context, { changes, x, width, height, colour });
   const hit = pointerX === null ? null : nearest(samples, x, pointerX);
   if (hit) {
     context.strokeStyle = colour("--ink");
@@ -86,7 +86,8 @@ function drawGrid(context, { width, x, y, now, windowMs, colour }) {
   context.textAlign = "center";
   const axis = TOP + PLOT_HEIGHT;
   line(context, LEFT, axis, width - RIGHT, axis);
-  for (let back = 10_000; back < windowMs; back += 10_000) {
+  const step = width < 560 ? 20_000 : 10_000;
+  for (let back = step; back < windowMs; back += step) {
     context.fillText(`−${back / 1000} s`, x(now - back), axis + 13);
   }
   context.textAlign = "right";
@@ -114,14 +115,18 @@ function drawAnswers(context, { samples, x, y, colour }) {
   }
 }
 
-function drawChanges(context, { changes, x, height, colour }) {
+function drawChanges(context, { changes, x, width, height, colour }) {
   context.textAlign = "left";
   context.setLineDash([3, 3]);
-  for (const { at, release } of changes) {
+  changes.forEach(({ at, release }, index) => {
     context.strokeStyle = context.fillStyle = colour(release.colour);
     line(context, x(at), 4, x(at), height);
-    context.fillText(release.id, x(at) + 6, 10);
-  }
+    const room = (index + 1 < changes.length ? x(changes[index + 1].at) : width) - x(at) - 12;
+    // The whole name, else its version, else nothing.
+    const names = [release.id, release.id.split("-").at(-1)];
+    const name = names.find((candidate) => context.measureText(candidate).width <= room);
+    if (name) context.fillText(name, x(at) + 6, 10);
+  });
   context.setLineDash([]);
 }
 
