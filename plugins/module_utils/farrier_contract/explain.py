@@ -97,8 +97,10 @@ def _problem(subject: str, raw: object, details: Any) -> Problem:
         text, what, fix = "", "is missing", f"add {_example_of(path)}"
     elif isinstance(mistake := details.get("ctx", {}).get("error"), MistakeError):
         what, fix = mistake.what, mistake.fix
+    elif kind in _WANTED:
+        what, fix = _wrong_type(kind, path, value, of_key)
     else:
-        what, fix = _wrong_type(kind, path, value, of_key, details)
+        what, fix = _outside_limit(kind, path, value, details)
     if of_key:
         text = ""
     return Problem(subject, dotted(path), text, what, fix)
@@ -112,12 +114,10 @@ def _unknown_key(path: Path) -> tuple[str, str]:
     return "is an unknown key", fix
 
 
-def _wrong_type(kind: str, path: Path, value: object, of_key: bool, details: Any) -> tuple[str, str]:
+def _wrong_type(kind: str, path: Path, value: object, of_key: bool) -> tuple[str, str]:
     key = str(path[-1]) if path else "apps"
     actual = _TYPE_NAMES.get(type(value), "text" if isinstance(value, str) else type(value).__name__)
-    wanted = _WANTED.get(kind)
-    if wanted is None:
-        return details["msg"].lower(), f"write {_example_of(path)}"
+    wanted = _WANTED[kind]
     if of_key:
         return f"has a name that YAML reads as {actual}", f'put the name in quotes: "{key}"'
     if actual == "empty":
@@ -132,6 +132,18 @@ def _wrong_type(kind: str, path: Path, value: object, of_key: bool, details: Any
         conversion = "int" if wanted == "a whole number" else "bool"
         return what, f"write it without quotes; in a template add `| {conversion}`"
     return what, f"write {_example_of(path)}"
+
+
+def _outside_limit(kind: str, path: Path, value: object, details: Any) -> tuple[str, str]:
+    key, limits = path[-1], details["ctx"]
+    if kind == "too_short":
+        return "is empty", f"write {_example_of(path)}"
+    if kind == "greater_than_equal":
+        return f"is below {limits['ge']}", f"write {key}: {limits['ge']}, or more"
+    if kind == "less_than_equal":
+        return f"is above {limits['le']}", f"write {key}: {limits['le']}, or less"
+    choices = limits["expected"].replace("'", "")
+    return f"is not {choices}", f"write {_example_of(path)}"
 
 
 def _model_at(path: Path) -> type[BaseModel]:

@@ -1,0 +1,101 @@
+"""The action plugin in a real run: templates, vault and variables of several hosts."""
+
+from __future__ import annotations
+
+import pytest
+
+from .conftest import Play
+
+PLAYBOOK = """
+- name: The inventory is sound
+  hosts: all
+  gather_facts: false
+  any_errors_fatal: true
+  tasks:
+    - name: Every app keeps the contract
+      inventory_contract:
+
+- name: Hosts are touched
+  hosts: all
+  gather_facts: false
+  connection: local
+  any_errors_fatal: true
+  tasks:
+    - name: A host is touched
+      ansible.builtin.debug:
+        msg: "{{ inventory_hostname }} is touched: {{ (apps | app_defaults)[0].workers }}"
+"""
+
+GOOD = """
+edge: {hosts: {web1: {}}}
+app:
+  hosts: {web1: {}, web2: {}}
+  vars:
+    site: example.org
+    repository: {git: "https://git.{{ site }}/x.git", version: v1}
+    apps:
+      - name: observatory
+        domains: ["observatory.{{ site }}"]
+        source: "{{ repository }}"
+        module: observatory.main:app
+        env: {HOST_NAME: "{{ inventory_hostname }}", PEER: "{{ hostvars['web1'].site }}"}
+"""
+
+BAD = """
+edge: {hosts: {web1: {}}}
+app:
+  hosts: {web1: {}, web2: {}}
+  vars:
+    database_port: 5432
+    apps:
+      - name: observatory
+        domains: [Observatory.example.org]
+        source: {path: "{{ missing_directory }}/app"}
+        module: observatory.main
+        workerz: 3
+        env: {PORT: "{{ database_port }}", URL: "http://{{ nowhere }}/"}
+        secrets:
+          TOKEN: "{{ 'hunter2' | no_such_filter }}"
+          KEY: !vault |
+            $ANSIBLE_VAULT;1.1;AES256
+            31323334
+"""
+
+
+@pytest.mark.parametrize("strategy", ["", "linear"])
+def test_sound_inventory_goes_on(run_playbook: Play, strategy: str) -> None:
+    """Templates resolve per host, with both strategies, and the roles get every default."""
+    run = run_playbook(PLAYBOOK, hosts=GOOD, FARRIER_STRATEGY=strategy)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "web2 is touched: per_core" in run.stdout
+
+
+def test_limit_does_not_bypass_the_check(run_playbook: Play) -> None:
+    """A run for one host still looks at what all hosts share."""
+    run = run_playbook(PLAYBOOK, "--limit", "web2", hosts=BAD)
+    assert run.returncode != 0
+    assert "(hosts: web1, web2)" in run.stdout + run.stderr
+
+
+def test_every_mistake_is_told_and_no_host_touched(run_playbook: Play) -> None:
+    """One run shows all: what cannot be resolved stands beside what is wrong, with file and line."""
+    run = run_playbook(PLAYBOOK, hosts=BAD)
+    output = run.stdout + run.stderr
+    assert run.returncode != 0
+    assert "is touched:" not in output
+    for line in [
+        "The inventory has 8 mistakes; no host was touched.",
+        'key domains[0]: "Observatory.example.org" has capitals or spaces',
+        "key source.path: cannot be resolved: 'missing_directory' is undefined",
+        'key module: "observatory.main" is not of the form package.module:attribute',
+        "key workerz: is an unknown key",
+        "fix: did you mean workers?",
+        "key env.PORT: 5432 is a whole number, not text",
+        "key env.URL: cannot be resolved: 'nowhere' is undefined",
+        "key secrets.TOKEN: cannot be resolved",
+        "key secrets.KEY: cannot be decrypted",
+        "fix: give the vault's password: --ask-vault-pass or --vault-password-file FILE",
+        "at hosts.yml:9 (hosts: web1, web2)",
+    ]:
+        assert line in output
+    assert "hunter2" not in output

@@ -1,0 +1,97 @@
+"""The filters of plugins/filter/farrier.py: defaults of apps, and the number of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from farrier_contract import App, worker_count
+
+APP: dict[str, Any] = {
+    "name": "observatory",
+    "domains": ["observatory.example.org"],
+    "source": {"git": "https://git.example.org/x.git", "version": "v1"},
+    "module": "x.main:app",
+}
+
+
+@pytest.fixture
+def filters(load_plugin: Callable[[str, str], ModuleType]) -> dict[str, Callable[..., Any]]:
+    """Return the filters as Ansible gets them."""
+    found: dict[str, Callable[..., Any]] = load_plugin("filter", "farrier").FilterModule().filters()
+    return found
+
+
+def test_defaults_are_the_models(filters: dict[str, Callable[..., Any]]) -> None:
+    """Roles read every key without `default()`, and the model alone knows the defaults."""
+    (app,) = filters["app_defaults"]([APP])
+    assert set(app) == set(App.model_fields)
+    assert set(app["source"]) == {"path", "git", "version", "archive", "checksum", "subdir"}
+    assert app["hooks"]["after_build"] == []
+    assert (app["workers"], app["health_path"], app["python"]) == ("per_core", "/healthz", None)
+    assert app["name"] == "observatory"
+
+
+def test_defaults_are_not_shared(filters: dict[str, Callable[..., Any]]) -> None:
+    """A role that changes one app's data changes no other's."""
+    first, second = filters["app_defaults"]([APP, {**APP, "name": "other"}])
+    first["env"]["A"] = "b"
+    first["hooks"]["after_build"].append("x")
+    assert second["env"] == {}
+    assert second["hooks"]["after_build"] == []
+
+
+@pytest.mark.parametrize("apps", [[{**APP, "workers": 0}], {"observatory": {}}, None])
+def test_broken_apps_are_refused(filters: dict[str, Callable[..., Any]], apps: object) -> None:
+    """A role that is used without the check of the inventory still gets no nonsense."""
+    with pytest.raises(AnsibleFilterError):
+        filters["app_defaults"](apps)
+
+
+def test_worker_count_takes_an_app(filters: dict[str, Callable[..., Any]]) -> None:
+    """Facts may come as text from a template."""
+    (app,) = filters["app_defaults"]([{**APP, "workers": "double"}])
+    result = filters["worker_count"](app, "2", "4096")
+    assert result == {"count": 5, "reason": "two per core and one more (2 cores)"}
+
+
+@pytest.mark.parametrize(
+    ("workers", "vcpus", "expected"),
+    [
+        ("per_core", 1, 2),
+        ("per_core", 2, 2),
+        ("per_core", 8, 8),
+        ("double", 1, 3),
+        ("double", 4, 9),
+        (1, 8, 1),
+        (6, 2, 6),
+    ],
+)
+def test_policies(workers: int | str, vcpus: int, expected: int) -> None:
+    """One per core but at least 2, 2n+1, or the number given."""
+    assert worker_count(workers, vcpus, 64_000, 128).count == expected
+
+
+@pytest.mark.parametrize(
+    ("workers", "memory_mb", "app_count", "expected"),
+    [
+        # 256 MB are the system's, and a reload needs each worker twice.
+        (8, 256 + 8 * 2 * 128, 1, 8),
+        (8, 256 + 8 * 2 * 128 - 1, 1, 7),
+        (8, 256 + 8 * 2 * 128, 2, 4),
+        ("per_core", 512, 1, 1),
+        (4, 128, 1, 1),
+    ],
+)
+def test_memory_limits_the_number(workers: int | str, memory_mb: int, app_count: int, expected: int) -> None:
+    """Never more than memory allows, shared among the apps, and never none."""
+    assert worker_count(workers, 2, memory_mb, 128, app_count).count == expected
+
+
+def test_limited_number_says_why() -> None:
+    """An operator who asked for 8 and got 1 finds the reason beside the number."""
+    reason = worker_count(8, 2, 700, 128).reason
+    assert reason == "8 wanted (as the inventory says), but 444 MB hold 1: 128 MB each, twice during a reload"
