@@ -1,0 +1,135 @@
+#!/usr/bin/python
+"""Ansible module: nginx's configuration, tested as a whole before any of it goes live."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nginx_configuration
+short_description: The configuration of nginx, tested as a whole before any of it goes live
+description:
+  - Lays out C(directory) as it will be beside the live one, runs C(nginx -t) on that, and only then moves the files to their places.
+    A configuration that nginx refuses changes nothing on the host, and the failure names file, line and nginx's reason.
+  - Files below C(owned) that bear the marker and are not wanted any more are removed; other people's files stay.
+  - Leaves C(pending) on the host until nginx has loaded what is on the disk, so that a run that stopped between the two is finished
+    by the next one. nginx's unit removes it.
+options:
+  directory:
+    description: Directory of the configuration.
+    type: path
+    default: /etc/nginx
+  files:
+    description: Wanted content of each file, by its path relative to C(directory).
+    type: dict
+    required: true
+  owned:
+    description: Directory of the kit's own files, relative to C(directory).
+    type: str
+    required: true
+  marker:
+    description: First line of each file that the kit makes.
+    type: str
+    required: true
+  absent:
+    description: Further files that must not be there, relative to C(directory).
+    type: list
+    elements: str
+    default: []
+  pending:
+    description: File that stands for a configuration on the disk that nginx has not loaded.
+    type: path
+    required: true
+  test:
+    description: Whether nginx is asked. Without it, check mode can look at a host that lacks what the configuration refers to.
+    type: bool
+    default: true
+author: [The Farrier developers (@farrier)]
+"""
+
+EXAMPLES = r"""
+- name: Configuration is the wanted one
+  nginx_configuration:
+    files: {nginx.conf: "{{ lookup('ansible.builtin.template', 'etc/nginx/nginx.conf.j2') }}"}
+    owned: farrier
+    marker: "# Managed by Farrier"
+    pending: /run/farrier-nginx-pending
+"""
+
+RETURN = r"""
+written:
+  description: Files that were written.
+  returned: always
+  type: list
+removed:
+  description: Files that were removed.
+  returned: always
+  type: list
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.farrier_edge import tree
+
+NGINX = "/usr/sbin/nginx"
+PLACE = re.compile(r" in (/\S+):(\d+)")
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "default": "/etc/nginx"},
+            "files": {"type": "dict", "required": True},
+            "owned": {"type": "str", "required": True},
+            "marker": {"type": "str", "required": True},
+            "absent": {"type": "list", "elements": "str", "default": []},
+            "pending": {"type": "path", "required": True},
+            "test": {"type": "bool", "default": True},
+        },
+        supports_check_mode=True,
+    )
+    wanted = module.params
+    root, pending = Path(wanted["directory"]), Path(wanted["pending"])
+    changes = tree.compare(root, wanted["files"], wanted["owned"], wanted["marker"], wanted["absent"])
+    result: dict[str, Any] = {"written": sorted(changes.write), "removed": changes.remove}
+    if module._diff:
+        result["diff"] = [_difference(root, path, wanted["files"].get(path)) for path in [*changes.write, *changes.remove]]
+    if changes:
+        with tree.staged(root, changes) as stage:
+            if wanted["test"]:
+                _ask_nginx(module, stage, root)
+            if not module.check_mode:
+                pending.touch()
+                tree.publish(stage, root, changes)
+    module.exit_json(changed=bool(changes) or pending.exists(), **result)
+
+
+def _ask_nginx(module: AnsibleModule, stage: Path, root: Path) -> None:
+    content, said = tree.test([NGINX, "-t", "-c", str(stage / "nginx.conf")], stage, root)
+    complaints = [line.removeprefix("nginx: ") for line in said.splitlines() if "[" in line]
+    if content:
+        for complaint in complaints:
+            module.warn(f"nginx: {complaint}")
+        return
+    place = PLACE.search(said)
+    source = ""
+    if place:
+        lines = (tree.read(stage / Path(place[1]).relative_to(root)) or "").splitlines() if place[1].startswith(f"{root}/") else []
+        source = "".join(lines[int(place[2]) - 1 : int(place[2])]).strip()
+    module.fail_json(
+        msg="nginx refuses the new configuration; the host's files and the running nginx are as they were.\n"
+        + "\n".join(complaints or [said])
+        + (f"\nline {place[2]} of {place[1]} would be: {source}" if place and source else "")
+    )
+
+
+def _difference(root: Path, path: str, after: str | None) -> dict[str, str]:
+    before = tree.read(root / path)
+    name = str(root / path)
+    return {"before": before or "", "after": after or "", "before_header": name, "after_header": name}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+#!/usr/bin/python
+"""Ansible module: what of the host decides how nginx is configured."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nginx_facts
+short_description: What of the host decides how nginx is configured
+description:
+  - Reads the versions of nginx and of its OpenSSL, whether the host has IPv6, and which processes listen on given ports.
+  - Changes nothing.
+options:
+  ports:
+    description: TCP ports whose listeners are named.
+    type: list
+    elements: int
+    default: [80, 443]
+author: [The Farrier developers (@farrier)]
+"""
+
+EXAMPLES = r"""
+- name: What is on the host is known
+  nginx_facts:
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: Facts under the name farrier_nginx.
+  returned: always
+  type: dict
+  sample:
+    farrier_nginx:
+      version: 1.26.3
+      openssl: 3.5.1
+      ipv6: true
+      listeners: [{port: 80, process: apache2, pid: 312, unit: apache2.service}]
+"""
+
+import re
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.farrier_edge import listeners
+
+NGINX = "/usr/sbin/nginx"
+VERSION = re.compile(r"nginx version: \S+?/([\d.]+)")
+OPENSSL = re.compile(r"(?:running|built) with OpenSSL ([\d.]+)")
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={"ports": {"type": "list", "elements": "int", "default": [80, 443]}},
+        supports_check_mode=True,
+    )
+    build = module.run_command([NGINX, "-V"])[2] if Path(NGINX).exists() else ""
+    facts = {
+        "version": _last(VERSION, build),
+        "openssl": _last(OPENSSL, build),
+        "ipv6": Path("/proc/net/if_inet6").exists(),
+        "listeners": listeners.listeners(module.params["ports"]),
+    }
+    module.exit_json(changed=False, ansible_facts={"farrier_nginx": facts})
+
+
+def _last(pattern: re.Pattern[str], text: str) -> str:
+    found = pattern.findall(text)
+    return found[-1] if found else ""
+
+
+if __name__ == "__main__":
+    main()
