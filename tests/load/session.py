@@ -62,7 +62,12 @@ class Session:
                 return None
             if answer.status != status:
                 text = bytes(answer.body[:300]).decode("utf-8", "replace")
-                raise Failure(Kind.STATUS, f"status {answer.status} instead of {status}: {text}")
+                raise Failure(
+                    Kind.STATUS,
+                    f"status {answer.status} instead of {status}: {text}",
+                    answer.status,
+                    answer.release,
+                )
             if check is not None:
                 try:
                     check(answer)
