@@ -15,7 +15,6 @@ import httpx
 APP_DIRECTORY = Path(__file__).parent.parent
 PORTS = range(18300, 18400)
 PATIENCE_SECONDS = 30
-UVICORN = ("uvicorn", "observatory.main:app", "--no-access-log", "--timeout-graceful-shutdown", "5")
 
 
 def wait_until(true: Callable[[], Any], what: str) -> Any:
@@ -62,7 +61,7 @@ def migrate(state: Path, *arguments: str, **more: str) -> subprocess.CompletedPr
 
 
 class Server:
-    """One uvicorn process, with workers of its own if asked, on a socket that is already open."""
+    """The application in uvicorn, on a socket that is already open."""
 
     def __init__(self, listener: socket.socket, state: Path, release: str, workers: int = 1) -> None:
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -74,12 +73,18 @@ class Server:
         self.log = state / f"{release}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", *UVICORN, "--fd", str(listener.fileno()), "--workers", str(workers)],
+                [sys.executable, "-m", *self.command(listener.fileno()), "--workers", str(workers)],
                 env=environment(state, RELEASE_ID=release),
                 pass_fds=[listener.fileno()],
                 stdout=log,
                 stderr=log,
             )
+
+    @staticmethod
+    def command(descriptor: int) -> list[str]:
+        """Module of the server and its arguments, for a listening socket."""
+        options = ["--no-access-log", "--timeout-graceful-shutdown", "5"]
+        return ["uvicorn", "observatory.main:app", "--fd", str(descriptor), *options]
 
     def __enter__(self) -> Self:
         try:
@@ -107,3 +112,13 @@ class Server:
     def get(self, path: str) -> httpx.Response:
         """GET a path."""
         return self.http.get(path)
+
+
+class Gunicorn(Server):
+    """The application in gunicorn with its uvicorn workers, on a socket that is already open."""
+
+    @staticmethod
+    def command(descriptor: int) -> list[str]:
+        """Module of the server and its arguments, for a listening socket."""
+        options = ["--worker-class", "uvicorn_worker.UvicornWorker", "--no-control-socket"]
+        return ["gunicorn", "observatory.main:app", "--bind", f"fd://{descriptor}", *options]

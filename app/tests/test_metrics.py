@@ -1,11 +1,13 @@
 """Metrics: one truth over several workers, through their replacement, in bounded space."""
 
+import signal
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
-from servers import Server, listen, wait_until
+from servers import Gunicorn, Server, listen, wait_until
 
 from observatory.metrics_store import is_running, process_name
 
@@ -25,6 +27,11 @@ def requests(families: dict[str, Metric], **labels: str) -> float:
     )
 
 
+def ask_for_pid(server: Server) -> int:
+    """Pid of the worker that answers."""
+    return server.get("/version").json()["pid"]
+
+
 def scrape_when_counted(server: Server, asked: int) -> dict[str, Metric]:
     """Scrape when so many requests for /version are counted: a worker counts just after it has answered."""
     wait_until(lambda: requests(scrape(server), route="/version") == asked, f"{asked} requests are counted")
@@ -38,9 +45,10 @@ def test_counts_of_all_workers_survive_them(tmp_path: Path) -> None:
         for generation in (1, 2, 3):
             with Server(listener, tmp_path, f"release-{generation}", workers=2) as server:
                 pids: set[int] = set()
-                while len(pids) < 2:
-                    pids.add(server.get("/version").json()["pid"])
-                    asked += 1
+                while len(pids) < 2:  # at once: one after the other, one worker would answer all
+                    with ThreadPoolExecutor(8) as pool:
+                        pids |= set(pool.map(ask_for_pid, [server] * 40))
+                    asked += 40
                 families = scrape_when_counted(server, asked)
                 timed = families["observatory_response_start_seconds"].samples
                 counts = [
@@ -53,6 +61,31 @@ def test_counts_of_all_workers_survive_them(tmp_path: Path) -> None:
                 assert {s.labels["release"] for s in alive} == {f"release-{generation}"}
                 # Four kinds of metrics for each of two workers, and what is left of those before.
                 assert len(list((tmp_path / "metrics").glob("*.db"))) == 8 + (2 if generation > 1 else 0)
+
+
+def workers_after(server: Server, former: set[str]) -> set[str]:
+    """Wait until two workers that are none of the former ones live, and no other."""
+
+    def new_workers() -> set[str] | None:
+        started = scrape(server)["observatory_worker_started_timestamp_seconds"].samples
+        workers = {sample.labels["worker"] for sample in started}
+        return workers if len(workers) == 2 and not workers & former else None
+
+    return wait_until(new_workers, "two new workers, and only they")
+
+
+def test_counts_through_reloads_of_gunicorn(tmp_path: Path) -> None:
+    """HUP replaces the workers of a master that goes on: counts go on, files of former workers go."""
+    with listen() as listener, Gunicorn(listener, tmp_path, "release-1", workers=2) as gunicorn:
+        former: set[str] = set()
+        for asked in (1, 2, 3):
+            replaced = workers_after(gunicorn, former)
+            gunicorn.get("/version")
+            scrape_when_counted(gunicorn, asked)
+            former |= replaced
+            gunicorn.process.send_signal(signal.SIGHUP)
+        workers_after(gunicorn, former)
+        assert len(list((tmp_path / "metrics").glob("*.db"))) == 10
 
 
 def test_a_killed_worker_keeps_its_counts(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What the application counts, and GET /metrics."""
 
 import os
+from functools import cache
 from time import perf_counter
 
 from fastapi import APIRouter, Response
@@ -110,6 +111,16 @@ class MetricsMiddleware:
             # Only names that the application knows become labels: a client cannot make new series.
             route = getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in METHODS else "other"
-            _requests.labels(method, route, str(status)).inc()
+            _requests_of(method, route, status).inc()
             if started_after is not None:
-                _response_start.labels(route).observe(started_after)
+                _response_start_of(route).observe(started_after)
+
+
+@cache
+def _requests_of(method: str, route: str, status: int) -> Counter:
+    return _requests.labels(method, route, str(status))
+
+
+@cache
+def _response_start_of(route: str) -> Histogram:
+    return _response_start.labels(route)
