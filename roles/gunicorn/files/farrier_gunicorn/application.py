@@ -1,0 +1,102 @@
+"""What the worker puts around the app: the access log, and `connection: close` while it drains."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_STDOUT = 1
+_CONNECTION_CLOSE = (b"connection", b"close")
+
+
+class ServedApplication:
+    """The app as uvicorn calls it. Plain ASGI, nothing of uvicorn's inside is used here."""
+
+    def __init__(self, application: Application, release: str) -> None:
+        self._application = application
+        self._release = release
+        self.closing = False
+        """Whether answers ask the proxy not to use the connection again."""
+        self.startup_failure: str | None = None
+        """What the app said of its start-up, when that failed."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._serve_request(scope, receive, send)
+        elif kind == "lifespan":
+            await self._live(scope, receive, send)
+        else:
+            await self._serve_websocket(scope, receive, send)
+
+    async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        status = 500
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                if self.closing:
+                    message = {**message, "headers": [*message.get("headers", ()), _CONNECTION_CLOSE]}
+            await send(message)
+
+        try:
+            await self._application(scope, receive, send_on)
+        finally:
+            self._log(scope, scope["method"], status, started)
+
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        status = 403
+
+        async def send_on(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "websocket.accept":
+                status = 101
+            elif message["type"] == "websocket.http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._application(scope, receive, send_on)
+        finally:
+            self._log(scope, "WEBSOCKET", status, started)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_on(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                self.startup_failure = message.get("message", "")
+            await send(message)
+
+        await self._application(scope, receive, send_on)
+
+    def _log(self, scope: Scope, method: str, status: int, started: float) -> None:
+        """One line on standard output. The query is left out: it may hold what belongs in no log."""
+        client = scope.get("client")
+        request_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        line = json.dumps(
+            {
+                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "request_id": request_id.decode("latin-1"),
+                "client": client[0] if client else None,
+                "method": method,
+                "path": scope["path"],
+                "status": status,
+                "duration_ms": round((time.perf_counter() - started) * 1000, 2),
+                "release": self._release,
+            }
+        )
+        with suppress(OSError):  # a full log must not fail a request
+            os.write(_STDOUT, line.encode() + b"\n")

@@ -1,0 +1,146 @@
+"""What a gunicorn master remembers from one reading of its settings file to the next. One a process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import socket
+import time
+import traceback
+from typing import Any
+
+from farrier_gunicorn import configuration as configuration_module
+from farrier_gunicorn import internals, status
+from farrier_gunicorn.configuration import Configuration, ConfigurationError
+from farrier_gunicorn.generation import Generation
+from farrier_gunicorn.release import ReleaseChange
+
+_logger = logging.getLogger("gunicorn.error")
+
+# systemd's business with the master; the app is not to answer for it.
+_MASTER_ONLY = (
+    "NOTIFY_SOCKET",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+)
+_SD_LISTEN_FDS_START = 3
+
+
+class Master:
+    """Filled by the first reading; later ones that are refused leave it as it is."""
+
+    configuration: Configuration
+    release_change: ReleaseChange
+    generation: Generation
+    """The one that workers forked next belong to."""
+
+    def __init__(self) -> None:
+        self.settings_error: str | None = None
+        self.last_generation = 0
+        self._loaded = False
+        self._started_at = time.time()
+        self._published: status.MasterStatus | None = None
+
+    def load(self) -> Configuration:
+        """The settings to run with now.
+
+        Raises SystemExit, with the reason, at the first reading only. Later the last good settings are
+        returned and `settings_error` says why: a mistake must not end a master whose workers serve.
+        """
+        if not self._loaded:
+            self._load_first()
+            return self.configuration
+        try:
+            configuration = configuration_module.load(self._environ)
+            self._check_change(configuration)
+        except ConfigurationError as error:
+            self.settings_error = str(error)
+        except Exception:
+            self.settings_error = traceback.format_exc()
+        else:
+            self.configuration = configuration
+            self.settings_error = None
+        return self.configuration
+
+    def _load_first(self) -> None:
+        self._environ = dict(os.environ)
+        try:
+            configuration = configuration_module.load(self._environ)
+            if configuration.hands_over:
+                internals.check()
+            self._listens_on_unix = _listens_on_unix_socket(configuration, self._environ)
+        except (ConfigurationError, internals.UnsupportedServerError) as error:
+            raise SystemExit(f"gunicorn cannot be started: {error}") from None
+        base = {name: value for name, value in self._environ.items() if name not in _MASTER_ONLY}
+        self.configuration = configuration
+        self.release_change = ReleaseChange(configuration, base)
+        self._started_in = configuration.release
+        self._loaded = True
+
+    def _check_change(self, configuration: Configuration) -> None:
+        """Raises ConfigurationError for what this master cannot change into."""
+        running = self.configuration
+        for key in ("name", "run_directory", "hands_over"):
+            if getattr(configuration, key) != getattr(running, key):
+                shown = "worker_class" if key == "hands_over" else key
+                raise ConfigurationError(f"{shown} has changed: systemctl restart {running.name}.service")
+        obstacle = self.release_change.obstacle(configuration)
+        if obstacle:
+            raise ConfigurationError(f"{obstacle}: systemctl restart {running.name}.service")
+
+    @property
+    def trusted_proxies(self) -> str:
+        """Whose X-Forwarded-* headers are believed: behind a unix socket there is nobody but the proxy."""
+        return "*" if self._listens_on_unix else "127.0.0.1,::1"
+
+    def new_generation(self, gunicorn_config: Any) -> Generation:
+        """The next generation, with the settings read last."""
+        self.last_generation += 1
+        self.generation = Generation(self.last_generation, self.configuration, gunicorn_config)
+        return self.generation
+
+    def publish(self, *, generation: int, candidate: int | None, workers: int, reloads: int) -> None:
+        """Rewrite the status file when something has changed."""
+        change = self.release_change
+        record = status.MasterStatus(
+            pid=os.getpid(),
+            started_at=self._started_at,
+            release=self._started_in,
+            python=platform.python_version(),
+            executable=change.executable,
+            packages=change.packages,
+            generation=generation,
+            workers=workers,
+            boot_timeout_seconds=self.configuration.boot_timeout_seconds,
+            candidate=candidate,
+            reloads=reloads,
+            last_generation=self.last_generation,
+            settings_error=self.settings_error,
+        )
+        if record == self._published:
+            return
+        try:
+            status.write(self.configuration.run_directory / "master.json", record)
+        except OSError as error:
+            _logger.warning("The status of the master cannot be written: %s", error)
+        else:
+            self._published = record
+
+
+def _listens_on_unix_socket(configuration: Configuration, environ: dict[str, str]) -> bool:
+    """Raises ConfigurationError when there is nothing to listen on."""
+    if configuration.bind:
+        return configuration.bind[0].startswith("unix:")
+    if environ.get("LISTEN_PID") != str(os.getpid()):
+        raise ConfigurationError(
+            f"no socket was handed over: start {configuration.name}.socket, or set FARRIER_BIND"
+        )
+    with socket.fromfd(_SD_LISTEN_FDS_START, socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        return isinstance(listener.getsockname(), str)
+
+
+MASTER = Master()

@@ -1,0 +1,53 @@
+"""Two bytes that the master shares with one worker: how the worker is, and what the master wants of it."""
+
+from __future__ import annotations
+
+import mmap
+from enum import IntEnum
+
+
+class Stage(IntEnum):
+    """How far a worker is; written by the worker. Anonymous memory begins as zero."""
+
+    BOOTING = 0
+    READY = 1
+    RECYCLING = 2
+    """Has served its number of requests, goes on serving, and asks for a replacement."""
+    DRAINING = 3
+
+
+class Order(IntEnum):
+    """What a worker is to do; written by the master."""
+
+    SERVE = 0
+    RETIRE = 1
+    """Others accept: drain, and leave idle connections to the proxy."""
+    STOP = 2
+    """Nobody accepts, or memory is dear: drain, and do not wait for the proxy."""
+
+
+class SharedState:
+    """Made in the master before it forks; the worker inherits it. Survives whatever happens to either."""
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, mmap.PAGESIZE)
+
+    @property
+    def stage(self) -> Stage:
+        return Stage(self._memory[0])
+
+    @stage.setter
+    def stage(self, stage: Stage) -> None:
+        self._memory[0] = stage
+
+    @property
+    def order(self) -> Order:
+        return Order(self._memory[1])
+
+    @order.setter
+    def order(self, order: Order) -> None:
+        self._memory[1] = order
+
+    def close(self) -> None:
+        """Give the memory back; the state cannot be read afterwards."""
+        self._memory.close()
