@@ -37,7 +37,9 @@ def scenario_of(path: Path) -> Path:
 
 def connect(name: str) -> Host:
     """Return a testinfra host on which commands run as root."""
-    return testinfra.get_host(f"ssh://{name}?sudo=true", ssh_config=str(ROOT / "build/lab/ssh_config"), controlpersist=60)
+    return testinfra.get_host(
+        f"ssh://{name}?sudo=true", ssh_config=str(ROOT / "build/lab/ssh_config"), controlpersist=60
+    )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

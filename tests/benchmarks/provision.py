@@ -1,7 +1,7 @@
-"""Time the first run of site.yml on a fresh host against a plain shell script that installs the same packages on its twin.
+"""Time the first run of site.yml on a fresh host against a plain shell script with the same packages on its twin.
 
-Usage: python tests/benchmarks/provision.py [ROUNDS]. Both are done in turn, each time on hosts made anew, and printed with
-their ratio. The bar is a ratio of 1.5.
+Usage: python tests/benchmarks/provision.py [ROUNDS]. Both are done in turn, each time on hosts made anew, and printed
+with their ratio. The bar is a ratio of 1.5.
 """
 
 from __future__ import annotations
@@ -35,10 +35,15 @@ def playbook(*arguments: str) -> float:
 def script(host: str) -> float:
     """Run the shell script on a host as root and return the seconds it took."""
     started = time.monotonic()
-    for source, target in (("tests/benchmarks/provision.sh", "provision.sh"), ("app/requirements.txt", "requirements.txt")):
+    for source, target in (
+        ("tests/benchmarks/provision.sh", "provision.sh"),
+        ("app/requirements.txt", "requirements.txt"),
+    ):
         with (ROOT / source).open("rb") as content:
             subprocess.run([*SSH, host, f"cat > /tmp/{target}"], check=True, stdin=content)
-    subprocess.run([*SSH, host, "sudo sh /tmp/provision.sh /tmp/requirements.txt"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [*SSH, host, "sudo sh /tmp/provision.sh /tmp/requirements.txt"], check=True, stdout=subprocess.DEVNULL
+    )
     return time.monotonic() - started
 
 
@@ -54,7 +59,8 @@ def main() -> int:
             kit_seconds = playbook("site.yml")
             ratios.append(kit_seconds / plain_seconds)
             print(
-                f"round {number}: shell script {plain_seconds:.1f} s, site.yml {kit_seconds:.1f} s, ratio {ratios[-1]:.2f}",
+                f"round {number}: shell script {plain_seconds:.1f} s, site.yml {kit_seconds:.1f} s, "
+                f"ratio {ratios[-1]:.2f}",
                 flush=True,
             )
     finally:

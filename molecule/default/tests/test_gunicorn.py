@@ -50,7 +50,9 @@ def test_failures_never_end_the_socket(host: Host, app: str) -> None:
 @pytest.mark.parametrize("app", APPS)
 def test_backlog_is_what_was_asked_for(host: Host, app: str) -> None:
     """UvicornWorker calls listen() again, which would put its own backlog in place of the socket unit's."""
-    listening = host.check_output(f"ss --no-header --listening --unix src unix:/run/farrier/sockets/{app}.sock")
+    listening = host.check_output(
+        f"ss --no-header --listening --unix src unix:/run/farrier/sockets/{app}.sock"
+    )
     assert listening.split()[3] == "2048"
 
 
@@ -71,7 +73,11 @@ def test_systemd_waits_longer_than_gunicorn(host: Host) -> None:
 @pytest.mark.parametrize(("reader", "other"), [("observatory", "second"), ("second", "observatory")])
 def test_an_app_cannot_read_another_ones_files(host: Host, reader: str, other: str) -> None:
     """Two apps on a host trust each other no more than two hosts do."""
-    for path in (f"/srv/{other}/current/", f"/var/lib/farrier/{other}/", f"/etc/farrier/{other}/environment.json"):
+    for path in (
+        f"/srv/{other}/current/",
+        f"/var/lib/farrier/{other}/",
+        f"/etc/farrier/{other}/environment.json",
+    ):
         assert host.run(f"test -e {path}").succeeded, f"{path} must be there for the test to mean something"
         assert host.run(f"setpriv --reuid={reader} --regid={reader} --init-groups -- ls {path}").failed, path
         assert host.run(f"setpriv --reuid={other} --regid={other} --init-groups -- ls {path}").succeeded, path
@@ -95,22 +101,32 @@ def test_secrets_stay_between_root_and_the_app(host: Host) -> None:
 def test_app_cannot_change_its_own_code(host: Host) -> None:
     """Whoever gets into the app must not be able to stay in it."""
     as_app = "setpriv --reuid=observatory --regid=observatory --init-groups --"
-    writable = host.run(f"{as_app} find -L /srv/observatory/current /usr/local/lib/farrier -writable ! -type l")
+    writable = host.run(
+        f"{as_app} find -L /srv/observatory/current /usr/local/lib/farrier -writable ! -type l"
+    )
     assert writable.stdout == ""
     assert host.run(f"{as_app} test -w /var/lib/farrier/observatory").succeeded
 
 
 def test_access_log_is_json_under_the_apps_name(host: Host) -> None:
     """`journalctl -t NAME` is where the operator looks, and jq is what reads it."""
-    host.check_output("curl --silent --unix-socket /run/farrier/sockets/observatory.sock http://localhost/version?probe=log")
-    lines = host.check_output("journalctl --no-pager --output=cat --identifier=observatory --lines=50").splitlines()
+    host.check_output(
+        "curl --silent --unix-socket /run/farrier/sockets/observatory.sock http://localhost/version?probe=log"
+    )
+    lines = host.check_output(
+        "journalctl --no-pager --output=cat --identifier=observatory --lines=50"
+    ).splitlines()
     entries = [json.loads(line) for line in lines if line.startswith("{")]
-    assert any(entry.get("path", "").startswith("/version") and entry.get("status") == 200 for entry in entries), lines[-5:]
+    assert any(
+        entry.get("path", "").startswith("/version") and entry.get("status") == 200 for entry in entries
+    ), lines[-5:]
 
 
 def test_a_killed_service_comes_back_by_itself(host: Host) -> None:
     """Nobody is awake when the kernel kills a process."""
     before = properties(host, "second.service", "MainPID")["MainPID"]
     host.check_output(f"kill -KILL {before}")
-    host.check_output("curl --silent --fail --retry 10 --retry-all-errors --unix-socket /run/farrier/sockets/second.sock http://localhost/healthz")
+    host.check_output(
+        "curl --silent --fail --retry 10 --retry-all-errors --unix-socket /run/farrier/sockets/second.sock http://localhost/healthz"
+    )
     assert properties(host, "second.service", "MainPID")["MainPID"] not in (before, "0")
