@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 
@@ -32,6 +33,9 @@ inventory_unparsed_warning = false
 """
 
 
+LOCALHOST = "all: {hosts: {localhost: {}}}\n"
+
+
 @pytest.fixture
 def load_plugin() -> Callable[[str, str], ModuleType]:
     """Return a function that imports plugins/KIND/NAME.py afresh."""
@@ -48,30 +52,31 @@ def load_plugin() -> Callable[[str, str], ModuleType]:
     return load
 
 
-Play = Callable[..., subprocess.CompletedProcess[str]]
+Run = subprocess.CompletedProcess[str]
+Play = Callable[..., Run]
+
+
+def run_in(
+    directory: Path, playbook: str, *arguments: str, hosts: str = LOCALHOST, **environment: str
+) -> Run:
+    """Run a playbook's text with the project's plugins in a directory of its own."""
+    (directory / "ansible.cfg").write_text(ANSIBLE_CFG)
+    (directory / "hosts.yml").write_text(hosts)
+    (directory / "play.yml").write_text(playbook)
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "FARRIER_"))}
+    own = {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(directory / "home")}
+    return subprocess.run(
+        [Path(sys.executable).parent / "ansible-playbook", "play.yml", *arguments],
+        cwd=directory,
+        env={**clean, **own, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 @pytest.fixture
 def run_playbook(tmp_path: Path) -> Play:
-    """Return a function that runs a playbook's text with the project's plugins, over `connection: local`."""
-
-    def run(
-        playbook: str, *arguments: str, hosts: str = "all: {hosts: {localhost: {}}}\n", **environment: str
-    ) -> subprocess.CompletedProcess[str]:
-        (tmp_path / "ansible.cfg").write_text(ANSIBLE_CFG)
-        (tmp_path / "hosts.yml").write_text(hosts)
-        (tmp_path / "play.yml").write_text(playbook)
-        clean = {
-            key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "FARRIER_"))
-        }
-        return subprocess.run(
-            [Path(sys.executable).parent / "ansible-playbook", "play.yml", *arguments],
-            cwd=tmp_path,
-            env={**clean, "ANSIBLE_NOCOLOR": "1", "ANSIBLE_HOME": str(tmp_path / "home"), **environment},
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    return run
+    """Return `run_in` for the directory of the test."""
+    return partial(run_in, tmp_path)
