@@ -167,6 +167,6 @@ def test_silence_is_a_failure() -> None:
     async def handle(websocket: ServerConnection, number: int) -> None:
         if number > 1:
             await echo(websocket)
-        await asyncio.sleep(60)
+        await websocket.wait_closed()
 
     assert kinds(talk(handle)) == ["timeout"]

@@ -1,0 +1,1 @@
+"""Benchmarks: each measures two things in turn, in one run, and prints their ratio."""

@@ -1,0 +1,69 @@
+"""The same load and the same reloads on the stock worker and on the hand-over worker, side by side."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+
+from tests.benchmarks.remote import ROOT, SSH, Remote
+from tests.load import Load, Report
+from tests.load.compare import compare
+
+STOCK = "stock"
+HANDOVER = "handover"
+OUTPUT = ROOT / "build" / "benchmarks"
+QUIET_SECONDS = 3.0
+
+
+def measure(remote: Remote, load: Load, app: str, *, reloads: int, pause_seconds: float) -> Report:
+    """Reload the app again and again under load and return what the clients saw."""
+    with load:
+        time.sleep(QUIET_SECONDS)
+        for number in range(1, reloads + 1):
+            load.mark(f"reload {number}")
+            remote.run("systemctl", "reload", f"{app}.service")
+            time.sleep(pause_seconds)
+        load.mark("after")
+        time.sleep(QUIET_SECONDS)
+        return load.stop()
+
+
+def main() -> int:
+    """Print both reports and their comparison; exit 1 when the hand-over worker has failed a request."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="web1", help="the host that is both edge and app")
+    parser.add_argument("--ssh", default=SSH, help="the command that reaches it")
+    parser.add_argument("--app", default="observatory")
+    parser.add_argument("--url", default="https://observatory.lab.test")
+    parser.add_argument("--ca", default=str(ROOT / "build/lab/ca.pem"))
+    parser.add_argument("--name", default="observatory.lab.test", help="the name in the URL")
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--rate", type=float, help="at most so many requests a second")
+    parser.add_argument("--reloads", type=int, default=12)
+    parser.add_argument("--pause-seconds", type=float, default=1.0, help="between reloads")
+    given = parser.parse_args()
+    remote = Remote(given.host, given.ssh)
+    reports = {}
+    for worker_class in (STOCK, HANDOVER):
+        options = {"rate": given.rate} if given.rate else {}
+        load = Load(
+            given.url,
+            ca=given.ca,
+            resolve={given.name: remote.address()},
+            name=f"reload-{worker_class}",
+            output=OUTPUT,
+            connections=given.connections,
+            **options,
+        )
+        with remote.changed_gunicorn_settings(given.app, worker_class=worker_class):
+            reports[worker_class] = measure(
+                remote, load, given.app, reloads=given.reloads, pause_seconds=given.pause_seconds
+            )
+        print(f"{worker_class} worker, {given.reloads} reloads: {reports[worker_class]}")
+    print(compare(reports[STOCK].summary, reports[HANDOVER].summary, (STOCK, HANDOVER)))
+    return 1 if reports[HANDOVER].failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

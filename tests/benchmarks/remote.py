@@ -1,0 +1,74 @@
+"""Commands on a lab host over SSH, for the benchmarks."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+SSH = f"ssh -F {ROOT / 'build/lab/ssh_config'}"
+
+
+class RemoteError(Exception):
+    """A command on a host has failed; the message has its output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A host that is reached by `ssh` (the command with its options) as `host`, with sudo."""
+
+    host: str
+    ssh: str = SSH
+
+    def run(self, *command: str) -> str:
+        """Run a command as root and return its output.
+
+        Raises:
+            RemoteError: when it exits with anything but 0.
+        """
+        done = subprocess.run(
+            [*shlex.split(self.ssh), self.host, shlex.join(("sudo", *command))],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise RemoteError(f"{self.host}: {shlex.join(command)}: exit {done.returncode}\n{done.stderr}")
+        return done.stdout
+
+    def address(self) -> str:
+        """Return the address that SSH connects to."""
+        options = subprocess.run(
+            [*shlex.split(self.ssh), "-G", self.host], capture_output=True, text=True, check=True
+        ).stdout
+        return next(line.split()[1] for line in options.splitlines() if line.startswith("hostname "))
+
+    def gunicorn_settings(self, app: str) -> dict[str, Any]:
+        """Return the data of the app's gunicorn settings."""
+        settings: dict[str, Any] = json.loads(self.run("cat", _settings_path(app)))
+        return settings
+
+    @contextmanager
+    def changed_gunicorn_settings(self, app: str, **changes: Any) -> Iterator[None]:
+        """Restart the app with other settings for the time of a `with` block, then with its own again."""
+        path = _settings_path(app)
+        kept = self.run("cat", path)
+        self._write(path, json.dumps(json.loads(kept) | changes, indent=4))
+        try:
+            self.run("systemctl", "restart", f"{app}.service")
+            yield
+        finally:
+            self._write(path, kept)
+            self.run("systemctl", "restart", f"{app}.service")
+
+    def _write(self, path: str, content: str) -> None:
+        self.run("python3", "-c", "import sys; open(sys.argv[1], 'w').write(sys.argv[2])", path, content)
+
+
+def _settings_path(app: str) -> str:
+    return f"/etc/farrier/{app}/gunicorn.json"
