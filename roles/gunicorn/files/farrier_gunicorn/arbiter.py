@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
@@ -27,6 +26,8 @@ _BOOTING_GRACE_SECONDS = 2.0
 _BACK_OFF_MOST_SECONDS = 10.0
 # A worker that dies sooner than this counts, for the back-off, as one that did not start.
 _SHORT_LIFE_SECONDS = 5.0
+# Seconds for which the generation of before stays at hand, in case every worker of the new one dies.
+_PROBATION_SECONDS = 10.0
 
 
 class HandoverArbiter(Arbiter):
@@ -36,6 +37,8 @@ class HandoverArbiter(Arbiter):
     """Where workers come from."""
     candidate: Generation | None
     """What is starting up, to become the one that serves."""
+    standby: Generation | None
+    """What served before, until the one that serves has proved itself."""
 
     @classmethod
     def take_over(cls, arbiter: Arbiter, master: Master) -> None:
@@ -45,12 +48,13 @@ class HandoverArbiter(Arbiter):
 
     def _begin(self, master: Master) -> None:
         self._master = master
-        self.serving = None
+        self.serving = self.standby = None
         self.candidate = master.new_generation(self.cfg)
         self._reload_wanted = False
         self._reloads = 0
         self._failed_starts = 0
         self._respawn_at = 0.0
+        self._probation_ends_at = 0.0
         self._boot_error: str | None = None
         # gunicorn would report itself ready before any worker is; and the app is not to report anything.
         self._notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
@@ -92,6 +96,8 @@ class HandoverArbiter(Arbiter):
         self._enforce_deadlines()
         if self.candidate is not None:
             self._raise_candidate(self.candidate)
+        if self.standby is not None:
+            self._watch_probation(self.standby)
         if self.serving is not None:
             self._maintain(self.serving)
         self._publish()
@@ -108,6 +114,7 @@ class HandoverArbiter(Arbiter):
             return
         if self.candidate is not None:
             self._withdraw(self.candidate, "another reload came")
+        self._dismiss_standby()  # for the memory's sake, before more workers are forked
         self.candidate = self._master.new_generation(config)
         self.log.info(
             "Generation %s, release %s, starts up",
@@ -143,19 +150,20 @@ class HandoverArbiter(Arbiter):
             return
         # At a start every worker helps; at a reload the old ones serve until all of the new ones do.
         needed = 1 if self.serving is None else wanted
-        if sum(worker.shared_state.stage >= Stage.READY for worker in self._team(candidate)) >= needed:
+        if sum(_accepts(worker) for worker in self._team(candidate)) >= needed:
             self._commit(candidate)
 
     def _commit(self, candidate: Generation) -> None:
-        previous, self.serving, self.candidate = self.serving, candidate, None
-        self._use(candidate)
-        self.num_workers = candidate.configuration.workers
-        for worker in list(self.WORKERS.values()):
-            if worker.generation is not candidate:
+        self.standby, self.candidate = self.serving, None
+        self._probation_ends_at = time.monotonic() + _PROBATION_SECONDS
+        self._put_in_charge(candidate)
+        for worker in self.WORKERS.values():
+            if worker.generation is self.standby:
+                if worker.retired_at is None:
+                    worker.shared_state.order = Order.STAND_BY
+            elif worker.generation is not candidate:
                 # Reloads in quick succession: no more than one generation drains at leisure, for the memory.
-                self._retire(worker, Order.RETIRE if worker.generation is previous else Order.STOP)
-        self._failed_starts = 0
-        self._boot_error = None
+                self._retire(worker, Order.STOP)
         self.log.info("Generation %s, release %s, serves", candidate.number, candidate.configuration.release)
         self._notify(f"READY=1\nSTATUS=Release {candidate.configuration.release} serves")
 
@@ -170,6 +178,30 @@ class HandoverArbiter(Arbiter):
         for worker in self._team(generation):
             self._retire(worker, Order.STOP if self.serving is None else Order.RETIRE)
 
+    def _put_in_charge(self, generation: Generation) -> None:
+        self.serving = generation
+        self._use(generation)
+        self.num_workers = generation.configuration.workers
+        self._failed_starts = 0
+        self._boot_error = None
+
+    def _watch_probation(self, standby: Generation) -> None:
+        if self.serving is not None and not any(_accepts(worker) for worker in self._team(self.serving)):
+            failed = self.serving
+            self.standby = None
+            self._put_in_charge(standby)
+            for worker in self._team(standby):
+                worker.shared_state.order = Order.SERVE
+            self._withdraw(failed, "all of its workers ended; the generation of before serves again")
+        elif time.monotonic() >= self._probation_ends_at:
+            self._dismiss_standby()
+
+    def _dismiss_standby(self) -> None:
+        if self.standby is not None:
+            for worker in self._team(self.standby):
+                self._retire(worker, Order.RETIRE)
+        self.standby = None
+
     # Upkeep
 
     def _maintain(self, serving: Generation) -> None:
@@ -178,6 +210,10 @@ class HandoverArbiter(Arbiter):
         ready = [w for w in team if w.shared_state.stage is Stage.READY]
         booting = [w for w in team if w.shared_state.stage is Stage.BOOTING]
         wanted = self.num_workers
+        if len(ready) >= wanted:
+            self._boot_error = None
+            if time.monotonic() - max(worker.spawned_at for worker in ready) > _SHORT_LIFE_SECONDS:
+                self._failed_starts = 0
 
         # Those that ask for it first, as soon as others do their work; then those that have done nothing yet.
         for worker in recycling[: max(0, len(recycling) + len(ready) - wanted)]:
@@ -245,7 +281,7 @@ class HandoverArbiter(Arbiter):
         stage, order = worker.shared_state.stage, worker.shared_state.order
         worker.tmp.close()
         worker.shared_state.close()
-        _remove(status.worker_path(configuration.run_directory, worker.pid))
+        status.worker_path(configuration.run_directory, worker.pid).unlink(missing_ok=True)
         if order is not Order.SERVE:
             return
         ending = f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
@@ -257,11 +293,11 @@ class HandoverArbiter(Arbiter):
                 error = f"a worker ended during its start-up: {ending}"
                 generation.record_failure(worker.pid, "exit", error)
             self._note_failed_start(generation, error)
-        elif generation is self.candidate:
-            error = f"a worker ended right after its start-up: {ending}"
-            generation.record_failure(worker.pid, "exit", error)
-            generation.failure = error
-        elif time.monotonic() - worker.spawned_at < _SHORT_LIFE_SECONDS:
+            return
+        if generation is self.candidate or self.standby is not None:
+            generation.failure = f"a worker ended soon after its start-up: {ending}"
+            generation.record_failure(worker.pid, "exit", generation.failure)
+        if time.monotonic() - worker.spawned_at < _SHORT_LIFE_SECONDS:
             self._back_off()
 
     def _note_failed_start(self, generation: Generation, error: str) -> None:
@@ -291,5 +327,5 @@ class HandoverArbiter(Arbiter):
             systemd.notify(self._notify_socket, message)
 
 
-def _remove(path: Path) -> None:
-    path.unlink(missing_ok=True)
+def _accepts(worker: HandoverWorker) -> bool:
+    return worker.shared_state.stage in (Stage.READY, Stage.RECYCLING)

@@ -63,11 +63,16 @@ class HandoverServer(Server):
         self._master_pid = master_pid
         self._max_requests = max_requests
         self._on_stage = on_stage
+        self._terminated = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        # Duplicates: a drain closes them, long before uvicorn closes the originals by their numbers.
-        await super().startup([listener.dup() for listener in sockets or ()])
+        self._listeners = sockets or []
+        await super().startup(self._duplicates())
         self._on_stage(Stage.READY)
+
+    def _duplicates(self) -> list[socket.socket]:
+        """To listen on: a drain closes them, and the worker may be called back after it."""
+        return [listener.dup() for listener in self._listeners]
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if not self.started:
@@ -75,14 +80,14 @@ class HandoverServer(Server):
             signal.signal(sig, signal.SIG_DFL)
             signal.raise_signal(sig)
         # Not remembered: uvicorn would raise it again and die of it before the worker has cleaned up.
-        self.should_exit = True
+        self.should_exit = self._terminated = True
 
     def quit(self) -> None:
         """End at once, without a drain."""
         self.should_exit = self.force_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        if self._shared_state.order is not Order.SERVE or os.getppid() != self._master_pid:
+        if self._order() is not Order.SERVE:
             self.should_exit = True
         elif (
             self.server_state.total_requests >= self._max_requests and self._shared_state.stage is Stage.READY
@@ -90,14 +95,37 @@ class HandoverServer(Server):
             self._on_stage(Stage.RECYCLING)
         return await super().on_tick(counter)
 
+    def _order(self) -> Order:
+        order = self._shared_state.order
+        alone = self._terminated or os.getppid() != self._master_pid
+        return Order.STOP if alone and order is Order.SERVE else order
+
     async def main_loop(self) -> None:
         await super().main_loop()
-        if not self.force_exit:
-            await self._drain()
+        while not self.force_exit and await self._drain():
+            await self._serve_again()
+            await super().main_loop()
         self.config.timeout_graceful_shutdown = _CANCEL_AFTER_SECONDS
 
-    async def _drain(self) -> None:
-        """Answer what is connected or about to be, until the proxy has let go of its connections."""
+    async def _serve_again(self) -> None:
+        def make_protocol() -> asyncio.Protocol:
+            return self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(make_protocol, sock=listener, backlog=self.config.backlog)
+            for listener in self._duplicates()
+        ]
+        self._application.closing = self.should_exit = False
+        self._on_stage(Stage.READY)
+
+    async def _drain(self) -> bool:
+        """Answer what is connected or about to be, until the proxy has let go of its connections.
+
+        Returns whether the worker has been called back meanwhile.
+        """
         self._application.closing = True
         for server in self.servers:
             server.close()
@@ -109,19 +137,25 @@ class HandoverServer(Server):
             await asyncio.sleep(TICK_SECONDS)
             counter += 1
             await super().on_tick(counter)
+            order = self._order()
+            if order is Order.SERVE:
+                return True
             now = asyncio.get_running_loop().time()
             self._close_websockets()
             if self.force_exit or now - began >= self._times.total:
                 break
             if self.server_state.tasks:  # requests, and what the app does after them
                 last_busy = now
-            elif not self.server_state.connections or now - last_busy >= self._idle_seconds():
+            elif order is not Order.STAND_BY and (
+                not self.server_state.connections or now - last_busy >= self._idle_seconds(order)
+            ):
                 break
         # What lies in the kernel is read before uvicorn closes idle connections, without a pause in between.
         await asyncio.sleep(0)
+        return False
 
-    def _idle_seconds(self) -> float:
-        return self._times.proxy_idle if self._shared_state.order is Order.RETIRE else STOP_IDLE_SECONDS
+    def _idle_seconds(self, order: Order) -> float:
+        return STOP_IDLE_SECONDS if order is Order.STOP else self._times.proxy_idle
 
     def _close_websockets(self) -> None:
         """Close with 1012, "service restart", whatever has finished its handshake."""

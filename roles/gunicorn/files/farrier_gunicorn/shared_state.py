@@ -20,10 +20,12 @@ class Order(IntEnum):
     """What a worker is to do; written by the master."""
 
     SERVE = 0
-    RETIRE = 1
-    """Others accept: drain, and leave idle connections to the proxy."""
-    STOP = 2
-    """Nobody accepts, or memory is dear: drain, and do not wait for the proxy."""
+    STAND_BY = 1
+    """Others accept: drain and leave idle connections to the proxy, but be there to serve again."""
+    RETIRE = 2
+    """Others accept: drain, leave idle connections to the proxy, and go."""
+    STOP = 3
+    """Nobody accepts, or memory is dear: drain, do not wait for the proxy, and go."""
 
 
 class SharedState:
