@@ -1,8 +1,8 @@
 """Requests per second through nginx with TLS and keep-alive, against bare `uvicorn --workers`, on one host.
 
 Both serve the same release with the same number of workers; wrk asks them in turn, round after round, so that
-what else the machine does falls on both. The bar is a ratio of 0.75. wrk finds the URL's name in /etc/hosts, where
-`make demo` has put it.
+what else the machine does falls on both. The bar is a ratio of 0.75. wrk finds the URL's name in /etc/hosts,
+where `make demo` has put it.
 """
 
 from __future__ import annotations
