@@ -216,7 +216,7 @@ class App(_Strict):
     )
     request_body_max_mb: int = _key("Largest body of a request.", "number of MB", 100, 10, ge=1)
     outbound: bool = _key(
-        "Whether the app may connect to other hosts. `false` leaves it the machine itself.",
+        "Whether the app may open connections of its own. `false` leaves it unix sockets.",
         "true or false",
         False,
         True,
