@@ -3,15 +3,24 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.farrier_edge import tree
+
 DOCUMENTATION = r"""
 module: nginx_configuration
 short_description: The configuration of nginx, tested as a whole before any of it goes live
 description:
-  - Lays out C(directory) as it will be beside the live one, runs C(nginx -t) on that, and only then moves the files to their places.
-    A configuration that nginx refuses changes nothing on the host, and the failure names file, line and nginx's reason.
-  - Files below C(owned) that bear the marker and are not wanted any more are removed; other people's files stay.
-  - Leaves C(pending) on the host until nginx has loaded what is on the disk, so that a run that stopped between the two is finished
-    by the next one. nginx's unit removes it.
+  - Lays out C(directory) as it will be beside the live one, runs C(nginx -t) on that, and only then moves
+    the files to their places. What nginx refuses changes nothing on the host; the failure names file,
+    line and reason.
+  - Files below C(owned) that bear the marker and are wanted no more are removed; other people's files
+    stay.
+  - Leaves C(pending) on the host until nginx has loaded what is on the disk, so that a run that stopped
+    between the two is finished by the next one. nginx's unit removes it.
 options:
   directory:
     description: Directory of the configuration.
@@ -39,7 +48,7 @@ options:
     type: path
     required: true
   test:
-    description: Whether nginx is asked. Without it, check mode can look at a host that lacks what the configuration refers to.
+    description: Whether nginx is asked. In check mode a host may lack what the configuration refers to.
     type: bool
     default: true
 author: [The Farrier developers (@farrier)]
@@ -65,13 +74,6 @@ removed:
   type: list
 """
 
-import re
-from pathlib import Path
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.farrier_edge import tree
-
 NGINX = "/usr/sbin/nginx"
 PLACE = re.compile(r" in (/\S+):(\d+)")
 
@@ -89,13 +91,16 @@ def main() -> None:
             "test": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
+        no_log=True,  # the system's log is no place for whole files
     )
     wanted = module.params
     root, pending = Path(wanted["directory"]), Path(wanted["pending"])
     changes = tree.compare(root, wanted["files"], wanted["owned"], wanted["marker"], wanted["absent"])
     result: dict[str, Any] = {"written": sorted(changes.write), "removed": changes.remove}
     if module._diff:
-        result["diff"] = [_difference(root, path, wanted["files"].get(path)) for path in [*changes.write, *changes.remove]]
+        result["diff"] = [
+            _difference(root, path, wanted["files"].get(path)) for path in [*changes.write, *changes.remove]
+        ]
     if changes:
         with tree.staged(root, changes) as stage:
             if wanted["test"]:
@@ -116,7 +121,11 @@ def _ask_nginx(module: AnsibleModule, stage: Path, root: Path) -> None:
     place = PLACE.search(said)
     source = ""
     if place:
-        lines = (tree.read(stage / Path(place[1]).relative_to(root)) or "").splitlines() if place[1].startswith(f"{root}/") else []
+        lines = (
+            (tree.read(stage / Path(place[1]).relative_to(root)) or "").splitlines()
+            if place[1].startswith(f"{root}/")
+            else []
+        )
         source = "".join(lines[int(place[2]) - 1 : int(place[2])]).strip()
     module.fail_json(
         msg="nginx refuses the new configuration; the host's files and the running nginx are as they were.\n"

@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.farrier_edge import listeners
+
 DOCUMENTATION = r"""
 module: nginx_facts
 short_description: What of the host decides how nginx is configured
 description:
-  - Reads the versions of nginx and of its OpenSSL, whether the host has IPv6, and which processes listen on given ports.
+  - Reads the versions of nginx and of its OpenSSL, whether the host has IPv6, and who listens on given
+    ports.
   - Changes nothing.
 options:
   ports:
@@ -35,12 +42,6 @@ ansible_facts:
       ipv6: true
       listeners: [{port: 80, process: apache2, pid: 312, unit: apache2.service}]
 """
-
-import re
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.farrier_edge import listeners
 
 NGINX = "/usr/sbin/nginx"
 VERSION = re.compile(r"nginx version: \S+?/([\d.]+)")

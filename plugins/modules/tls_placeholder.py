@@ -3,12 +3,19 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.farrier_edge import placeholder
+
 DOCUMENTATION = r"""
 module: tls_placeholder
 short_description: A certificate for names that have none yet
 description:
-  - Makes C(DIRECTORY/NAME/fullchain.pem) and C(privkey.pem) lead to a certificate for every name, by linking C(DIRECTORY/NAME)
-    to a self-signed placeholder where it leads to none. A link that leads to a certificate is left alone.
+  - Makes C(DIRECTORY/NAME/fullchain.pem) and C(privkey.pem) lead to a certificate for every name, by
+    linking C(DIRECTORY/NAME) to a self-signed placeholder where it leads to none. A link that leads to
+    one is left alone.
 options:
   directory:
     description: Directory of the links; made with mode 0700 when it is not there.
@@ -36,12 +43,6 @@ linked:
   type: list
 """
 
-import subprocess
-from pathlib import Path
-
-from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.farrier_edge import placeholder
-
 
 def main() -> None:
     """Run the module."""
@@ -60,7 +61,9 @@ def main() -> None:
             if make:
                 placeholder.make(directory)
         except subprocess.CalledProcessError as error:
-            module.fail_json(msg=f"openssl could not make the placeholder certificate in {directory}: {error.stderr}")
+            module.fail_json(
+                msg=f"openssl could not make the placeholder certificate in {directory}: {error.stderr}"
+            )
         for name in linked:
             placeholder.link(directory, name)
     module.exit_json(changed=bool(make or linked), linked=linked)

@@ -1,1 +1,1 @@
-"""What the modules of the web server and its certificates share: they run on the hosts, with the standard library only."""
+"""What the modules of the web server and its certificates share. On hosts, so the standard library only."""

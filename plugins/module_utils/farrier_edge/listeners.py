@@ -23,7 +23,7 @@ def listeners(ports: Iterable[int], proc: Path = Path("/proc")) -> list[dict[str
     owners: dict[tuple[int, str], dict[str, str | int]] = {}
     for inode, pid in _owners(set(sockets), proc):
         unit = _unit(proc / pid)
-        entry = {
+        entry: dict[str, str | int] = {
             "port": sockets[inode],
             "process": _read(proc / pid / "comm").strip(),
             "pid": int(pid),

@@ -44,14 +44,16 @@ def compare(root: Path, files: Mapping[str, str], owned: str, marker: str, absen
         for path in (root / owned).rglob("*")
         if path.is_file() and str(path.relative_to(root)) not in files
     )
-    remove = [str(path.relative_to(root)) for path in strangers if read(path).splitlines()[:1] == [marker]]
+    remove = [
+        str(path.relative_to(root)) for path in strangers if (read(path) or "").splitlines()[:1] == [marker]
+    ]
     remove += [path for path in absent if os.path.lexists(root / path)]
     return Changes(write, sorted(remove))
 
 
 @contextmanager
 def staged(root: Path, changes: Changes) -> Iterator[Path]:
-    """Lay out the tree as it will be, beside the live one and on the same file system; it is gone afterwards."""
+    """Lay out the tree as it will be, beside the live one on the same file system; it is gone afterwards."""
     stage = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
     try:
         if root.exists():
@@ -66,13 +68,13 @@ def publish(stage: Path, root: Path, changes: Changes) -> None:
     """Move the staged files to their places, each in one step."""
 
     def move(path: Path, content: str) -> None:
-        os.replace(stage / path.relative_to(root), path)
+        (stage / path.relative_to(root)).replace(path)
 
     _apply(root, changes, move)
 
 
 def test(command: Sequence[str], stage: Path, root: Path) -> tuple[bool, str]:
-    """Run the command and return whether it was content, and what it said as if the files were in their places."""
+    """Run the command; return whether it was content, and what it said as if the files were in place."""
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     return ran.returncode == 0, (ran.stdout + ran.stderr).replace(str(stage), str(root)).strip()
 
