@@ -51,8 +51,7 @@ class _Exchange:
 class Connection(asyncio.Protocol):
     """A connection to the target. Make it with `Connection.open`."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
+    def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: _Exchange | None = None
@@ -76,30 +75,18 @@ class Connection(asyncio.Protocol):
         """
         try:
             async with asyncio.timeout(timeout_seconds):
-                return await cls._open(target)
+                _, connection = await asyncio.get_running_loop().create_connection(
+                    cls,
+                    target.address,
+                    target.port,
+                    ssl=target.tls,
+                    server_hostname=target.host if target.tls else None,
+                )
+                return connection
         except TimeoutError:
             raise Failure(Kind.REFUSED, f"no connection within {timeout_seconds:g} s") from None
         except OSError as error:
             raise Failure(Kind.REFUSED, f"{type(error).__name__}: {error}") from error
-
-    @classmethod
-    async def _open(cls, target: Target) -> Connection:
-        loop = asyncio.get_running_loop()
-        transport, connection = await loop.create_connection(lambda: cls(target), target.address, target.port)
-        # A limit of 0 makes uvloop write at once, not at the end of the loop's turn: a closing that arrives
-        # in between would otherwise look like a request that was lost.
-        transport.set_write_buffer_limits(high=0)
-        if target.tls is None:
-            return connection
-        try:
-            secured = await loop.start_tls(transport, connection, target.tls, server_hostname=target.host)
-        except BaseException:
-            transport.abort()
-            raise
-        if secured is None:
-            raise ConnectionResetError("closed during the TLS handshake")
-        connection._transport = secured
-        return connection
 
     # What the caller does
 

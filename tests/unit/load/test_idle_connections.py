@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from tests.load.connection import Connection, request_head
 from tests.load.pace import Pace
 from tests.load.recorder import Recorder, Route
 from tests.load.session import Session
@@ -91,6 +92,37 @@ def test_a_close_that_has_arrived_is_seen_before_writing(run: Loop) -> None:
         await session.ask(FORM, body=b"2")
         assert kinds(session.recorder) == []
         assert counted(session.recorder) == {"opened": 2, "closed_while_idle": 1}
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve, args=(listener,), daemon=True)
+        server.start()
+        run(main(listener.getsockname()[1]))
+        server.join()
+
+
+def test_a_request_is_written_at_once(run: Loop, secured: Tls | None) -> None:
+    """Between the look into the socket and the writing no closing may slip in unseen."""
+    received = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with secured[0].wrap_socket(connection, server_side=True) if secured else connection as stream:
+            stream.recv(65536)
+            received.set()
+            stream.sendall(GOOD)
+
+    async def main(port: int) -> None:
+        target = target_at(port, secured[1] if secured else None)
+        connection = await Connection.open(target, timeout_seconds=5)
+        answered = asyncio.create_task(
+            connection.request(request_head("GET", "/", target.authority), timeout_seconds=5)
+        )
+        waited: list[bool] = []
+        # Blocks the event loop in the same turn, so that it cannot write later.
+        asyncio.get_running_loop().call_soon(lambda: waited.append(received.wait(2)))
+        assert (await answered).status == 200
+        assert waited == [True]
+        connection.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = threading.Thread(target=serve, args=(listener,), daemon=True)
