@@ -1,0 +1,67 @@
+"""Make one reproducible archive of an application's source, on the controller.
+
+Arguments:
+    source: key `source` of the inventory contract.
+    version: git reference instead of the one in `source`; "" for that one.
+    module: `package.module:attribute`; refused when its file cannot be there.
+    cache_directory: where archives and git mirrors are kept.
+
+Returns `path`, `sha256`, `version`, `bytes`, `project` (lock, package, requires_python, installable) and `fresh`.
+It runs in Ansible's own Python and writes nothing but its cache, so `changed` is always false.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+
+# Ansible imports module_utils on hosts only; this runs on the controller.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
+
+from source_archive_lib import SourceError, make_archive
+
+
+class ActionModule(ActionBase):
+    """Makes the archive."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the archive, or `failed` and `msg`."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(
+            {
+                "source": {"type": "dict", "required": True},
+                "version": {"type": "str", "default": ""},
+                "module": {"type": "str", "default": ""},
+                "cache_directory": {"type": "path", "default": "~/.cache/farrier/sources"},
+            }
+        )
+        started = time.monotonic()
+        try:
+            archive = make_archive(
+                arguments["source"],
+                Path(arguments["cache_directory"]).expanduser(),
+                version=arguments["version"],
+                module=arguments["module"],
+            )
+        except SourceError as error:
+            return {**result, "failed": True, "msg": str(error)}
+        except OSError as error:
+            return {**result, "failed": True, "msg": f"Cannot make the archive: {error}"}
+        facts = asdict(archive)
+        fresh = facts.pop("changed")
+        return {
+            **result,
+            **facts,
+            "fresh": fresh,
+            "changed": False,
+            "seconds": round(time.monotonic() - started, 3),
+        }

@@ -1,0 +1,11 @@
+"""Makes one reproducible archive of an application's source, from a directory, a git repository or another archive.
+
+Works on the controller alone. The same content always gives the same archive, whose name is its SHA-256.
+"""
+
+from __future__ import annotations
+
+from .errors import SourceError
+from .make import Archive, make_archive
+
+__all__ = ["Archive", "SourceError", "make_archive"]

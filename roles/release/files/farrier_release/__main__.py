@@ -1,0 +1,197 @@
+"""The command `farrier-release`."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from farrier_release import activation, audit, phases
+from farrier_release.application import Application
+from farrier_release.begin import begin, describe_owner
+from farrier_release.config import CONFIGURATION_DIRECTORY, load
+from farrier_release.errors import ExitCode, ReleaseError, UsageError
+from farrier_release.finish import finish
+from farrier_release.host import Host
+from farrier_release.status import problem, status
+from farrier_release.storage import write_json
+
+Result = dict[str, Any]
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    *,
+    host: Host | None = None,
+    configuration_directory: Path = CONFIGURATION_DIRECTORY,
+) -> int:
+    """Run one phase.
+
+    Args:
+        arguments: the command line; that of this process by default.
+        host: the machine.
+        configuration_directory: where `APP/release.json` is.
+
+    Returns:
+        The exit code, see `ExitCode`.
+    """
+    options = _parser().parse_args(arguments)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
+    started = time.monotonic()
+    application = None
+    try:
+        application = Application(load(options.app, configuration_directory), host or Host())
+        result = options.run(application, options)
+        code = ExitCode.SUCCESS
+    except ReleaseError as error:
+        result = _failure(application, error)
+        code = error.exit_code
+    result = {"phase": options.phase, **result, "seconds": round(time.monotonic() - started, 3)}
+    if getattr(options, "outcome", None):
+        write_json(options.outcome, result, mode=0o600)
+    _show(result, options)
+    return int(code)
+
+
+def _failure(application: Application | None, error: ReleaseError) -> Result:
+    details = {
+        "message": error.message,
+        "log": error.log,
+        "next_command": error.next_command,
+        "exit_code": int(error.exit_code),
+    }
+    result: Result = {
+        "changed": False,
+        "failed": True,
+        "message": error.message,
+        "error": details,
+        "live": None,
+    }
+    if application is not None:
+        live = application.releases.live()
+        result["live"] = live
+        result["live_problem"] = problem(application, live) if live else "nothing is live"
+        lease = application.lease_file.read()
+        if error.exit_code == ExitCode.BUSY and lease:
+            result["holder"] = describe_owner(lease)
+    return result
+
+
+def _show(result: Result, options: argparse.Namespace) -> None:
+    if options.json:
+        json.dump(result, sys.stdout)
+        print()
+    elif result.get("failed"):
+        error = result["error"]
+        print(
+            f"{options.app}: {options.phase} failed: {error['message']}",
+            *error["log"],
+            sep="\n    ",
+            file=sys.stderr,
+        )
+        if error["next_command"]:
+            print(f"Next: {error['next_command']}", file=sys.stderr)
+    elif options.phase in ("status", "log"):
+        print(json.dumps(result, indent=2))
+    else:
+        print(f"{options.app}: {result.get('message', 'done')}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="farrier-release", description="Releases of one application on this host."
+    )
+    parser.add_argument("--app", required=True, help="name of the application")
+    commands = parser.add_subparsers(dest="phase", required=True)
+
+    def command(name: str, run: Callable[[Application, argparse.Namespace], Result], text: str) -> Any:
+        one = commands.add_parser(name, help=text, description=text)
+        one.add_argument("--json", action="store_true", help="print one JSON document")
+        one.set_defaults(run=run)
+        return one
+
+    def with_token(name: str, run: Callable[[Application, argparse.Namespace], Result], text: str) -> Any:
+        one = command(name, run, text)
+        one.add_argument("--token", required=True, help="what `begin` returned")
+        return one
+
+    one = command("begin", _begin, "take the lease, unless what is asked for is live already")
+    one.add_argument(
+        "--request", required=True, type=_object, help="JSON: archive_sha256, version, project, who, owner"
+    )
+    one.add_argument("--gone", default="", help="id of a lease whose holder is known to be dead")
+    one.add_argument("--check", action="store_true", help="only say what would be done")
+    for name in phases.PHASES:
+        with_token(name, _phase, f"{name} the release of the lease")
+    with_token("activate", lambda app, options: phases.activate(app, options.token), "make it live, or undo")
+    one = with_token("perform", lambda app, options: phases.perform(app, options.token), argparse.SUPPRESS)
+    one.add_argument("--outcome", type=Path, help=argparse.SUPPRESS)
+    with_token("abort", lambda app, options: phases.abort(app, options.token), "give a deploy up")
+    command("finish", lambda app, _: finish(app), "remove old releases")
+    one = command("rollback", _rollback, "make an earlier release live")
+    one.add_argument("--release", help="id; by default the release before the live one")
+    one.add_argument("--force", action="store_true", help="also one that never was live and good")
+    one.add_argument("--who", default="", help="who asks for it")
+    one.add_argument("--owner", type=_object, default={}, help="JSON: the controller's process")
+    one.add_argument("--gone", default="", help="id of a lease whose holder is known to be dead")
+    command("status", lambda app, _: status(app), "what is live and how it got there")
+    one = command("log", _log, "the last attempts")
+    one.add_argument("--lines", type=int, default=20, help="how many")
+    one = command("unlock", _unlock, "drop the lease of a dead deploy")
+    one.add_argument("--force", action="store_true", help="also when it may be alive")
+    command("recover", _recover, "finish or undo an activation that was killed")
+    return parser
+
+
+def _begin(application: Application, options: argparse.Namespace) -> Result:
+    missing = [key for key in ("archive_sha256", "version", "project", "who") if key not in options.request]
+    if missing:
+        raise UsageError(f"The request lacks {', '.join(missing)}.")
+    return begin(application, options.request, gone=options.gone, check=options.check)
+
+
+def _phase(application: Application, options: argparse.Namespace) -> Result:
+    return phases.run_phase(application, options.phase, options.token)
+
+
+def _rollback(application: Application, options: argparse.Namespace) -> Result:
+    who = options.who or os.environ.get("SUDO_USER") or getpass.getuser()
+    request = {"release": options.release, "force": options.force, "who": who, "owner": options.owner}
+    return phases.roll_back(application, request, gone=options.gone)
+
+
+def _log(application: Application, options: argparse.Namespace) -> Result:
+    return {"changed": False, "attempts": audit.last(application.configuration, options.lines)}
+
+
+def _unlock(application: Application, options: argparse.Namespace) -> Result:
+    return phases.unlock(application, force=options.force)
+
+
+def _recover(application: Application, _: argparse.Namespace) -> Result:
+    with application.lease_file.locked(wait_seconds=60):
+        return activation.recover(application)
+
+
+def _object(text: str) -> dict[str, Any]:
+    data = json.loads(text)
+    if not isinstance(data, dict):
+        raise ValueError("not a JSON object")
+    return data
+
+
+def _interrupted(number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,296 @@
+"""activate: the symlink moves, the service follows, and either both are found good or both go back.
+
+`perform` runs in a systemd unit of its own, so it ends as it should when the connection or the controller dies. Should it
+be killed itself, or the power fail, a marker on disk lets `recover` finish or undo what it finds.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+from farrier_release import audit, rehearse
+from farrier_release.application import Application
+from farrier_release.errors import ExitCode, ReleaseError
+from farrier_release.lease import Lease
+from farrier_release.probe import ask_edge
+from farrier_release.storage import point, read_json, write_json
+from farrier_release.transition import Service, Transition, choose, look_at
+from farrier_release.verify import VerificationError, verify, wait_until_serving
+from farrier_release.workers import boot_failure
+
+_EDGE_TIMEOUT_SECONDS = 5
+# Workers that were booting when the activation was killed may finish; one that was not reloaded yet never will.
+_RECOVERY_PATIENCE_SECONDS = 5
+
+
+def marker_path(application: Application) -> Path:
+    """Says that an activation is under way: which release replaces which."""
+    return application.configuration.root / ".activation.json"
+
+
+def activate(application: Application, lease: Lease) -> dict[str, Any]:
+    """Run `perform` in a unit of its own and wait for it.
+
+    Raises:
+        ReleaseError: the activation failed; its exit code says whether it was undone.
+    """
+    settings = application.configuration
+    outcome = settings.lock_directory / f"{settings.name}.outcome-{secrets.token_hex(8)}.json"
+    tool = [str(settings.tool), "--app", settings.name]
+    started = time.time()
+    unit = f"farrier-{settings.name}-activate"
+    done = application.host.run_detached(
+        unit,
+        [*tool, "perform", "--token", lease.token, "--outcome", str(outcome)],
+        ["/bin/sh", "-c", f'"test ! -e {marker_path(application)} || exec {" ".join(tool)} recover"'],
+        settings.service_timeout_seconds * 2 + settings.task_timeout_seconds,
+    )
+    result = read_json(outcome)
+    outcome.unlink(missing_ok=True)
+    if result is None:
+        raise ReleaseError(
+            f"The activation of {lease.release} was ended from outside before it could report; it is undone or finished "
+            "by itself.",
+            log=[*done.tail, *application.host.journal(unit, since_seconds=started)],
+            next_command=f"{application.command} status; journalctl -u {unit}",
+            exit_code=ExitCode.BROKEN,
+        )
+    if "error" in result:
+        error = result["error"]
+        raise ReleaseError(
+            error["message"],
+            log=error["log"],
+            next_command=error["next_command"],
+            exit_code=ExitCode(error["exit_code"]),
+        )
+    return result
+
+
+def perform(application: Application, lease: Lease) -> dict[str, Any]:
+    """Make the lease's release live, verify it, and undo everything when it is not good.
+
+    Raises:
+        ReleaseError: nothing was changed (FAILED), all was undone (UNDONE), or not even that worked (BROKEN).
+    """
+    settings, releases = application.configuration, application.releases
+    started = time.monotonic()
+    entry = {"what": lease.what, "who": lease.who, "from": lease.origin, "to": lease.release}
+    how = ""
+    try:
+        manifest = releases.manifest(lease.release)
+        if manifest is None:
+            raise ReleaseError(f"{lease.release} was never built to the end.", next_command="deploy again")
+        if lease.rehearsal:
+            rehearse.still_alive(application, lease)
+        application.run_tasks("before_activate", settings.hooks.before_activate, lease.release)
+        service = look_at(application)
+        transition = choose(application, service, manifest)
+        how = transition.how
+        edge = _edge_works(application)
+        application.say(f"{transition.how}: {transition.why}")
+        _flip_and_verify(application, lease, service, transition, edge)
+    except ReleaseError as error:
+        seconds = {**lease.seconds, "activate": round(time.monotonic() - started, 2)}
+        result = {ExitCode.UNDONE: "undone", ExitCode.BROKEN: "broken"}.get(error.exit_code, "failed")
+        message = {"message": error.message, "log": error.log[-20:]}
+        audit.record(
+            settings,
+            {**entry, "how": how, "result": result, "phase": "activate", "seconds": seconds, **message},
+        )
+        raise
+    seconds = {**lease.seconds, "activate": round(time.monotonic() - started, 2)}
+    audit.record(
+        settings, {**entry, "how": how, "result": "live", "seconds": seconds, "message": transition.why}
+    )
+    return {
+        "changed": True,
+        "how": transition.how,
+        "why": transition.why,
+        "edge": edge,
+        "message": f"{lease.release} is live ({transition.how}: {transition.why}).",
+    }
+
+
+def recover(application: Application) -> dict[str, Any]:
+    """Finish or undo an activation that was killed. Does nothing where there is none.
+
+    Raises:
+        ReleaseError: neither release could be brought to serve.
+    """
+    marker = read_json(marker_path(application))
+    if marker is None:
+        return {"changed": False, "message": "No activation was interrupted."}
+    settings, releases = application.configuration, application.releases
+    live, wanted, origin = releases.live(), marker["to"], marker["from"]
+    application.say(f"an activation of {wanted} was interrupted")
+    entry = {"what": "recover", "who": "farrier-release", "from": origin, "to": wanted}
+    if live == wanted:
+        try:
+            wait_until_serving(application, wanted, _RECOVERY_PATIENCE_SECONDS)
+        except VerificationError as error:
+            application.say(str(error))
+        else:
+            _record_good(application, wanted, marker.get("replaced"), marker.get("who", ""))
+            marker_path(application).unlink(missing_ok=True)
+            audit.record(settings, {**entry, "result": "live", "message": "found good after an interruption"})
+            return {
+                "changed": True,
+                "message": f"The interrupted activation of {wanted} is finished: it serves.",
+            }
+    try:
+        _go_back(application, origin, look_at(application))
+    except ReleaseError as error:
+        audit.record(settings, {**entry, "result": "broken", "message": error.message})
+        raise
+    audit.record(settings, {**entry, "result": "undone", "message": "found not good after an interruption"})
+    return {
+        "changed": True,
+        "message": f"The interrupted activation of {wanted} is undone: {origin or 'nothing'} is live.",
+    }
+
+
+def _flip_and_verify(
+    application: Application, lease: Lease, service: Service, transition: Transition, edge: bool
+) -> None:
+    settings = application.configuration
+    flipped = time.time()
+    replaced = lease.origin if lease.what == "deploy" else None
+    marker = {
+        "from": lease.origin,
+        "to": lease.release,
+        "replaced": replaced,
+        "who": lease.who,
+        "at": flipped,
+    }
+    write_json(marker_path(application), marker, durable=True)
+    try:
+        point(settings.current, f"releases/{lease.release}")
+        _carry_out(application, transition)
+        verify(application, lease.release, before=service, how=transition.how, edge=edge)
+        if lease.what == "deploy":
+            application.run_tasks("after_activate", settings.hooks.after_activate, lease.release)
+        _record_good(application, lease.release, replaced, lease.who)
+    except (ReleaseError, VerificationError, OSError) as error:
+        log = error.log if isinstance(error, ReleaseError) and error.log else []
+        log = log or application.host.journal(settings.service, since_seconds=flipped)
+        _undo(application, lease, service, str(error), log)
+    marker_path(application).unlink(missing_ok=True)
+    if lease.what == "rollback":
+        application.run_tasks_regardless("after_rollback", settings.hooks.after_rollback, lease.release)
+
+
+def _undo(application: Application, lease: Lease, before: Service, reason: str, log: list[str]) -> None:
+    """Put back what was live. Always raises."""
+    failed = f"{lease.release} did not go live: {reason.rstrip('.')}."
+    application.say(f"{failed} Undoing.")
+    try:
+        _go_back(application, lease.origin, before)
+    except ReleaseError as error:
+        raise ReleaseError(
+            f"{failed} AND {lease.origin or 'the state before'} COULD NOT BE PUT BACK: {error.message}",
+            log=[*log, *error.log],
+            next_command=error.next_command,
+            exit_code=ExitCode.BROKEN,
+        ) from None
+    state = f"{lease.origin} is live again." if lease.origin else "Nothing is live, as before."
+    raise ReleaseError(
+        f"{failed} {state}",
+        log=log,
+        next_command="correct the release and deploy again",
+        exit_code=ExitCode.UNDONE,
+    )
+
+
+def _go_back(application: Application, origin: str | None, before: Service) -> None:
+    """Make `origin` live again and verify it, or nothing when there was nothing; the marker goes when that is done.
+
+    Raises:
+        ReleaseError: it does not serve.
+    """
+    settings = application.configuration
+    if origin is None:
+        settings.current.unlink(missing_ok=True)
+        # The socket too: nothing would answer who waits there.
+        units = [settings.socket_unit, settings.service]
+        application.host.systemctl("stop", *units, timeout_seconds=settings.service_timeout_seconds)
+        application.host.systemctl("reset-failed", *units)
+        marker_path(application).unlink(missing_ok=True)
+        return
+    point(settings.current, f"releases/{origin}")
+    started = time.time()
+    now = look_at(application)
+    ways = ["restart"]
+    if now.active and now.main_pid and now.main_pid == before.main_pid:
+        ways.insert(0, "reload")
+    reason = ""
+    for how in ways:
+        try:
+            _carry_out(application, Transition(how, "undo"))
+        except ReleaseError as error:
+            reason = error.message
+            # The hand-over worker keeps the old ones when a reload fails: then nothing is lost, and nothing to restart.
+        try:
+            wait_until_serving(application, origin, settings.verify_timeout_seconds)
+        except VerificationError as error:
+            reason = reason or str(error)
+            continue
+        application.run_tasks_regardless("after_rollback", settings.hooks.after_rollback, origin)
+        marker_path(application).unlink(missing_ok=True)
+        return
+    raise ReleaseError(
+        reason,
+        log=application.host.journal(settings.service, since_seconds=started),
+        next_command=f"systemctl status {settings.service}; journalctl -u {settings.service} -n 50; "
+        f"{application.command} rollback",
+        exit_code=ExitCode.BROKEN,
+    )
+
+
+def _carry_out(application: Application, transition: Transition) -> None:
+    """Get the service to what `current` points to.
+
+    Raises:
+        ReleaseError: systemd says that it failed.
+    """
+    settings = application.configuration
+    if transition.daemon_reload:
+        application.host.systemctl("daemon-reload")
+    if transition.how != "reload":
+        # Otherwise one that was given up on would be refused.
+        application.host.systemctl("reset-failed", settings.service)
+    started = time.time()
+    units = [settings.service]
+    if transition.how == "start":
+        units.insert(0, settings.socket_unit)
+    done = application.host.systemctl(
+        transition.how, *units, timeout_seconds=settings.service_timeout_seconds
+    )
+    if done.returncode != 0:
+        release = application.releases.live() or ""
+        error = boot_failure(settings.run_directory, since_seconds=started, release=release)
+        raise ReleaseError(
+            f"systemctl {transition.how} {settings.service} failed{f': {error}' if error else ''}"
+        )
+
+
+def _edge_works(application: Application) -> bool:
+    """Whether nginx passes requests on now. If it does not, that is not this release's fault, and says nothing of it."""
+    settings = application.configuration
+    if settings.edge is None:
+        return False
+    answer = ask_edge(settings.edge, settings.health_path, timeout_seconds=_EDGE_TIMEOUT_SECONDS)
+    return bool(answer.release)
+
+
+def _record_good(application: Application, release: str, replaced: str | None, who: str) -> None:
+    releases = application.releases
+    manifest = releases.manifest(release) or {}
+    now = time.time()
+    manifest.update(activated_at=now, activated_by=who)
+    manifest.setdefault("verified_at", now)
+    if replaced is not None:
+        manifest["replaced"] = replaced
+    releases.write_manifest(release, manifest)

@@ -1,0 +1,107 @@
+"""Everything that a phase works with, in one hand."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+
+from farrier_release.config import Configuration
+from farrier_release.errors import ReleaseError
+from farrier_release.host import Completed, Host, Sandboxed
+from farrier_release.lease import LeaseFile
+from farrier_release.releases import Releases
+
+
+@dataclass(frozen=True)
+class Application:
+    """One application on this host.
+
+    Args:
+        configuration: its settings.
+        host: the machine.
+    """
+
+    configuration: Configuration
+    host: Host
+
+    @cached_property
+    def releases(self) -> Releases:
+        """Its releases."""
+        return Releases(self.configuration)
+
+    @cached_property
+    def lease_file(self) -> LeaseFile:
+        """Its lease."""
+        return LeaseFile(self.configuration)
+
+    @property
+    def command(self) -> str:
+        """How to call this tool for this application, for messages."""
+        return f"farrier-release --app {self.configuration.name}"
+
+    def say(self, message: str) -> None:
+        """Tell the operator what is going on, on standard error."""
+        print(f"{self.configuration.name}: {message}", file=sys.stderr, flush=True)
+
+    def run_task(self, kind: str, command: str, release: str) -> Completed:
+        """Run one command of the application in a release, as its user, in its environment and sandbox.
+
+        Args:
+            kind: `migrate` or the hook's name; part of the unit's name.
+            command: a line, split as a shell would split it; no shell runs it.
+            release: the release to run it in.
+        """
+        settings = self.configuration
+        directory = settings.release_directory(release)
+        binaries = directory / ".venv" / "bin"
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise ReleaseError(f"{kind}: {command!r} is not a command line: {error}") from None
+        return self.host.run_sandboxed(
+            Sandboxed(
+                unit=f"farrier-{settings.name}-{kind.replace('_', '-')}",
+                user=settings.user,
+                command=[
+                    *(str(binaries / "python"), "-m", "farrier_gunicorn.execute"),
+                    *("--settings", str(settings.gunicorn_settings), "--", *words),
+                ],
+                directory=directory / "source" / settings.subdir,
+                properties=settings.task_properties,
+                environment={
+                    "FARRIER_RELEASE_DIRECTORY": str(directory),
+                    "PATH": f"{binaries}:/usr/local/bin:/usr/bin:/bin",
+                    "PYTHONPATH": str(settings.library_directory),
+                },
+                timeout_seconds=settings.task_timeout_seconds,
+            )
+        )
+
+    def run_tasks(self, kind: str, commands: tuple[str, ...], release: str) -> None:
+        """Run commands one after the other.
+
+        Raises:
+            ReleaseError: one failed; the rest was not run.
+        """
+        for command in commands:
+            self.say(f"{kind}: {command}")
+            done = self.run_task(kind, command, release)
+            if done.returncode != 0:
+                output = [*done.stdout.splitlines(), *done.tail][-40:]
+                raise ReleaseError(f"{kind}: {command!r} {how_it_ended(done.returncode)}", log=output)
+
+    def run_tasks_regardless(self, kind: str, commands: tuple[str, ...], release: str) -> None:
+        """Run commands whose failure changes nothing any more: it is said, and that is all."""
+        try:
+            self.run_tasks(kind, commands, release)
+        except ReleaseError as error:
+            self.say("\n".join([error.message, *error.log]))
+
+
+def how_it_ended(returncode: int) -> str:
+    """An exit code in words, to follow the name of what was run."""
+    if returncode < 0 or returncode > 128:
+        return f"was ended by signal {-returncode if returncode < 0 else returncode - 128}."
+    return f"ended with exit code {returncode}."

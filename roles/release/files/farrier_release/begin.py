@@ -1,0 +1,224 @@
+"""begin: may this deploy start, and is there anything to do?"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import time
+from typing import Any
+
+from farrier_release import activation, audit
+from farrier_release.application import Application
+from farrier_release.errors import ConfigurationError, ReleaseError, UsageError
+from farrier_release.lease import Lease, public_id
+from farrier_release.releases import VERSION_PATTERN
+from farrier_release.storage import disk_used_bytes, read_json
+
+# A release that is finished by a dead deploy's own processes, a migration say, is waited for this long.
+_LOCK_WAIT_SECONDS = 20
+_INODES_MIN = 20_000
+# With this much free nobody needs to measure how large a release is.
+_PLENTY_MB = 8192
+_MEGABYTE = 1024 * 1024
+
+
+def begin(
+    application: Application, request: dict[str, Any], *, gone: str = "", check: bool = False
+) -> dict[str, Any]:
+    """Take the lease for a deploy, unless what it asks for is live already.
+
+    Args:
+        application: what is deployed.
+        request: `archive_sha256`, `version`, `project` (what the controller found in the source), `who`, `owner`.
+        gone: public id of a lease whose owner the caller found dead.
+        check: only say what would be done.
+
+    Raises:
+        ReleaseError: busy, no space, or a host that is not ready.
+    """
+    if not VERSION_PATTERN.fullmatch(request["version"]):
+        raise UsageError(
+            f"{request['version']!r} cannot be part of a release's name: use letters, digits, . _ -"
+        )
+    check_host(application)
+    inputs = build_inputs(application, request)
+    if already_live(application, inputs):
+        live = application.releases.live()
+        return {
+            "changed": False,
+            "release": live,
+            "message": f"{live} has been built from this very source and is live.",
+        }
+    if check:
+        return {"changed": True, "release": None, "message": f"would deploy version {request['version']}"}
+    with application.lease_file.locked(wait_seconds=_LOCK_WAIT_SECONDS):
+        notes = take_over(application, gone)
+        activation.recover(application)
+        remove_leftovers(application)
+        check_space(application)
+        now = time.time()
+        lease = Lease(
+            token=secrets.token_hex(16),
+            what="deploy",
+            who=request["who"],
+            owner=request.get("owner") or {},
+            release=application.releases.new_id(request["version"]),
+            origin=application.releases.live(),
+            begun_at=now,
+            renewed_at=now,
+            request={**request, "inputs": inputs},
+        )
+        application.lease_file.take(lease)
+    return {
+        "changed": True,
+        "token": lease.token,
+        "release": lease.release,
+        "from": lease.origin,
+        "upload_to": str(archive_path(application, request["archive_sha256"])),
+        "message": " ".join([*notes, f"{lease.release} is to replace {lease.origin or 'nothing'}."]),
+    }
+
+
+def archive_path(application: Application, sha256: str) -> Any:
+    """Where the source archive is expected."""
+    return application.configuration.incoming_directory / f"{sha256}.tar.gz"
+
+
+def build_inputs(application: Application, request: dict[str, Any]) -> dict[str, Any]:
+    """Everything that a build depends on: equal inputs need no second build."""
+    settings = application.configuration
+    try:
+        server = hashlib.sha256(settings.server_requirements.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ConfigurationError(
+            f"Cannot read the kit's own requirements: {error}", next_command="ansible-playbook site.yml"
+        ) from None
+    return {
+        "archive_sha256": request["archive_sha256"],
+        "subdir": settings.subdir,
+        "python": settings.python,
+        "server_requirements_sha256": server,
+        "build_hooks": [*settings.hooks.before_build, *settings.hooks.after_build],
+    }
+
+
+def already_live(application: Application, inputs: dict[str, Any]) -> bool:
+    """Whether the live release was built from these inputs, was found good, and is what runs."""
+    live = application.releases.live()
+    manifest = application.releases.manifest(live or "")
+    if not manifest or manifest.get("inputs") != inputs or not manifest.get("verified_at"):
+        return False
+    if read_json(activation.marker_path(application)) is not None:
+        return False
+    state = application.host.show(application.configuration.service, "ActiveState")
+    return state.get("ActiveState") == "active"
+
+
+def check_host(application: Application) -> None:
+    """Check that `site.yml` has prepared this host for the application.
+
+    Raises:
+        ConfigurationError: something is missing.
+    """
+    settings = application.configuration
+    needed = [
+        settings.releases_directory,
+        settings.uv,
+        settings.gunicorn_settings,
+        settings.server_requirements,
+    ]
+    missing = [str(path) for path in needed if not path.exists()]
+    if missing:
+        raise ConfigurationError(
+            f"This host is not ready for {settings.name}: {', '.join(missing)} missing.",
+            next_command="ansible-playbook site.yml",
+        )
+    state = application.host.show(settings.service, "LoadState", "LoadError")
+    if state.get("LoadState") != "loaded":
+        raise ConfigurationError(
+            f"systemd cannot load {settings.service}: {state.get('LoadError') or state.get('LoadState') or 'no answer'}",
+            next_command="ansible-playbook site.yml",
+        )
+
+
+def take_over(application: Application, gone: str) -> list[str]:
+    """Clear away a dead holder of the lease; the caller holds the lock.
+
+    Returns:
+        What was done, for people.
+
+    Raises:
+        ReleaseError: the holder lives.
+    """
+    lease = application.lease_file.read()
+    if lease is None:
+        return []
+    reason = application.lease_file.stale_reason(lease, gone)
+    if reason is None:
+        raise application.lease_file.busy(lease)
+    abandon(application, lease, reason)
+    return [f"Took over from a dead {lease.describe()}: {reason}."]
+
+
+def abandon(application: Application, lease: Lease, reason: str) -> None:
+    """End somebody's attempt that has not gone live; the caller holds the lock."""
+    settings = application.configuration
+    if lease.rehearsal:
+        application.host.systemctl("stop", settings.rehearsal_unit_of(lease.release))
+    audit.record(
+        settings,
+        {
+            "what": lease.what,
+            "who": lease.who,
+            "from": lease.origin,
+            "to": lease.release,
+            "result": "abandoned",
+            "phase": lease.phase,
+            "seconds": lease.seconds,
+            "message": reason,
+        },
+    )
+    application.lease_file.drop()
+
+
+def remove_leftovers(application: Application) -> None:
+    """Remove releases that were never live and archives that nobody will build from; nobody holds the lease."""
+    releases = application.releases
+    keep = releases.in_use()
+    for release in releases.all():
+        if release not in keep and not releases.verified(release):
+            application.say(f"removing what is left of {release}")
+            releases.remove(release)
+    for archive in application.configuration.incoming_directory.glob("*"):
+        archive.unlink()
+
+
+def check_space(application: Application) -> None:
+    """Check that a release like the live one fits on the disk.
+
+    Raises:
+        ReleaseError: it does not.
+    """
+    settings = application.configuration
+    status = os.statvfs(settings.releases_directory)
+    free_mb = status.f_bavail * status.f_frsize // _MEGABYTE
+    needed_mb = settings.free_disk_min_mb
+    live = application.releases.live()
+    if live and free_mb < _PLENTY_MB:
+        needed_mb += disk_used_bytes(settings.release_directory(live)) // _MEGABYTE
+    short = ""
+    if free_mb < needed_mb:
+        short = f"{free_mb} MB free, {needed_mb} MB needed"
+    elif 0 < status.f_files and status.f_favail < _INODES_MIN:
+        short = f"{status.f_favail} inodes free, {_INODES_MIN} needed"
+    if short:
+        raise ReleaseError(
+            f"The disk of {settings.releases_directory} is full: {short}. Nothing was changed.",
+            next_command=f"df -h {settings.root}; du -sh {settings.root}/* /var/log; lower keep_releases or free space",
+        )
+
+
+def describe_owner(lease: Lease) -> dict[str, Any]:
+    """What a caller needs to find out whether the holder of a lease is alive."""
+    return {"id": public_id(lease), "owner": lease.owner, "who": lease.who}

@@ -1,0 +1,155 @@
+"""build: a release directory with source, virtual environment and manifest, beside the live one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from farrier_release import interpreter
+from farrier_release.application import Application
+from farrier_release.begin import archive_path
+from farrier_release.builder import BuildOrder
+from farrier_release.errors import ReleaseError, UsageError
+from farrier_release.host import Sandboxed
+from farrier_release.lease import Lease
+
+# What a build may not do to the host, whatever its build backends are made of.
+_SANDBOX = (
+    "CapabilityBoundingSet=",
+    "CPUWeight=50",
+    "InaccessiblePaths=-/etc/farrier -/run/farrier -/var/lib/farrier -/var/log/farrier",
+    "IOWeight=50",
+    "LockPersonality=yes",
+    "NoNewPrivileges=yes",
+    "PrivateDevices=yes",
+    "PrivateTmp=yes",
+    "ProtectControlGroups=yes",
+    "ProtectHome=yes",
+    "ProtectKernelModules=yes",
+    "ProtectKernelTunables=yes",
+    "ProtectProc=invisible",
+    "ProtectSystem=strict",
+    "RestrictNamespaces=yes",
+    "RestrictRealtime=yes",
+    "RestrictSUIDSGID=yes",
+)
+
+
+def build(application: Application, lease: Lease) -> dict[str, Any]:
+    """Build the lease's release from the uploaded archive.
+
+    Raises:
+        ReleaseError: the build failed; nothing is left of it.
+    """
+    settings, releases = application.configuration, application.releases
+    archive = archive_path(application, lease.request["archive_sha256"])
+    _check_archive(archive, lease.request["archive_sha256"])
+    project = lease.request["project"]
+    python = interpreter.choose(application, project.get("requires_python") or "")
+    directory = settings.release_directory(lease.release)
+    live = releases.live()
+    order = BuildOrder(
+        archive=str(archive),
+        release_directory=str(directory),
+        subdir=settings.subdir,
+        project=project,
+        python=python,
+        uv=str(settings.uv),
+        cache=str(settings.cache_directory),
+        server_requirements=str(settings.server_requirements),
+        live_directory=str(settings.release_directory(live)) if live else "",
+        environment=dict(settings.build_environment),
+        before_build=list(settings.hooks.before_build),
+        after_build=list(settings.hooks.after_build),
+    )
+    started = time.time()
+    _make_directories(directory, settings.build_user, archive)
+    report = _run(application, order)
+    if report["error"]:
+        hint = "" if "No space left" not in f"{report['error']} {report['log']}" else f"df -h {settings.root}"
+        raise ReleaseError(
+            f"The build of {lease.release} failed: {report['error']}",
+            log=report["log"],
+            next_command=hint or "correct the source and deploy again",
+        )
+    archive.unlink()
+    releases.write_manifest(
+        lease.release,
+        {
+            "release": lease.release,
+            "version": lease.request["version"],
+            "inputs": lease.request["inputs"],
+            "python": {"version": report["python_version"], "executable": report["python_executable"]},
+            "packages": report["packages"],
+            "built_at": started,
+            "built_by": lease.who,
+        },
+    )
+    added = report["server_packages"]
+    return {
+        "changed": True,
+        "steps": report["seconds"],
+        "python": report["python_version"],
+        "server_packages": added,
+        "message": f"{lease.release} is built with Python {report['python_version']}"
+        + (f"; from the kit: {', '.join(added)}." if added else "."),
+    }
+
+
+def _check_archive(archive: Path, sha256: str) -> None:
+    try:
+        with archive.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise UsageError(
+            f"The source archive {archive} has not arrived.", next_command="deploy again"
+        ) from None
+    if found != sha256:
+        raise UsageError(f"{archive} arrived damaged: its SHA-256 is {found}.", next_command="deploy again")
+
+
+def _make_directories(directory: Path, user: str, archive: Path) -> None:
+    """The release's directory stays root's, so that no build can touch its manifest; what is in it is the builder's."""
+    directory.mkdir(mode=0o755)
+    for name in ("source", ".venv"):
+        (directory / name).mkdir(mode=0o755)
+        if os.geteuid() == 0:
+            shutil.chown(directory / name, user, user)
+    archive.chmod(0o640)
+    if os.geteuid() == 0:
+        shutil.chown(archive, "root", user)
+
+
+def _run(application: Application, order: BuildOrder) -> dict[str, Any]:
+    settings = application.configuration
+    others = [name for name in application.releases.all() if name != Path(order.release_directory).name]
+    protected = " ".join(str(settings.release_directory(name)) for name in others)
+    done = application.host.run_sandboxed(
+        Sandboxed(
+            unit=f"farrier-{settings.name}-build",
+            user=settings.build_user,
+            command=[sys.executable, "-m", "farrier_release.builder"],
+            directory=settings.library_directory,
+            properties=[
+                *_SANDBOX,
+                f"ReadWritePaths={settings.root}",
+                *([f"ReadOnlyPaths={protected}"] if protected else []),
+            ],
+            environment={"PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=json.dumps(asdict(order)),
+            timeout_seconds=settings.build_timeout_seconds,
+        )
+    )
+    try:
+        report: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        limit = settings.build_timeout_seconds
+        return {"error": f"it was ended before it could report (time limit {limit} s).", "log": done.tail}
+    return report

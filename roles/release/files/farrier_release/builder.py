@@ -1,0 +1,244 @@
+"""The build itself. Runs as the build user in a sandbox: everything it starts may be foreign code.
+
+Reads a `BuildOrder` as JSON from standard input and writes a `BuildReport` as JSON to standard output; what the programs
+it starts have to say goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tarfile
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from farrier_release.extract import UnsafeArchiveError, extract
+from farrier_release.server_packages import installed_packages, missing_requirements
+
+
+@dataclass
+class BuildOrder:
+    """What to build.
+
+    Args:
+        archive: source archive.
+        release_directory: holds two empty directories, `source` and `.venv`, that the build user owns.
+        subdir: the project within the source.
+        project: what the controller found in the source: `lock` ({kind, path, hashes}), `package`, `installable`.
+        python: path of the interpreter.
+        uv: path of uv.
+        cache: uv's cache directory.
+        server_requirements: the kit's pinned requirements, with hashes.
+        live_directory: directory of the live release, or "".
+        environment: variables for everything that is started.
+        before_build, after_build: hooks.
+    """
+
+    archive: str
+    release_directory: str
+    subdir: str
+    project: dict[str, Any]
+    python: str
+    uv: str
+    cache: str
+    server_requirements: str
+    live_directory: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    before_build: list[str] = field(default_factory=list)
+    after_build: list[str] = field(default_factory=list)
+
+
+@dataclass
+class BuildReport:
+    """How a build went.
+
+    Args:
+        error: what failed, or "".
+        log: the failed program's own lines.
+        python_version, python_executable: the interpreter, its links resolved.
+        packages: name and version of all that is installed, names normalised.
+        server_packages: what came from the kit because the application brought none.
+        seconds: time taken by each step.
+    """
+
+    error: str = ""
+    log: list[str] = field(default_factory=list)
+    python_version: str = ""
+    python_executable: str = ""
+    packages: dict[str, str] = field(default_factory=dict)
+    server_packages: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class StepError(Exception):
+    """A step failed; `log` has the program's own lines."""
+
+    def __init__(self, message: str, log: list[str] | None = None) -> None:
+        super().__init__(message)
+        self.log = log or []
+
+
+class Build:
+    """One build."""
+
+    def __init__(self, order: BuildOrder) -> None:
+        self.order = order
+        self.report = BuildReport()
+        root = Path(order.release_directory)
+        self.source = root / "source"
+        self.project = self.source / order.subdir
+        self.venv = root / ".venv"
+        self.python = self.venv / "bin" / "python"
+        self.environment = {
+            "HOME": order.cache,
+            "LC_ALL": "C.UTF-8",
+            "NO_COLOR": "1",
+            "PATH": f"{self.venv}/bin:/usr/local/bin:/usr/bin:/bin",
+            "UV_CACHE_DIR": order.cache,
+            "UV_LINK_MODE": "hardlink",
+            "UV_NO_PROGRESS": "1",
+            "UV_PROJECT_ENVIRONMENT": str(self.venv),
+            "UV_PYTHON_DOWNLOADS": "never",
+            # The host's own certificates, so that one of a company's own authority is believed.
+            "UV_SYSTEM_CERTS": "1",
+            "VIRTUAL_ENV": str(self.venv),
+            **order.environment,
+        }
+
+    def run(self) -> BuildReport:
+        """Build; failures are in the report."""
+        steps = (
+            ("unpack", self.unpack),
+            ("before_build", lambda: self.hooks("before_build", self.order.before_build)),
+            ("environment", self.make_environment),
+            ("dependencies", self.install_locked),
+            ("server", self.install_server),
+            ("after_build", lambda: self.hooks("after_build", self.order.after_build)),
+            ("bytecode", self.compile),
+        )
+        for name, step in steps:
+            started = time.monotonic()
+            try:
+                step()
+            except StepError as error:
+                self.report.error, self.report.log = str(error), error.log
+                return self.report
+            except (OSError, ValueError, UnsafeArchiveError, tarfile.TarError, EOFError) as error:
+                self.report.error = f"{name}: {error}"
+                return self.report
+            self.report.seconds[name] = round(time.monotonic() - started, 3)
+        return self.report
+
+    def unpack(self) -> None:
+        """The source is in its place."""
+        extract(Path(self.order.archive), self.source)
+        if not self.project.resolve().is_relative_to(self.source.resolve()) or not self.project.is_dir():
+            raise StepError(f"The source has no directory {self.order.subdir!r} (subdir).")
+
+    def make_environment(self) -> None:
+        """An empty virtual environment."""
+        self._uv("venv", "--no-project", "--allow-existing", "--python", self.order.python, str(self.venv))
+
+    def install_locked(self) -> None:
+        """Exactly what the application's lock file says, and the application where it is a package."""
+        lock = self.order.project["lock"]
+        path = self.source / lock["path"]
+        if not path.is_file():
+            raise StepError(f"The lock file {lock['path']} is not in the source.")
+        if lock["kind"] == "uv.lock":
+            self._locked_by_uv(path)
+            return
+        install = ["pip", "install", "--python", str(self.python)]
+        if lock["kind"] == "pylock.toml":
+            self._uv_offline_first("pip", "sync", "--python", str(self.python), str(path))
+        else:
+            hashes = ["--require-hashes"] if lock.get("hashes") else []
+            self._uv_offline_first(*install, *hashes, "--requirement", str(path))
+        if self.order.project.get("installable"):
+            self._uv_offline_first(*install, "--no-deps", str(self.project))
+
+    def _locked_by_uv(self, path: Path) -> None:
+        arguments = ["sync", "--frozen", "--no-dev", "--no-editable", "--python", str(self.python)]
+        if path.parent != self.project:
+            arguments += ["--package", self.order.project["package"]]
+        self._uv_offline_first(*arguments, "--project", str(path.parent))
+
+    def install_server(self) -> None:
+        """gunicorn, uvicorn and its worker for gunicorn: the application's own versions, else the kit's."""
+        requirements = Path(self.order.server_requirements).read_text(encoding="utf-8")
+        missing = missing_requirements(requirements, set(installed_packages(self.venv)))
+        if missing:
+            file = Path(self.order.cache) / "server-requirements.txt"
+            file.write_text("\n".join(missing.values()) + "\n", encoding="utf-8")
+            self._uv_offline_first(
+                *("pip", "install", "--python", str(self.python), "--no-deps", "--require-hashes"),
+                *("--requirement", str(file)),
+            )
+        self.report.server_packages = sorted(missing)
+        self.report.packages = installed_packages(self.venv)
+        executable = self.python.resolve()
+        self.report.python_executable = str(executable)
+        configuration = (self.venv / "pyvenv.cfg").read_text(encoding="utf-8")
+        version = re.search(r"^version(?:_info)?\s*=\s*([\d.]+)", configuration, re.MULTILINE)
+        self.report.python_version = version.group(1) if version else ""
+
+    def hooks(self, kind: str, commands: list[str]) -> None:
+        """Commands of the operator."""
+        for command in commands:
+            self._run(shlex.split(command), f"{kind}: {command!r}", self.project)
+
+    def compile(self) -> None:
+        """What a worker imports is compiled already."""
+        pairs = ["", str(self.source)]
+        live = Path(self.order.live_directory) / ".venv" / "lib" if self.order.live_directory else None
+        for library in (self.venv / "lib").iterdir():
+            old = live / library.name if live and (live / library.name).is_dir() else ""
+            pairs += [str(old), str(library)]
+        script = Path(__file__).with_name("bytecode.py")
+        self._run([str(self.python), "-I", "-S", str(script), *pairs], "Compiling", self.source)
+
+    def _uv_offline_first(self, *arguments: str) -> None:
+        """Run uv from its cache alone, and only if that lacks something with the network.
+
+        A pinned set is the same from either; without the network a deploy is quicker, and survives an index that is down.
+        """
+        try:
+            self._uv(*arguments, "--offline")
+        except StepError:
+            self._uv(*arguments)
+
+    def _uv(self, *arguments: str) -> None:
+        self._run([self.order.uv, "--quiet", *arguments], f"uv {' '.join(arguments[:2])}", self.project)
+
+    def _run(self, argv: list[str], what: str, directory: Path) -> None:
+        done = subprocess.run(
+            argv,
+            cwd=directory,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        sys.stderr.write(done.stdout)
+        if done.returncode != 0:
+            raise StepError(f"{what} failed (exit code {done.returncode}).", done.stdout.splitlines()[-40:])
+
+
+def main() -> None:
+    """Build what standard input asks for."""
+    os.umask(0o022)
+    order = BuildOrder(**json.load(sys.stdin))
+    json.dump(asdict(Build(order).run()), sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

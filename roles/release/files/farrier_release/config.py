@@ -1,0 +1,249 @@
+"""The settings of one application: `/etc/farrier/APP/release.json`, validated."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from farrier_release.errors import ConfigurationError
+
+CONFIGURATION_DIRECTORY = Path("/etc/farrier")
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Where a request goes through nginx to the application.
+
+    Args:
+        address: IP address or host name to connect to.
+        port: TCP port.
+        host: name to ask for (Host header and TLS server name).
+        tls: whether the port speaks TLS. The certificate is not judged: that is not what is verified here.
+    """
+
+    address: str
+    port: int
+    host: str
+    tls: bool = True
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """Commands around the phases, each a line that is split as a shell would, and run without a shell.
+
+    The build hooks run as the build user, the only one who may write in a release; the others as the application's user.
+    """
+
+    before_build: tuple[str, ...] = ()
+    after_build: tuple[str, ...] = ()
+    before_activate: tuple[str, ...] = ()
+    after_activate: tuple[str, ...] = ()
+    after_rollback: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Settings of one application. Only `name` has to be given; the rest has the conventional place or value.
+
+    Durations are in seconds, sizes in megabytes of 1024 * 1024 bytes.
+    """
+
+    name: str
+    user: str = ""
+    build_user: str = ""
+    root: Path = Path()
+    service: str = ""
+    socket_unit: str = ""
+    # A unix socket's path, or address:port.
+    socket: str = ""
+    run_directory: Path = Path()
+    # {release} is replaced by the release's id.
+    rehearsal_unit: str = ""
+    rehearsal_directory: Path = Path()
+    lock_directory: Path = Path("/run/farrier")
+    log_directory: Path = Path()
+    gunicorn_settings: Path = Path()
+    library_directory: Path = Path("/usr/local/lib/farrier")
+    # This tool, for the units that it starts.
+    tool: Path = Path("/usr/local/bin/farrier-release")
+
+    health_path: str = "/healthz"
+    health_host: str = "localhost"
+    edge: Edge | None = None
+
+    subdir: str = ""
+    # None: the distribution's. "3.13": that version. "/opt/python/bin/python3": that one.
+    python: str | None = None
+    python_directory: Path = Path("/opt/farrier/python")
+    python_mirror: str | None = None
+    uv: Path = Path("/opt/farrier/tools/bin/uv")
+    server_requirements: Path = Path("/usr/local/lib/farrier/server-requirements.txt")
+    build_environment: Mapping[str, str] = field(default_factory=dict)
+
+    hooks: Hooks = Hooks()
+    migrate: tuple[str, ...] = ()
+    task_properties: tuple[str, ...] = ()
+
+    keep_releases: int = 5
+    free_disk_min_mb: int = 512
+    build_timeout_seconds: int = 900
+    rehearsal_timeout_seconds: int = 60
+    rehearsal_seconds: float = 2.2
+    task_timeout_seconds: int = 900
+    verify_timeout_seconds: int = 30
+    service_timeout_seconds: int = 300
+    lease_stale_seconds: int = 3600
+
+    @property
+    def releases_directory(self) -> Path:
+        """Directory of all releases."""
+        return self.root / "releases"
+
+    @property
+    def current(self) -> Path:
+        """The symlink to the live release."""
+        return self.root / "current"
+
+    @property
+    def incoming_directory(self) -> Path:
+        """Where source archives arrive; root's."""
+        return self.root / "incoming"
+
+    @property
+    def cache_directory(self) -> Path:
+        """uv's cache. Below `root`, so that the build's sandbox has both on one mount and uv can link instead of copy."""
+        return self.root / "cache"
+
+    def release_directory(self, release: str) -> Path:
+        """Directory of one release."""
+        return self.releases_directory / release
+
+    def rehearsal_unit_of(self, release: str) -> str:
+        """Name of the unit that rehearses a release."""
+        return self.rehearsal_unit.format(release=release)
+
+
+_PATTERNS = {
+    "name": (NAME_PATTERN, "a slug: a lower-case letter, then up to 30 of a-z 0-9 -"),
+    "health_path": (re.compile(r"/[!-~]*"), "a path that begins with /"),
+    "health_host": (re.compile(r"[A-Za-z0-9._:\[\]-]+"), "a host name"),
+    "subdir": (re.compile(r"(?!/)(?!.*(^|/)\.\.(/|$))[^\0]*"), "a relative path without .."),
+    "python": (re.compile(r"/.+|3\.\d+(\.\d+)?"), "a version such as 3.13, or an absolute path"),
+    "rehearsal_unit": (re.compile(r".+\{release\}.*"), "a unit name with {release} in it"),
+}
+_MINIMUM = {"keep_releases": 2, "rehearsal_seconds": 0, "free_disk_min_mb": 0}
+
+
+def load(app: str, directory: Path = CONFIGURATION_DIRECTORY) -> Configuration:
+    """Read the settings of an application.
+
+    Raises:
+        ConfigurationError: unknown application, unreadable file, or a key that is unknown, mistyped or impossible.
+    """
+    if not NAME_PATTERN.fullmatch(app):
+        raise ConfigurationError(f"{app!r} is not the name of an application.")
+    path = directory / app / "release.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = sorted(found.parent.name for found in directory.glob("*/release.json"))
+        raise ConfigurationError(
+            f"This host has no application {app!r} (no {path}). It has: {', '.join(known) or 'none'}.",
+            next_command="ansible-playbook site.yml",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"Cannot read {path}: {error}", next_command="ansible-playbook site.yml"
+        ) from error
+    return parse(data, str(path))
+
+
+def parse(data: Any, where: str) -> Configuration:
+    """Turn decoded JSON into settings.
+
+    Args:
+        data: what the file holds.
+        where: named in errors.
+
+    Raises:
+        ConfigurationError: a key is missing, unknown, mistyped or impossible.
+    """
+    values = _fields(Configuration, data, where)
+    if "name" not in values:
+        raise ConfigurationError(f"{where}: name is missing.")
+    for key, (pattern, expected) in _PATTERNS.items():
+        if values.get(key) is not None and not pattern.fullmatch(values[key]):
+            raise ConfigurationError(f"{where}: {key} is {values[key]!r}; expected {expected}.")
+    for key, value in values.items():
+        lowest = _MINIMUM.get(key, 1)
+        if type(value) in (int, float) and value < lowest:
+            raise ConfigurationError(f"{where}: {key} is {value}; expected {lowest} or more.")
+    name = values["name"]
+    conventional: dict[str, Any] = {
+        "user": name,
+        "build_user": f"{name}-build",
+        "root": Path("/srv") / name,
+        "service": f"{name}.service",
+        "socket_unit": f"{name}.socket",
+        "socket": f"/run/farrier/sockets/{name}.sock",
+        "run_directory": Path("/run/farrier") / name,
+        "rehearsal_unit": f"{name}-rehearsal@{{release}}.service",
+        "rehearsal_directory": Path(f"/run/farrier/{name}-rehearsal"),
+        "log_directory": Path("/var/log/farrier") / name,
+        "gunicorn_settings": CONFIGURATION_DIRECTORY / name / "gunicorn.json",
+    }
+    return Configuration(**{**conventional, **values})
+
+
+def _fields(kind: type, data: Any, where: str) -> dict[str, Any]:
+    """Check that `data` is an object with keys of `kind` alone and values of their types."""
+    if not isinstance(data, dict):
+        raise ConfigurationError(f"{where}: expected an object, not {type(data).__name__}.")
+    known = {one.name: str(one.type) for one in fields(kind)}
+    unknown = sorted(set(data) - set(known))
+    if unknown:
+        raise ConfigurationError(f"{where}: unknown key {unknown[0]!r}. Known: {', '.join(sorted(known))}.")
+    return {key: _value(known[key], value, f"{where}: {key}") for key, value in data.items()}
+
+
+def _value(kind: str, value: Any, where: str) -> Any:
+    """Check and convert one value to the annotated type `kind`."""
+    if kind.endswith(" | None"):
+        return None if value is None else _value(kind.removesuffix(" | None"), value, where)
+    if kind in ("Edge", "Hooks"):
+        return (Edge if kind == "Edge" else Hooks)(**_fields(Edge if kind == "Edge" else Hooks, value, where))
+    if kind == "tuple[str, ...]" and isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return tuple(value)
+    if (
+        kind == "Mapping[str, str]"
+        and isinstance(value, dict)
+        and all(isinstance(v, str) for v in value.values())
+    ):
+        return value
+    if kind == "Path" and isinstance(value, str) and value.startswith("/"):
+        return Path(value)
+    if kind == "bool" and isinstance(value, bool):
+        return value
+    if kind == "str" and isinstance(value, str) and value:
+        return value
+    if kind == "str" and where.endswith(": subdir") and value == "":
+        return value
+    if kind == "int" and type(value) is int:
+        return value
+    if kind == "float" and type(value) in (int, float):
+        return float(value)
+    expected = {
+        "tuple[str, ...]": "a list of strings",
+        "Mapping[str, str]": "an object of strings",
+        "Path": "an absolute path",
+        "str": "a text",
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+    }[kind]
+    raise ConfigurationError(f"{where} is {value!r}; expected {expected}.")

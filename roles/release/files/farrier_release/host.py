@@ -1,0 +1,170 @@
+"""The machine: systemd units and commands. Tests put another one in its place."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_TAIL_LINES = 60
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a command ended.
+
+    Args:
+        returncode: exit code; negative for a signal.
+        stdout: all of it.
+        tail: the last lines of its standard error.
+    """
+
+    returncode: int
+    stdout: str
+    tail: list[str]
+
+
+@dataclass(frozen=True)
+class Sandboxed:
+    """A command to run in a transient unit.
+
+    Args:
+        unit: name of the unit.
+        user: who runs it.
+        command: program and arguments.
+        directory: working directory.
+        properties: systemd properties, `Name=value`.
+        environment: what systemd's clean environment gets on top. Visible to every user of the host: no secrets.
+        stdin: text for its standard input.
+        timeout_seconds: after which systemd ends it.
+    """
+
+    unit: str
+    user: str
+    command: Sequence[str]
+    directory: Path
+    properties: Sequence[str] = ()
+    environment: Mapping[str, str] | None = None
+    stdin: str = ""
+    timeout_seconds: int = 900
+
+
+class Host:
+    """A machine run by systemd."""
+
+    def run_sandboxed(self, task: Sandboxed) -> Completed:
+        """Run a command in a transient unit and wait for it; its standard error is passed on as it comes."""
+        argv = [
+            "systemd-run",
+            *("--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"),
+            f"--unit={task.unit}",
+            f"--uid={task.user}",
+            f"--working-directory={task.directory}",
+            f"--property=RuntimeMaxSec={task.timeout_seconds}",
+            *(f"--property={line}" for line in task.properties),
+            *(f"--setenv={name}={value}" for name, value in (task.environment or {}).items()),
+            "--",
+            *task.command,
+        ]
+        return run(argv, stdin=task.stdin)
+
+    def run_detached(
+        self, unit: str, command: Sequence[str], on_stop: Sequence[str], timeout_seconds: int
+    ) -> Completed:
+        """Run a command as root in a unit of its own, which goes on when this process or its caller dies, and wait.
+
+        Args:
+            unit: name of the unit. A second one of the same name is refused by systemd.
+            command: program and arguments.
+            on_stop: run when the command has ended in any way, killed included.
+            timeout_seconds: after which systemd ends it.
+        """
+        argv = [
+            "systemd-run",
+            *("--quiet", "--wait", "--collect", "--service-type=exec"),
+            f"--unit={unit}",
+            f"--property=RuntimeMaxSec={timeout_seconds}",
+            "--property=TimeoutStopSec=300",
+            f"--property=ExecStopPost={' '.join(on_stop)}",
+            "--",
+            *command,
+        ]
+        return run(argv)
+
+    def systemctl(self, *arguments: str, timeout_seconds: int = 60) -> Completed:
+        """Run `systemctl`."""
+        return run(["systemctl", *arguments], timeout_seconds=timeout_seconds)
+
+    def show(self, unit: str, *properties: str) -> dict[str, str]:
+        """Properties of a unit; times as seconds since 1970."""
+        done = self.systemctl("show", "--timestamp=unix", f"--property={','.join(properties)}", "--", unit)
+        pairs = (line.partition("=") for line in done.stdout.splitlines())
+        return {name: value for name, _, value in pairs}
+
+    def journal(self, unit: str, *, since_seconds: float, lines: int = 40) -> list[str]:
+        """The last lines that a unit logged since a time (seconds since 1970), oldest first."""
+        done = run(
+            [
+                "journalctl",
+                *("--quiet", "--no-pager", "--output=cat", f"--lines={lines}"),
+                *(f"--since=@{since_seconds:.6f}", f"--unit={unit}"),
+            ],
+            timeout_seconds=20,
+        )
+        return [line for line in done.stdout.splitlines() if line.strip()]
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    stdin: str = "",
+    timeout_seconds: int | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Completed:
+    """Run a command; its standard error is passed on as it comes.
+
+    Args:
+        argv: program and arguments.
+        stdin: text for its standard input, at most some kilobytes.
+        timeout_seconds: after which it is killed.
+        environment: variables on top of this process's own.
+    """
+    process = subprocess.Popen(
+        argv,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        env={
+            **os.environ,
+            "LC_ALL": "C.UTF-8",
+            "SYSTEMD_PAGER": "",
+            "SYSTEMD_COLORS": "0",
+            **(environment or {}),
+        },
+    )
+    if timeout_seconds is not None:
+        try:
+            stdout, stderr = process.communicate(stdin, timeout=timeout_seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            stdout, stderr = process.communicate()
+            stderr += f"{argv[0]} took longer than {timeout_seconds} s and was stopped"
+        return Completed(process.returncode, stdout, stderr.splitlines()[-_TAIL_LINES:])
+    assert process.stdin and process.stdout and process.stderr
+    try:
+        process.stdin.write(stdin)
+        process.stdin.close()
+    except BrokenPipeError:
+        pass
+    tail: deque[str] = deque(maxlen=_TAIL_LINES)
+    for line in process.stderr:
+        tail.append(line.rstrip())
+        sys.stderr.write(line)
+    stdout = process.stdout.read()
+    return Completed(process.wait(), stdout, list(tail))

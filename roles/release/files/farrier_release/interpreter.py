@@ -1,0 +1,114 @@
+"""Which Python a release gets: the one asked for, else the distribution's, else one that uv provides."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from farrier_release.application import Application
+from farrier_release.errors import ReleaseError
+from farrier_release.host import Completed, run
+
+# An interpreter is some 30 MB, from a mirror that may be slow.
+_INSTALL_TIMEOUT_SECONDS = 600
+_FIND_TIMEOUT_SECONDS = 60
+
+
+def choose(application: Application, requires: str) -> str:
+    """Path of the interpreter to build with.
+
+    Args:
+        application: whose `python` setting is asked first.
+        requires: `requires-python` of its project, or "".
+
+    Raises:
+        ReleaseError: none on this host fits, and none could be provided.
+    """
+    wanted = application.configuration.python
+    if wanted and wanted.startswith("/"):
+        if not os.access(wanted, os.X_OK):
+            raise ReleaseError(
+                f"python is {wanted}, which is not a program on this host.", next_command=_fix(requires)
+            )
+        found = _find(application, wanted, "only-system")
+        if found is None or (requires and not _fits(application, found, requires)):
+            raise ReleaseError(
+                f"{wanted} is not a Python that fits {requires!r}.", next_command=_fix(requires)
+            )
+        return wanted
+    request = wanted or requires or ">=3"
+    found = _find(application, request, "only-system") or _find(application, request, "only-managed")
+    if found is None:
+        application.say(f"no Python {request} on this host: asking uv for one")
+        done = _install(application, request)
+        found = _find(application, request, "only-managed")
+        if found is None:
+            raise ReleaseError(
+                f"The application wants Python {request}; this host has {_distribution()}, and uv could not provide one.",
+                log=done.tail,
+                next_command=_fix(requires),
+            )
+    if wanted and requires and not _fits(application, found, requires):
+        raise ReleaseError(
+            f"python is {wanted!r}, but the application's pyproject.toml says requires-python = {requires!r}.",
+            next_command=_fix(requires),
+        )
+    return found
+
+
+def _find(application: Application, request: str, preference: str) -> str | None:
+    """Path of the first interpreter that fits a request, or None."""
+    arguments = ["--no-project", "--python-preference", preference, "--no-python-downloads"]
+    done = _uv(application, "find", *arguments, "--", request)
+    found = done.stdout.strip()
+    return found if done.returncode == 0 and Path(found).is_file() else None
+
+
+def _fits(application: Application, interpreter: str, requires: str) -> bool:
+    """Whether an interpreter satisfies `requires-python`: uv judges, by the version alone."""
+    version = run(
+        [interpreter, "-I", "-S", "-c", "import platform; print(platform.python_version())"]
+    ).stdout.strip()
+    listed = _uv(
+        application, "find", "--no-project", "--no-python-downloads", "--", f"=={version},{requires}"
+    )
+    return listed.returncode == 0
+
+
+def _install(application: Application, request: str) -> Completed:
+    mirror = application.configuration.python_mirror
+    options = ["--mirror", mirror] if mirror else []
+    return _uv(
+        application, "install", "--no-bin", *options, "--", request, timeout_seconds=_INSTALL_TIMEOUT_SECONDS
+    )
+
+
+def _uv(
+    application: Application, verb: str, *arguments: str, timeout_seconds: int = _FIND_TIMEOUT_SECONDS
+) -> Completed:
+    """Run `uv python VERB` as root: nothing of the application's takes part in it."""
+    settings = application.configuration
+    environment = {
+        "UV_SYSTEM_CERTS": "1",
+        **settings.build_environment,
+        "UV_CACHE_DIR": str(settings.python_directory / ".cache"),
+        "UV_PYTHON_INSTALL_DIR": str(settings.python_directory),
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+    }
+    return run(
+        [str(settings.uv), "--no-progress", "--color=never", "--no-config", "python", verb, *arguments],
+        timeout_seconds=timeout_seconds,
+        environment=environment,
+    )
+
+
+def _distribution() -> str:
+    done = run(["/usr/bin/python3", "--version"])
+    return done.stdout.strip() or "no python3"
+
+
+def _fix(requires: str) -> str:
+    return (
+        f"set `python` of the application to a version or path that fits {requires or 'it'}, "
+        "or release_python_mirror to a mirror of python-build-standalone that this host reaches"
+    )

@@ -1,0 +1,22 @@
+"""migrate: the database learns what the new release needs, while the old one is still live."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from farrier_release.application import Application
+from farrier_release.lease import Lease
+
+
+def migrate(application: Application, lease: Lease) -> dict[str, Any]:
+    """Run the application's migrations in the new release. Once per deploy: the caller chooses the host.
+
+    Raises:
+        ReleaseError: one failed; the old release stays live.
+    """
+    commands = application.configuration.migrate
+    application.run_tasks("migrate", commands, lease.release)
+    return {
+        "changed": bool(commands),
+        "message": f"{len(commands)} migration(s) done." if commands else "Nothing to migrate.",
+    }

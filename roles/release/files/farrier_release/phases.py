@@ -1,0 +1,159 @@
+"""Runs one phase of a deploy: the lock is held, the lease shown, and nothing is left of a phase that fails."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from farrier_release import activation, audit, build, migrate, rehearse, rollback
+from farrier_release.application import Application
+from farrier_release.errors import ExitCode, ReleaseError, UsageError
+from farrier_release.lease import Lease
+
+Phase = Callable[[Application, Lease], dict[str, Any]]
+
+PHASES: dict[str, Phase] = {"build": build.build, "rehearse": rehearse.rehearse, "migrate": migrate.migrate}
+_AFTER = {"build": "begin", "rehearse": "build", "migrate": "rehearse", "activate": "rehearse"}
+
+
+def run_phase(application: Application, name: str, token: str) -> dict[str, Any]:
+    """Run one of `PHASES`.
+
+    Raises:
+        ReleaseError: it failed; the lease is dropped and the release removed.
+    """
+    with application.lease_file.locked():
+        lease = application.lease_file.holder(token)
+        return _within(application, lease, name, PHASES[name])
+
+
+def activate(application: Application, token: str) -> dict[str, Any]:
+    """Make the lease's release live, in a unit of its own. The lease ends with it.
+
+    Raises:
+        ReleaseError: it failed; the exit code says whether it was undone.
+    """
+    lease = application.lease_file.holder(token)
+    _check_order(lease, "activate")
+    return activation.activate(application, lease)
+
+
+def perform(application: Application, token: str) -> dict[str, Any]:
+    """What `activate` runs in that unit."""
+    with application.lease_file.locked():
+        lease = application.lease_file.holder(token)
+        lease.phase = "activate"
+        application.lease_file.renew(lease)
+        try:
+            return activation.perform(application, lease)
+        except ReleaseError as error:
+            # After an undo its workers may still be draining; the next deploy removes it.
+            if error.exit_code == ExitCode.FAILED:
+                _remove_release(application, lease)
+            raise
+        finally:
+            application.lease_file.drop()
+
+
+def roll_back(application: Application, request: dict[str, Any], *, gone: str = "") -> dict[str, Any]:
+    """Go back to an earlier release, in one call.
+
+    Raises:
+        ReleaseError: it failed; the exit code says whether it was undone.
+    """
+    lease = rollback.choose(application, request, gone=gone)
+    with application.lease_file.locked():
+        _within(application, lease, "rehearse", rehearse.rehearse)
+    result = activation.activate(application, lease)
+    return {**result, "release": lease.release, "from": lease.origin}
+
+
+def abort(application: Application, token: str) -> dict[str, Any]:
+    """End a deploy that its controller gives up, if it is still under way. Never touches what is live."""
+    with application.lease_file.locked(wait_seconds=20):
+        lease = application.lease_file.read()
+        if lease is None or lease.token != token:
+            return {"changed": False, "message": "This deploy has ended already."}
+        _clear_away(application, lease, lease.phase, "given up by the controller", [])
+    return {"changed": True, "message": f"{lease.release} was given up."}
+
+
+def unlock(application: Application, *, force: bool) -> dict[str, Any]:
+    """Drop the lease of a dead deploy and remove what it left.
+
+    Raises:
+        ReleaseError: it may be alive and `force` is not given, or a phase of it is running.
+    """
+    with application.lease_file.locked():
+        lease = application.lease_file.read()
+        if lease is None:
+            return {"changed": False, "message": "Nobody holds the lease."}
+        if not force and application.lease_file.stale_reason(lease, "") is None:
+            raise application.lease_file.busy(lease)
+        _clear_away(application, lease, lease.phase, "unlocked by hand", [])
+    return {"changed": True, "message": f"Dropped the lease of: {lease.describe()}."}
+
+
+def _within(application: Application, lease: Lease, name: str, phase: Phase) -> dict[str, Any]:
+    _check_order(lease, name)
+    lease.phase = name
+    application.lease_file.renew(lease)
+    started = time.monotonic()
+    done = False
+    try:
+        result = phase(application, lease)
+        done = True
+    except ReleaseError as error:
+        _clear_away(application, lease, name, error.message, error.log)
+        done = True
+        raise
+    except OSError as error:
+        _clear_away(application, lease, name, str(error), [])
+        done = True
+        raise ReleaseError(
+            f"{name}: {error}", next_command=f"df -h {application.configuration.root}"
+        ) from error
+    finally:
+        if not done:
+            _clear_away(application, lease, name, "the phase was interrupted", [])
+    lease.seconds[name] = round(time.monotonic() - started, 3)
+    application.lease_file.renew(lease)
+    return result
+
+
+def _check_order(lease: Lease, name: str) -> None:
+    if lease.what == "rollback":
+        return
+    needed = _AFTER[name]
+    if needed not in ("begin", *lease.seconds):
+        raise UsageError(f"{name} comes after {needed}, which has not been done for {lease.release}.")
+
+
+def _clear_away(application: Application, lease: Lease, phase: str, message: str, log: list[str]) -> None:
+    """Nothing is left of an attempt that ends before its activation, but a line in the log."""
+    if lease.rehearsal:
+        rehearse.end(application, lease.rehearsal["unit"])
+    _remove_release(application, lease)
+    entry = {
+        "what": lease.what,
+        "who": lease.who,
+        "from": lease.origin,
+        "to": lease.release,
+        "result": "failed",
+    }
+    audit.record(
+        application.configuration,
+        {**entry, "phase": phase, "seconds": lease.seconds, "message": message, "log": log[-20:]},
+    )
+    application.lease_file.drop()
+
+
+def _remove_release(application: Application, lease: Lease) -> None:
+    releases = application.releases
+    if (
+        lease.what == "deploy"
+        and lease.release not in releases.in_use()
+        and not releases.verified(lease.release)
+    ):
+        releases.remove(lease.release)

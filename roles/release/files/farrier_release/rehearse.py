@@ -1,0 +1,154 @@
+"""rehearse: the new release must live on a socket of its own before it may have the real one."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from farrier_release.application import Application
+from farrier_release.errors import ConfigurationError, ReleaseError
+from farrier_release.lease import Lease
+from farrier_release.probe import Answer, ask
+from farrier_release.workers import boot_failure, workers
+
+_POLL_SECONDS = 0.03
+_STATE_EVERY_SECONDS = 0.25
+_PROBE_TIMEOUT_SECONDS = 5
+# A health path may answer "not yet" for a moment after the start, but not for long.
+_WRONG_ANSWER_PATIENCE_SECONDS = 3
+_STATE = ("ActiveState", "Result", "NRestarts", "MainPID", "LoadState")
+
+
+def rehearse(application: Application, lease: Lease) -> dict[str, Any]:
+    """Boot the lease's release under the service's sandbox, user and environment, and ask it who it is.
+
+    It is left running: what dies a little later dies in front of `still_alive`, before the symlink moves.
+
+    Raises:
+        ReleaseError: it does not live, or is not what it should be.
+    """
+    unit = application.configuration.rehearsal_unit_of(lease.release)
+    started = time.time()
+    lease.rehearsal = {"unit": unit, "started_at": started}
+    application.lease_file.renew(lease)
+    done = application.host.systemctl("start", "--no-block", unit)
+    if done.returncode != 0:
+        raise ConfigurationError(
+            f"systemd cannot start {unit}: {' '.join(done.tail)}", next_command="ansible-playbook site.yml"
+        )
+    try:
+        _wait_until_good(application, lease.release, unit, started)
+    except ReleaseError:
+        end(application, unit)
+        raise
+    lease.rehearsal["ready_at"] = time.monotonic()
+    lease.rehearsal["workers"] = _serving(application)
+    boot_seconds = round(time.time() - started, 2)
+    return {
+        "changed": True,
+        "boot_seconds": boot_seconds,
+        "message": f"{lease.release} boots and answers {application.configuration.health_path} after {boot_seconds} s.",
+    }
+
+
+def still_alive(application: Application, lease: Lease) -> None:
+    """Wait until the rehearsed release has lived for `rehearsal_seconds`, then end the rehearsal.
+
+    One that goes live again has lived for longer than that already, and is only asked.
+
+    Raises:
+        ReleaseError: it has died meanwhile, or no longer answers.
+    """
+    settings = application.configuration
+    unit, started = lease.rehearsal["unit"], lease.rehearsal["started_at"]
+    try:
+        until = lease.rehearsal["ready_at"] + (settings.rehearsal_seconds if lease.what == "deploy" else 0)
+        while True:
+            fault = _death(application, lease.release, unit, started)
+            if not fault and _serving(application) != lease.rehearsal["workers"]:
+                fault = "its worker died and was replaced"
+            if fault:
+                raise _failure(application, lease.release, unit, started, fault)
+            if time.monotonic() >= until:
+                break
+            time.sleep(min(_STATE_EVERY_SECONDS, max(0.0, until - time.monotonic())))
+        fault = _ask(application).fault(lease.release)
+        if fault:
+            raise _failure(application, lease.release, unit, started, f"it {fault}")
+    except ReleaseError:
+        end(application, unit)
+        raise
+    application.host.systemctl("stop", "--no-block", unit)
+
+
+def end(application: Application, unit: str) -> None:
+    """Nothing of a rehearsal is left, also when it hangs."""
+    application.host.systemctl("kill", "--signal=KILL", unit)
+    application.host.systemctl("stop", unit)
+    application.host.systemctl("reset-failed", unit)
+
+
+def _wait_until_good(application: Application, release: str, unit: str, started: float) -> None:
+    settings = application.configuration
+    deadline = time.monotonic() + settings.rehearsal_timeout_seconds
+    next_state, first_answer, good = 0.0, 0.0, 0
+    while True:
+        now = time.monotonic()
+        answer = _ask(application)
+        fault = answer.fault(release)
+        good = 0 if fault else good + 1
+        if answer.status and not first_answer:
+            first_answer = now
+        if good >= 2 or now >= next_state:
+            next_state = now + _STATE_EVERY_SECONDS
+            death = _death(application, release, unit, started)
+            if death:
+                raise _failure(application, release, unit, started, death)
+            if good >= 2:
+                return
+        wrong_release = answer.status == 200 and fault
+        if fault and first_answer and (wrong_release or now - first_answer > _WRONG_ANSWER_PATIENCE_SECONDS):
+            raise _failure(application, release, unit, started, f"{settings.health_path} {fault}")
+        if now > deadline:
+            limit = f"within {settings.rehearsal_timeout_seconds} s"
+            raise _failure(
+                application, release, unit, started, f"{settings.health_path} did not answer {limit}: {fault}"
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _ask(application: Application) -> Answer:
+    settings = application.configuration
+    socket = str(settings.rehearsal_directory / "http.sock")
+    return ask(socket, settings.health_path, settings.health_host, timeout_seconds=_PROBE_TIMEOUT_SECONDS)
+
+
+def _serving(application: Application) -> list[int]:
+    return [
+        worker.pid
+        for worker in workers(application.configuration.rehearsal_directory)
+        if worker.state == "ready"
+    ]
+
+
+def _death(application: Application, release: str, unit: str, started: float) -> str:
+    """How the rehearsal has died, or "" when it lives or is still starting."""
+    error = boot_failure(
+        application.configuration.rehearsal_directory, since_seconds=started, release=release
+    )
+    if error:
+        return f"its worker did not boot: {error}"
+    state = application.host.show(unit, *_STATE)
+    if state.get("ActiveState") in ("failed", "inactive", "deactivating"):
+        return f"it died: {state.get('Result', 'unknown')}"
+    if state.get("NRestarts", "0") != "0":
+        return "it died and was started again"
+    return ""
+
+
+def _failure(application: Application, release: str, unit: str, started: float, fault: str) -> ReleaseError:
+    return ReleaseError(
+        f"{release} does not live, so it does not go live: {fault}.",
+        log=application.host.journal(unit, since_seconds=started),
+        next_command="correct the release and deploy again",
+    )

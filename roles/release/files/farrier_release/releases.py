@@ -1,0 +1,122 @@
+"""The releases of an application: their ids, what is known of each, which one is live."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from farrier_release.config import Configuration
+from farrier_release.errors import UsageError
+from farrier_release.storage import read_json, remove_tree, write_json
+
+RELEASE_PATTERN = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+VERSION_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+Manifest = dict[str, Any]
+
+
+class Releases:
+    """What is below `/srv/APP/releases`."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self._configuration = configuration
+
+    def new_id(self, version: str) -> str:
+        """An id that no release has yet.
+
+        Args:
+            version: short commit, given name, or part of the archive's checksum.
+        """
+        now = time.time()
+        while True:
+            release = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{version}"
+            if not os.path.lexists(self._configuration.release_directory(release)):
+                return release
+            now += 1
+
+    def all(self) -> list[str]:
+        """Ids of all releases, complete or not, oldest first."""
+        directory = self._configuration.releases_directory
+        if not directory.is_dir():
+            return []
+        return sorted(path.name for path in directory.iterdir() if RELEASE_PATTERN.fullmatch(path.name))
+
+    def live(self) -> str | None:
+        """Id of the release that `current` points to, or None."""
+        try:
+            return Path(self._configuration.current.readlink()).name
+        except OSError:
+            return None
+
+    def previous(self) -> str | None:
+        """Id of the release that the live one replaced when it was deployed, if that is still there and sound."""
+        manifest = self.manifest(self.live() or "")
+        replaced = (manifest or {}).get("replaced")
+        return replaced if replaced and self.verified(replaced) else None
+
+    def manifest(self, release: str) -> Manifest | None:
+        """What is known of a release, or None when it is not there or was never built to the end."""
+        return read_json(self._manifest_path(release)) if RELEASE_PATTERN.fullmatch(release) else None
+
+    def verified(self, release: str) -> bool:
+        """Whether the release has been live and found good."""
+        return bool((self.manifest(release) or {}).get("verified_at"))
+
+    def write_manifest(self, release: str, manifest: Manifest) -> None:
+        """Record what is known of a release. Its directory is root's, so nobody can have put a trap there."""
+        write_json(self._manifest_path(release), manifest, durable=True)
+
+    def remove(self, release: str) -> None:
+        """Remove a release. The caller knows that nothing uses it."""
+        directory = self._configuration.release_directory(release)
+        # Without its manifest a half removed release is known as one.
+        self._manifest_path(release).unlink(missing_ok=True)
+        remove_tree(directory)
+
+    def in_use(self) -> set[str]:
+        """Releases that must stay: the live one, the one before it, and the one the server was started in."""
+        master = read_json(self._configuration.run_directory / "master.json") or {}
+        return {
+            name for name in (self.live(), self.previous(), master.get("release")) if isinstance(name, str)
+        }
+
+    def choose_for_rollback(self, wanted: str | None, *, force: bool) -> str:
+        """The release to go back to.
+
+        Args:
+            wanted: its id; None for the one before the live one.
+            force: whether one that was never live may be taken.
+
+        Raises:
+            UsageError: there is no such release, or it is live, or was never verified.
+        """
+        live = self.live()
+        candidates = [name for name in self.all() if name != live and self.verified(name)]
+        choice = f"Releases that were live and good: {', '.join(candidates) or 'none'}."
+        again = "ansible-playbook playbooks/rollback.yml -e release=ID"
+        if wanted is None:
+            previous = self.previous()
+            if previous is None:
+                raise UsageError(
+                    f"The release before {live or 'nothing'} is not known or no longer here. {choice}",
+                    next_command=again if candidates else "deploy a good version instead",
+                )
+            return previous
+        if wanted == live:
+            raise UsageError(f"{wanted} is live already. {choice}", next_command=again)
+        if self.manifest(wanted) is None:
+            raise UsageError(
+                f"There is no release {wanted}: it was pruned or never was. {choice}", next_command=again
+            )
+        if not force and not self.verified(wanted):
+            raise UsageError(
+                f"{wanted} was never live and good. {choice}",
+                next_command=f"{again}, or add -e release_force=true",
+            )
+        return wanted
+
+    def _manifest_path(self, release: str) -> Path:
+        return self._configuration.release_directory(release) / ".farrier.json"

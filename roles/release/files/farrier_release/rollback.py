@@ -1,0 +1,48 @@
+"""rollback: an earlier release goes live again, by the same way and with the same proofs as a new one."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Any
+
+from farrier_release import activation
+from farrier_release.application import Application
+from farrier_release.begin import check_host, take_over
+from farrier_release.lease import Lease
+
+_LOCK_WAIT_SECONDS = 20
+
+
+def choose(application: Application, request: dict[str, Any], *, gone: str = "") -> Lease:
+    """Take the lease for going back to `request["release"]`, or to the release before the live one.
+
+    Args:
+        application: what is rolled back.
+        request: `release` (id or None), `force`, `who`, `owner`.
+        gone: public id of a lease whose owner the caller found dead.
+
+    Raises:
+        ReleaseError: busy, or no such release.
+    """
+    check_host(application)
+    with application.lease_file.locked(wait_seconds=_LOCK_WAIT_SECONDS):
+        for note in take_over(application, gone):
+            application.say(note)
+        activation.recover(application)
+        now = time.time()
+        lease = Lease(
+            token=secrets.token_hex(16),
+            what="rollback",
+            who=request["who"],
+            owner=request.get("owner") or {},
+            release=application.releases.choose_for_rollback(
+                request.get("release"), force=bool(request.get("force"))
+            ),
+            origin=application.releases.live(),
+            begun_at=now,
+            renewed_at=now,
+            request=request,
+        )
+        application.lease_file.take(lease)
+    return lease

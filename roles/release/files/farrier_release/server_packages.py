@@ -1,0 +1,44 @@
+"""gunicorn, uvicorn and the worker that joins them: what the application brings, what the kit adds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+# In a wheel's directory name, `-` ends the distribution's name.
+_DIST_INFO = re.compile(r"(?P<name>[^-]+)-(?P<version>[^-]+)\.dist-info")
+_REQUIREMENT = re.compile(r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*==")
+
+
+def normalise(name: str) -> str:
+    """A distribution's name as the packaging specifications compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def installed_packages(venv: Path) -> dict[str, str]:
+    """Names (normalised) and versions of what is installed in a virtual environment."""
+    found = {}
+    for information in venv.glob("lib/python3*/site-packages/*.dist-info"):
+        match = _DIST_INFO.fullmatch(information.name)
+        if match:
+            found[normalise(match["name"])] = match["version"]
+    return dict(sorted(found.items()))
+
+
+def missing_requirements(requirements: str, installed: set[str]) -> dict[str, str]:
+    """Those of the kit's pinned requirements that a virtual environment lacks.
+
+    Args:
+        requirements: a requirements file; every entry `name==version` with its hashes on continued lines.
+        installed: normalised names of what is there.
+
+    Returns:
+        Name to entry.
+    """
+    entries: dict[str, str] = {}
+    for logical in re.sub(r"\\\n", " ", requirements).splitlines():
+        line = logical.partition(" #")[0].strip()
+        match = _REQUIREMENT.match(line)
+        if match and normalise(match["name"]) not in installed:
+            entries[normalise(match["name"])] = line
+    return entries

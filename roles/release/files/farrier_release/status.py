@@ -1,0 +1,69 @@
+"""status: what is live, since when, by whom, and what happened last."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from farrier_release import audit
+from farrier_release.activation import marker_path
+from farrier_release.application import Application
+from farrier_release.storage import disk_used_bytes, read_json
+from farrier_release.transition import look_at
+from farrier_release.workers import master, workers, wrong_workers
+
+_MEGABYTE = 1024 * 1024
+
+
+def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
+    """Everything about the application's releases, as JSON."""
+    settings, releases = application.configuration, application.releases
+    live = releases.live()
+    manifest = releases.manifest(live or "") or {}
+    service = look_at(application)
+    lease = application.lease_file.read()
+    return {
+        "changed": False,
+        "app": settings.name,
+        "live": live,
+        "version": manifest.get("version"),
+        "since": _time(manifest.get("activated_at")),
+        "by": manifest.get("activated_by"),
+        "previous": releases.previous(),
+        "python": manifest.get("python", {}).get("version"),
+        "service": {"active": service.active, "main_pid": service.main_pid, "restarts": service.restarts},
+        "master_release": master(settings.run_directory).get("release"),
+        "workers": [
+            {
+                "pid": worker.pid,
+                "release": worker.release,
+                "state": worker.state,
+                "since": _time(worker.since),
+            }
+            for worker in workers(settings.run_directory)
+        ],
+        "problem": problem(application, live),
+        "lease": lease.describe() if lease else None,
+        "releases": [
+            {"id": name, "good": releases.verified(name), "live": name == live}
+            for name in reversed(releases.all())
+        ],
+        "attempts": audit.last(settings, attempts),
+        "disk_used_mb": disk_used_bytes(settings.root) // _MEGABYTE,
+    }
+
+
+def problem(application: Application, live: str | None) -> str:
+    """What is not as it should be, or ""."""
+    settings = application.configuration
+    if live is None:
+        return "nothing is live"
+    if read_json(marker_path(application)) is not None:
+        return f"an activation was interrupted: {application.command} recover"
+    if not look_at(application).active:
+        return f"{settings.service} does not run"
+    return wrong_workers(settings.run_directory, live)
+
+
+def _time(seconds: float | None) -> str | None:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds)) if seconds else None

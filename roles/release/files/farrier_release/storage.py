@@ -1,0 +1,110 @@
+"""Files that are whole or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import Any
+
+_STATUS_FILE_MAX_BYTES = 1 << 20
+
+
+def write_json(path: Path, data: Any, *, mode: int = 0o644, durable: bool = False) -> None:
+    """Replace a file by JSON in one step.
+
+    The directory must be one that only root can write in.
+
+    Args:
+        path: file to write.
+        data: what `json` can encode.
+        mode: permission bits.
+        durable: whether the file survives a power loss right after the return.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), mode)
+            json.dump(data, file, indent=2)
+            file.write("\n")
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    if durable:
+        _sync_directory(path.parent)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read a JSON object from a file that anybody may have put there.
+
+    Symlinks and anything but a regular file of at most a megabyte are taken for no file.
+
+    Returns:
+        The object, or None when there is none.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _STATUS_FILE_MAX_BYTES:
+            return None
+        try:
+            data = json.loads(file.read())
+        except ValueError:
+            return None
+    return data if isinstance(data, dict) else None
+
+
+def point(link: Path, target: str) -> None:
+    """Make a symlink point to `target` in one step, whatever it pointed to before; durable."""
+    temporary = link.with_name(f".{link.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.rename(link)
+    _sync_directory(link.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory with all that is in it, if it is there. Symlinks are removed, never followed."""
+    if path.is_symlink():
+        path.unlink()
+        return
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(path)
+
+
+def disk_used_bytes(path: Path) -> int:
+    """Bytes that a directory takes on disk; files with several links counted once."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    waiting = [str(path)]
+    while waiting:
+        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                if (status.st_dev, status.st_ino) in seen:
+                    continue
+                if status.st_nlink > 1:
+                    seen.add((status.st_dev, status.st_ino))
+                total += status.st_blocks * 512
+                if stat.S_ISDIR(status.st_mode):
+                    waiting.append(entry.path)
+    return total
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,98 @@
+"""Reload or restart? A reload keeps the master, and with it everything that the master has loaded."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from farrier_release.application import Application
+from farrier_release.releases import Manifest
+from farrier_release.workers import master
+
+_PROPERTIES = ("ActiveState", "MainPID", "NRestarts", "NeedDaemonReload", "FragmentPath", "DropInPaths")
+
+
+@dataclass(frozen=True)
+class Service:
+    """The service as systemd sees it.
+
+    Args:
+        active: whether it runs.
+        main_pid: of its master, 0 for none.
+        restarts: how often systemd has started it again by itself.
+        need_daemon_reload: whether its unit file was changed after systemd read it.
+        unit_files: paths of the unit file and its drop-ins.
+    """
+
+    active: bool
+    main_pid: int
+    restarts: int
+    need_daemon_reload: bool
+    unit_files: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Transition:
+    """How the service gets to another release.
+
+    Args:
+        how: `reload`, `restart` or `start`.
+        why: for people.
+        daemon_reload: whether systemd has to read its units first.
+    """
+
+    how: str
+    why: str
+    daemon_reload: bool = False
+
+
+def look_at(application: Application) -> Service:
+    """The service as it is now."""
+    state = application.host.show(application.configuration.service, *_PROPERTIES)
+    return Service(
+        active=state.get("ActiveState") in ("active", "reloading", "activating"),
+        main_pid=int(state.get("MainPID") or 0),
+        restarts=int(state.get("NRestarts") or 0),
+        need_daemon_reload=state.get("NeedDaemonReload") == "yes",
+        unit_files=tuple(
+            filter(None, [state.get("FragmentPath", ""), *state.get("DropInPaths", "").split()])
+        ),
+    )
+
+
+def choose(application: Application, service: Service, manifest: Manifest) -> Transition:
+    """Choose how to get to the release that `manifest` describes."""
+    if not service.active or not service.main_pid:
+        return Transition("start", "the service was not running", service.need_daemon_reload)
+    if service.need_daemon_reload:
+        return Transition("restart", "its unit file changed", daemon_reload=True)
+    running = master(application.configuration.run_directory)
+    if running.get("pid") != service.main_pid or not isinstance(running.get("started_at"), (int, float)):
+        return Transition("restart", "the running master does not say what it is made of")
+    changed = [path for path in service.unit_files if _modified_seconds(path) > running["started_at"]]
+    if changed:
+        return Transition("restart", f"{Path(changed[0]).name} changed since the master was started")
+    python = manifest.get("python", {})
+    if running.get("python") != python.get("version") or running.get("executable") != python.get(
+        "executable"
+    ):
+        return Transition("restart", f"Python {running.get('python')} became {python.get('version')}")
+    packages = running.get("packages") or {}
+    ours = manifest.get("packages", {})
+    differ = [f"{name} {version} became {ours.get(name, 'none')}" for name, version in packages.items()]
+    differ = [
+        line
+        for line, (name, version) in zip(differ, packages.items(), strict=True)
+        if ours.get(name) != version
+    ]
+    if differ:
+        return Transition("restart", ", ".join(differ))
+    return Transition("reload", "same Python, same server packages, same unit")
+
+
+def _modified_seconds(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0

@@ -1,0 +1,119 @@
+"""verify: the service is what it was meant to become, seen from systemd, from its workers, its socket and through nginx."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from farrier_release.application import Application
+from farrier_release.probe import ask, ask_edge
+from farrier_release.transition import Service, look_at
+from farrier_release.workers import wrong_workers
+
+_POLL_SECONDS = 0.03
+_GIVE_UP_EVERY_SECONDS = 0.25
+_PROBE_TIMEOUT_SECONDS = 5
+_PROBES = 3
+
+
+class VerificationError(Exception):
+    """What is not as it should be, in a sentence."""
+
+
+def verify(application: Application, release: str, *, before: Service, how: str, edge: bool) -> None:
+    """Wait until everything is as a reload or restart to `release` should have left it.
+
+    Args:
+        application: whose service.
+        release: that should be live.
+        before: the service before.
+        how: `reload`, `restart` or `start`.
+        edge: whether to look through nginx too.
+
+    Raises:
+        VerificationError: it is not within `verify_timeout_seconds`.
+    """
+    _check_master(application, before, how)
+    limit_seconds = application.configuration.verify_timeout_seconds
+    _until(
+        lambda: _serving_fault(application, release),
+        limit_seconds,
+        lambda: _check_master(application, before, how),
+    )
+    if edge:
+        _until(lambda: _edge_fault(application, release), limit_seconds)
+    _check_master(application, before, how)
+
+
+def wait_until_serving(application: Application, release: str, limit_seconds: float) -> None:
+    """Wait until all workers and fresh connections over the socket are of `release`.
+
+    Raises:
+        VerificationError: they are not within the limit.
+    """
+    _until(lambda: _serving_fault(application, release), limit_seconds)
+
+
+def _check_master(application: Application, before: Service, how: str) -> None:
+    now = look_at(application)
+    service = application.configuration.service
+    if not now.active or not now.main_pid:
+        raise VerificationError(f"{service} does not run")
+    if how == "reload" and now.main_pid != before.main_pid:
+        raise VerificationError(f"the master of {service} ended during the reload")
+    if how == "restart" and now.main_pid == before.main_pid:
+        raise VerificationError(f"{service} was not restarted")
+    # A restart by hand sets the counter back to 0.
+    if now.restarts > (before.restarts if how == "reload" else 0):
+        raise VerificationError(f"{service} died and systemd started it again")
+
+
+def _serving_fault(application: Application, release: str) -> str:
+    settings = application.configuration
+    fault = wrong_workers(settings.run_directory, release)
+    if fault:
+        return fault
+    for _ in range(_PROBES):
+        answer = ask(
+            settings.socket,
+            settings.health_path,
+            settings.health_host,
+            timeout_seconds=_PROBE_TIMEOUT_SECONDS,
+        )
+        fault = answer.fault(release)
+        if fault:
+            return f"{settings.health_path} over the socket {fault}"
+    return ""
+
+
+def _edge_fault(application: Application, release: str) -> str:
+    """nginx may still hold connections to old workers, and each of them may answer once more."""
+    settings = application.configuration
+    assert settings.edge is not None
+    answer = ask_edge(settings.edge, settings.health_path, timeout_seconds=_PROBE_TIMEOUT_SECONDS)
+    fault = answer.fault(release)
+    return f"{settings.health_path} through nginx {fault}" if fault else ""
+
+
+def _until(
+    fault: Callable[[], str], limit_seconds: float, give_up: Callable[[], None] = lambda: None
+) -> None:
+    """Wait until there is no fault.
+
+    Args:
+        fault: returns what is wrong, or "".
+        limit_seconds: how long to wait.
+        give_up: called now and then; raises when waiting is of no use.
+    """
+    deadline = time.monotonic() + limit_seconds
+    next_look = time.monotonic() + _GIVE_UP_EVERY_SECONDS
+    while True:
+        found = fault()
+        if not found:
+            return
+        if time.monotonic() >= deadline:
+            raise VerificationError(found)
+        if time.monotonic() >= next_look:
+            next_look = time.monotonic() + _GIVE_UP_EVERY_SECONDS
+            give_up()
+        time.sleep(_POLL_SECONDS)
