@@ -46,8 +46,8 @@ RULES = """\
   {suffixes}.
 - A variable stands in `env` or in `secrets`, not in both. These are set or read by others and cannot be
   used: {variables}.
-- All values of `env` and `secrets` are text: write `PORT: "8000"`, and `"{{{{ database_port | string }}}}"` in
-  a template that yields a number. YAML has turned 01234 into 668 and `no` into false before anyone sees it.
+- All values of `env` and `secrets` are text: write `PORT: "8000"`, and `"{{{{ web_port | string }}}}"` in a
+  template that yields a number. YAML has turned 01234 into 668 and `no` into false before anyone sees it.
 - Paths on the controller are absolute and must exist: begin them with `{{{{ playbook_dir }}}}` or
   `{{{{ inventory_dir }}}}`.
 """
@@ -55,11 +55,8 @@ RULES = """\
 
 def yaml_line(value: object) -> str:
     """Write a value as YAML in one line."""
-    return (
-        yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False)
-        .removesuffix("...\n")
-        .strip()
-    )
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10_000, sort_keys=False)
+    return text.removesuffix("...\n").strip()
 
 
 def default_text(model: type[BaseModel], key: str) -> str:
