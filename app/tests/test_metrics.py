@@ -5,6 +5,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from servers import Gunicorn, Server, listen, wait_until
@@ -67,7 +68,10 @@ def workers_after(server: Server, former: set[str]) -> set[str]:
     """Wait until two workers that are none of the former ones live, and no other."""
 
     def new_workers() -> set[str] | None:
-        started = scrape(server)["observatory_worker_started_timestamp_seconds"].samples
+        try:
+            started = scrape(server)["observatory_worker_started_timestamp_seconds"].samples
+        except httpx.TransportError:  # the stock worker drops a request now and then at a reload
+            return None
         workers = {sample.labels["worker"] for sample in started}
         return workers if len(workers) == 2 and not workers & former else None
 

@@ -8,8 +8,9 @@ from in_process import Client
 from servers import Server, listen, migrate, wait_until
 
 COLOURED_PIXELS = """(() => {
+  const PLOT_BOTTOM = 216; // the lanes of the workers are below
   const canvas = document.getElementById("timeline");
-  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
+  const data = canvas.getContext("2d").getImageData(0, 0, canvas.width, PLOT_BOTTOM * devicePixelRatio).data;
   const wanted = getComputedStyle(document.documentElement).getPropertyValue("COLOUR").trim().slice(1);
   const [r, g, b] = [0, 2, 4].map((from) => parseInt(wanted.slice(from, from + 2), 16));
   let count = 0;
@@ -22,7 +23,7 @@ COLOURED_PIXELS = """(() => {
 
 
 def pixels(browser: Chromium, colour: str) -> int:
-    """How many pixels of the timeline have the colour of that name."""
+    """How many pixels of the plot of response times have the colour of that name."""
     return browser.evaluate(COLOURED_PIXELS.replace("COLOUR", colour))
 
 

@@ -22,7 +22,6 @@ notes = sa.Table(
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("created", sa.DateTime, nullable=False),
     sa.Column("updated", sa.DateTime, nullable=False),
-    sqlite_autoincrement=True,  # else SQLite gives the id of a deleted note to the next one
 )
 
 
