@@ -75,6 +75,7 @@ removed:
 """
 
 NGINX = "/usr/sbin/nginx"
+COMPLAINT = re.compile(r"^(nginx: )?(\S+ \S+ )?\[\w+\] (\d+#\d+: )?")
 PLACE = re.compile(r" in (/\S+):(\d+)")
 
 
@@ -101,36 +102,40 @@ def main() -> None:
         result["diff"] = [
             _difference(root, path, wanted["files"].get(path)) for path in [*changes.write, *changes.remove]
         ]
-    if changes:
-        with tree.staged(root, changes) as stage:
-            if wanted["test"]:
-                _ask_nginx(module, stage, root)
-            if not module.check_mode:
-                pending.touch()
-                tree.publish(stage, root, changes)
+    with tree.staged(root, changes) as stage:
+        if wanted["test"]:
+            _ask_nginx(module, stage, root)
+        if changes and not module.check_mode:
+            pending.touch()
+            tree.publish(stage, root, changes)
     module.exit_json(changed=bool(changes) or pending.exists(), **result)
 
 
 def _ask_nginx(module: AnsibleModule, stage: Path, root: Path) -> None:
     content, said = tree.test([NGINX, "-t", "-c", str(stage / "nginx.conf")], stage, root)
-    complaints = [line.removeprefix("nginx: ") for line in said.splitlines() if "[" in line]
+    complaints = [COMPLAINT.sub("", line) for line in said.splitlines() if "] " in line]
     if content:
         for complaint in complaints:
             module.warn(f"nginx: {complaint}")
         return
+    message = "nginx refuses the configuration. The host's files and the running nginx are as they were.\n"
+    message += "\n".join(complaints or [said])
     place = PLACE.search(said)
-    source = ""
-    if place:
-        lines = (
-            (tree.read(stage / Path(place[1]).relative_to(root)) or "").splitlines()
-            if place[1].startswith(f"{root}/")
-            else []
+    if place and Path(place[1]).is_relative_to(root):
+        message += (
+            f"\n{_advice(module, stage / Path(place[1]).relative_to(root), Path(place[1]), int(place[2]))}"
         )
-        source = "".join(lines[int(place[2]) - 1 : int(place[2])]).strip()
-    module.fail_json(
-        msg="nginx refuses the new configuration; the host's files and the running nginx are as they were.\n"
-        + "\n".join(complaints or [said])
-        + (f"\nline {place[2]} of {place[1]} would be: {source}" if place and source else "")
+    module.fail_json(msg=message)
+
+
+def _advice(module: AnsibleModule, staged: Path, path: Path, line: int) -> str:
+    lines = (tree.read(staged) or "").splitlines()
+    source = f"line {line} of {path}: {lines[line - 1].strip()}\n" if line <= len(lines) else ""
+    kits = lines[:1] == [module.params["marker"]]
+    return source + (
+        f"{path.name} is made from the inventory: correct what it says about {path.stem}, and run again."
+        if kits
+        else f"{path} is not made by this run: correct or remove it on the host, and run again."
     )
 
 

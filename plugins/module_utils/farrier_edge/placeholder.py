@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -37,8 +36,10 @@ def make(directory: Path) -> None:
         subprocess.CalledProcessError: openssl failed; its stderr says why.
     """
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=".fresh-", dir=directory))
+    fresh = directory / f"{NAME}.fresh"
+    shutil.rmtree(fresh, ignore_errors=True)  # an earlier run may have been killed
     try:
+        fresh.mkdir(mode=0o700)
         request = [
             "openssl",
             "req",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,8 +53,10 @@ def compare(root: Path, files: Mapping[str, str], owned: str, marker: str, absen
 @contextmanager
 def staged(root: Path, changes: Changes) -> Iterator[Path]:
     """Lay out the tree as it will be, beside the live one on the same file system; it is gone afterwards."""
-    stage = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
+    stage = root.with_name(f".{root.name}.staged")
+    shutil.rmtree(stage, ignore_errors=True)  # an earlier run may have been killed
     try:
+        stage.mkdir(mode=0o700)
         if root.exists():
             shutil.copytree(root, stage, symlinks=True, dirs_exist_ok=True)
         _apply(stage, changes, _write)
