@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from ansible import constants as C  # noqa: N812  # the name that all of Ansible uses
@@ -13,6 +14,11 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.block import Block
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
+
+# Ansible imports module_utils on hosts only; this runs on the controller.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
+
+from farrier_output import clock, failure_text, hint_for, indented, plain_text
 
 DOCUMENTATION = """
     name: farrier
@@ -33,57 +39,6 @@ DOCUMENTATION = """
 PHASE_TAG = "phase_"
 SLOW_SECONDS = 1.0
 SLOW_TASKS_SHOWN = 5
-OUTPUT_LINES_SHOWN = 30
-
-
-def clock(seconds: float) -> str:
-    """Write a time since the start: 0:04, 12:30 or 1:02:03."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def plain_text(value: object) -> str:
-    """Write a value for a person: text as it is, a list one entry a line, a mapping one key a line."""
-    if isinstance(value, Mapping):
-        return "\n".join(f"{key}: {item}" for key, item in value.items())
-    if isinstance(value, list | tuple):
-        return "\n".join(str(item) for item in value)
-    return str(value)
-
-
-def indented(text: str, prefix: str = "    ") -> str:
-    """Indent every line that is not empty."""
-    return "\n".join(f"{prefix}{line}" if line.strip() else "" for line in text.rstrip().splitlines())
-
-
-def failure_text(result: Mapping[str, Any]) -> str:
-    """Say why a task failed: message, command, exit code and the end of its output, each as text.
-
-    Args:
-        result: The task's result; without content where no_log hides it.
-    """
-    parts = [
-        plain_text(
-            result.get("msg") or result.get("reason") or result.get("censored") or "failed without a message"
-        )
-    ]
-    for key, title in [("assertion", "assertion"), ("cmd", "command"), ("rc", "exit code")]:
-        if key in result and result[key] is not None:
-            value = result[key]
-            parts.append(f"{title}: {' '.join(map(str, value)) if isinstance(value, list) else value}")
-    for key, title in [
-        ("stdout", "output"),
-        ("stderr", "error output"),
-        ("module_stdout", "output of the module"),
-        ("module_stderr", "error output of the module"),
-    ]:
-        lines = str(result.get(key) or "").rstrip().splitlines()
-        if lines and str(result[key]).strip() not in parts[0]:
-            left_out = len(lines) - OUTPUT_LINES_SHOWN
-            shown = [f"… {left_out} lines before"] if left_out > 0 else []
-            parts.append(f"{title}:\n" + indented("\n".join([*shown, *lines[-OUTPUT_LINES_SHOWN:]]), "  "))
-    return "\n".join(parts)
 
 
 def count_in_blocks(blocks: Iterable[Any], play: Any) -> int:
@@ -92,7 +47,7 @@ def count_in_blocks(blocks: Iterable[Any], play: Any) -> int:
     for item in blocks:
         if isinstance(item, Block):
             count += count_in_blocks([*item.block, *item.always], play)
-        elif item.action not in C._ACTION_META:
+        elif not item.implicit:
             count += bool(item.evaluate_tags(play.only_tags, play.skip_tags, all_vars={}))
     return count
 
@@ -104,7 +59,7 @@ def count_in_file(content: object) -> int:
         if "block" in item:
             count += count_in_file(item["block"]) + count_in_file(item.get("always"))
         else:
-            count += not ({"meta", *C._ACTION_META} & set(item))
+            count += 1
     return count
 
 
@@ -245,10 +200,8 @@ class CallbackModule(DefaultCallback):
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Show why a host cannot be reached, and how to find out more."""
         self._show_failure(result, f"fatal: [{self.host_label(result)}]: UNREACHABLE!", C.COLOR_UNREACHABLE)
-        self._display.display(
-            f"    to look closer: ansible {result.host.get_name()} -m ansible.builtin.ping -vvv",
-            color=C.COLOR_UNREACHABLE,
-        )
+        command = f"ansible {result.host.get_name()} -m ansible.builtin.ping -vvv"
+        self._display.display(f"    to look closer: {command}", color=C.COLOR_UNREACHABLE)
         if result.task.ignore_unreachable:
             self._display.display("...ignoring", color=C.COLOR_SKIP)
 
@@ -256,15 +209,21 @@ class CallbackModule(DefaultCallback):
         self._close_line()
         data = result.result
         text = failure_text(data)
+        hint = hint_for(text, unreachable=bool(data.get("unreachable")))
         on_stderr = self.get_option("display_failed_stderr")
         # What the controller found wrong in a playbook comes with the lines of the file, which say more.
-        is_playbook_mistake = text.startswith("Task failed:") and not data.get("unreachable")
+        is_playbook_mistake = str(data.get("msg", "")).startswith("Task failed:") and not hint
         if "exception" in data and (is_playbook_mistake or self._display.verbosity >= 3):
             self._handle_exception(data, use_stderr=on_stderr)
             text = "see the error above"
         self._handle_warnings(data)
         place = result.task.get_path()
-        lines = [title, indented(text.removeprefix("Task failed: ")), f"    at {place}" if place else ""]
+        lines = [
+            title,
+            indented(text),
+            f"    hint: {hint}" if hint else "",
+            f"    at {place}" if place else "",
+        ]
         self._display.display("\n".join(filter(None, lines)), color=color, stderr=on_stderr)
         if self._display.verbosity >= 2:
             self._display.display(self._dump_results(data), color=color, stderr=on_stderr)

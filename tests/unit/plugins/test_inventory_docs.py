@@ -15,7 +15,7 @@ PAGE = ROOT / "docs/inventory.md"
 
 def test_page_is_up_to_date() -> None:
     """The model is the one source; `make docs` brings the page up to date."""
-    command = [sys.executable, ROOT / "tools/inventory_docs.py", "--check"]
+    command = [sys.executable, str(ROOT / "tools/inventory_docs.py"), "--check"]
     check = subprocess.run(command, capture_output=True, text=True, check=False)
     assert check.returncode == 0, check.stderr
 
@@ -26,7 +26,7 @@ def test_stale_page_is_found(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text((ROOT / name).read_text())
     (tmp_path / "plugins").symlink_to(ROOT / "plugins")
-    command = [sys.executable, tmp_path / "tools/inventory_docs.py"]
+    command = [sys.executable, str(tmp_path / "tools/inventory_docs.py")]
     page = tmp_path / "docs/inventory.md"
     page.write_text(page.read_text().replace("worker_memory_mb", "memory"))
     assert subprocess.run([*command, "--check"], capture_output=True, check=False).returncode == 1
