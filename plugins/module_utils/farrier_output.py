@@ -70,7 +70,9 @@ def failure_text(result: Mapping[str, Any]) -> str:
         result: The task's result; without content where no_log hides it.
     """
     reason = result.get("msg") or result.get("reason") or result.get("censored")
-    parts = [plain_text(reason or "failed without a message").removeprefix("Task failed: ")]
+    message = plain_text(reason or "failed without a message").removeprefix("Task failed: ")
+    # mitogen appends the program that it sends to the host.
+    parts = [re.sub(r" Command was: \w+ -.*", "", message, flags=re.DOTALL)]
     for key, title in [("assertion", "assertion"), ("cmd", "command"), ("rc", "exit code")]:
         if result.get(key) is not None:
             value = result[key]

@@ -35,6 +35,10 @@ def test_failure_text_of_a_command() -> None:
         ({"reason": "no such file"}, "no such file"),
         ({"msg": "exited: broken", "stderr": "broken\n"}, "exited: broken"),
         ({"censored": "hidden"}, "hidden"),
+        (
+            {"msg": 'Task failed: no sudo. Command was: sudo -u root -- python3 -c "import sys" pZLRS+sw'},
+            "no sudo.",
+        ),
         ({}, "failed without a message"),
     ],
 )
@@ -64,7 +68,7 @@ def test_failure_text_of_other_results(result: dict[str, object], text: str) -> 
         ("Host key verification failed.", "the host's key is not the known one"),
         ("ssh: connect to host 10.0.0.1 port 22: Connection refused", "nothing answers SSH there"),
         ("ssh: connect to host 10.0.0.1 port 22: No route to host", "nothing answers SSH there"),
-        ("OSError: [Errno 28] No space left on device", "a disk of the host is full"),
+        ("OSError: [Errno 28] No space left on device", "a disk is full"),
     ],
 )
 def test_failures_outside_the_playbook_have_a_hint(text: str, hint: str) -> None:
