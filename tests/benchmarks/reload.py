@@ -54,6 +54,9 @@ def main() -> int:
             name=f"reload-{worker_class}",
             output=OUTPUT,
             connections=given.connections,
+            # The stock worker waits for a stream without end until it is killed: a reload would take a minute.
+            events=0,
+            downloads=0,
             **options,
         )
         with remote.changed_gunicorn_settings(given.app, worker_class=worker_class):

@@ -40,7 +40,7 @@ def describe(summary: dict[str, Any]) -> str:
     for failure in summary["failures"][:5]:
         lines.append(
             f"  FAILED at {failure['at_seconds']:.3f} s:"
-            f" {failure['request']} {failure['kind']}: {failure['detail']}"
+            f" {failure['request']} {failure['kind']}: {' '.join(failure['detail'].split())[:200]}"
             + (f" [release {failure['release']}]" if failure["release"] else "")
             + (f" (after {failure['after_mark']!r})" if failure["after_mark"] else "")
         )
