@@ -54,7 +54,7 @@ def main() -> int:
             name=f"reload-{worker_class}",
             output=OUTPUT,
             connections=given.connections,
-            # The stock worker waits for a stream without end until it is killed: a reload would take a minute.
+            # The stock worker waits for a stream without end until it is killed: a reload takes a minute.
             events=0,
             downloads=0,
             **options,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 
 from .recorder import Columns, Mark
@@ -70,7 +71,9 @@ def draw(rows: Columns, marks: list[Mark], path: Path, *, title: str) -> None:
     latency.grid(visible=True, which="major", color="#e5e5e5", linewidth=0.6)
     latency.set_axisbelow(True)
     if len(rows.at_seconds):
-        latency.legend(loc="upper right", fontsize=7, markerscale=3)
+        for handle in latency.legend(loc="lower right", fontsize=7).legend_handles:
+            if isinstance(handle, PathCollection):
+                handle.set_sizes([25])
         ends = (rows.at_seconds + rows.duration_seconds)[good]
         seconds = max(1, int(numpy.ceil(ends.max(initial=1.0))))
         counts, edges = numpy.histogram(ends, bins=seconds, range=(0, seconds))
