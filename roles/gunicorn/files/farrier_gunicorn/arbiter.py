@@ -73,7 +73,7 @@ class HandoverArbiter(Arbiter):
         """Signal every worker; a SIGTERM to all of them is the end, and nobody takes their place."""
         if sig == signal.SIGTERM:
             for worker in self.WORKERS.values():
-                worker.shared_state.order = Order.STOP
+                worker.shared_state.order = Order.GO
         super().kill_workers(sig)
 
     def reap_workers(self) -> None:
@@ -157,13 +157,9 @@ class HandoverArbiter(Arbiter):
         self.standby, self.candidate = self.serving, None
         self._probation_ends_at = time.monotonic() + _PROBATION_SECONDS
         self._put_in_charge(candidate)
-        for worker in self.WORKERS.values():
-            if worker.generation is self.standby:
-                if worker.retired_at is None:
-                    worker.shared_state.order = Order.STAND_BY
-            elif worker.generation is not candidate:
-                # Reloads in quick succession: no more than one generation drains at leisure, for the memory.
-                self._retire(worker, Order.STOP)
+        if self.standby is not None:
+            for worker in self._team(self.standby):
+                worker.shared_state.order = Order.STAND_BY
         self.log.info("Generation %s, release %s, serves", candidate.number, candidate.configuration.release)
         self._notify(f"READY=1\nSTATUS=Release {candidate.configuration.release} serves")
 
@@ -176,7 +172,7 @@ class HandoverArbiter(Arbiter):
         )
         self._notify(f"STATUS=Release {generation.configuration.release} was taken back: {reason}")
         for worker in self._team(generation):
-            self._retire(worker, Order.STOP if self.serving is None else Order.RETIRE)
+            self._retire(worker)
 
     def _put_in_charge(self, generation: Generation) -> None:
         self.serving = generation
@@ -199,7 +195,7 @@ class HandoverArbiter(Arbiter):
     def _dismiss_standby(self) -> None:
         if self.standby is not None:
             for worker in self._team(self.standby):
-                self._retire(worker, Order.RETIRE)
+                self._retire(worker)
         self.standby = None
 
     # Upkeep
@@ -217,9 +213,9 @@ class HandoverArbiter(Arbiter):
 
         # Those that ask for it first, as soon as others do their work; then those that have done nothing yet.
         for worker in recycling[: max(0, len(recycling) + len(ready) - wanted)]:
-            self._retire(worker, Order.RETIRE)
+            self._retire(worker)
         for worker in (booting + ready)[: max(0, len(booting) + len(ready) - wanted)]:
-            self._retire(worker, Order.RETIRE)
+            self._retire(worker)
 
         missing = wanted - len(team)
         if missing <= 0 and recycling and not booting and self.candidate is None and len(ready) < wanted:
@@ -252,11 +248,10 @@ class HandoverArbiter(Arbiter):
         self.worker_class = self.cfg.worker_class
         self.timeout = self.cfg.timeout
 
-    def _retire(self, worker: HandoverWorker, order: Order) -> None:
-        worker.shared_state.order = order
-        if worker.retired_at is None:
-            worker.retired_at = time.monotonic()
-            self.kill_worker(worker.pid, signal.SIGTERM)
+    def _retire(self, worker: HandoverWorker) -> None:
+        worker.shared_state.order = Order.GO
+        worker.retired_at = time.monotonic()
+        self.kill_worker(worker.pid, signal.SIGTERM)
 
     def _enforce_deadlines(self) -> None:
         now = time.monotonic()
@@ -272,7 +267,7 @@ class HandoverArbiter(Arbiter):
                 error = f"the start-up took longer than boot_timeout_seconds ({limit})"
                 worker.generation.record_failure(worker.pid, "timeout", error)
                 self._note_failed_start(worker.generation, error)
-                worker.shared_state.order = Order.STOP
+                worker.shared_state.order = Order.GO
                 worker.retired_at = now
                 self.kill_worker(worker.pid, signal.SIGABRT)  # the worker's stack goes to the journal
 

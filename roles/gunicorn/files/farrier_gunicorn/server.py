@@ -19,9 +19,7 @@ from farrier_gunicorn.shared_state import Order, SharedState, Stage
 
 TICK_SECONDS = 0.05
 # The proxy's clock and ours: it closes its idle connections first.
-PROXY_MARGIN_SECONDS = 1.0
-# Nobody accepts during a stop, so that it is short: what the proxy holds idle by then it holds without need.
-STOP_IDLE_SECONDS = 0.5
+PROXY_MARGIN_SECONDS = 0.5
 # Of the graceful timeout, what is kept for cancelling the app's tasks and for its shutdown handlers.
 _SHUTDOWN_SHARE = 0.2
 _SHUTDOWN_MOST_SECONDS = 5.0
@@ -67,7 +65,13 @@ class HandoverServer(Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._listeners = sockets or []
-        await super().startup(self._duplicates())
+        duplicates = self._duplicates()
+        try:
+            await super().startup(duplicates)
+        except BaseException:
+            for duplicate in duplicates:
+                duplicate.close()
+            raise
         self._on_stage(Stage.READY)
 
     def _duplicates(self) -> list[socket.socket]:
@@ -98,7 +102,7 @@ class HandoverServer(Server):
     def _order(self) -> Order:
         order = self._shared_state.order
         alone = self._terminated or os.getppid() != self._master_pid
-        return Order.STOP if alone and order is Order.SERVE else order
+        return Order.GO if alone and order is Order.SERVE else order
 
     async def main_loop(self) -> None:
         await super().main_loop()
@@ -147,15 +151,12 @@ class HandoverServer(Server):
             if self.server_state.tasks:  # requests, and what the app does after them
                 last_busy = now
             elif order is not Order.STAND_BY and (
-                not self.server_state.connections or now - last_busy >= self._idle_seconds(order)
+                not self.server_state.connections or now - last_busy >= self._times.proxy_idle
             ):
                 break
         # What lies in the kernel is read before uvicorn closes idle connections, without a pause in between.
         await asyncio.sleep(0)
         return False
-
-    def _idle_seconds(self, order: Order) -> float:
-        return STOP_IDLE_SECONDS if order is Order.STOP else self._times.proxy_idle
 
     def _close_websockets(self) -> None:
         """Close with 1012, "service restart", whatever has finished its handshake."""

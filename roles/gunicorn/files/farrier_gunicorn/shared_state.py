@@ -21,11 +21,9 @@ class Order(IntEnum):
 
     SERVE = 0
     STAND_BY = 1
-    """Others accept: drain and leave idle connections to the proxy, but be there to serve again."""
-    RETIRE = 2
-    """Others accept: drain, leave idle connections to the proxy, and go."""
-    STOP = 3
-    """Nobody accepts, or memory is dear: drain, do not wait for the proxy, and go."""
+    """Drain, but be there to serve again."""
+    GO = 2
+    """Drain, and end."""
 
 
 class SharedState:

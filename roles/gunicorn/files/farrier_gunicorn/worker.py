@@ -62,6 +62,8 @@ class HandoverWorker(UvicornWorker):
             if self.shared_state.stage is not Stage.BOOTING:
                 raise
             self._report_failure(error)
+            for listener in self.sockets:
+                listener.close()
             sys.exit(_BOOT_FAILED)
 
     def load_wsgi(self) -> None:
@@ -110,6 +112,8 @@ class HandoverWorker(UvicornWorker):
             status.write(status.worker_path(configuration.run_directory, self.pid), record)
         except OSError as error:
             _logger.warning("The status of worker %s cannot be written: %s", self.pid, error)
+        if stage is Stage.READY:
+            self.notify()
         self.shared_state.stage = stage
         if os.getppid() == self.ppid:
             os.kill(self.ppid, signal.SIGCHLD)  # wakes the master up

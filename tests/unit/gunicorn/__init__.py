@@ -1,0 +1,1 @@
+"""Tests of the gunicorn package; those of the hand-over run a real master."""
