@@ -138,6 +138,7 @@ def test_more_and_fewer_workers(host: Host) -> None:
         host.signal(signal.SIGTTIN)
         wait_for(lambda: len(host.ready()) == 3, "there is a third worker", host)
         host.signal(signal.SIGTTOU)
+        wait_for(lambda: len(host.ready()) == 2, "there are two workers", host)
         host.signal(signal.SIGTTOU)
         wait_for(lambda: len(host.ready()) == 1, "there is one worker", host)
         host.signal(signal.SIGTTOU)

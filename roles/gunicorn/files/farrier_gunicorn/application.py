@@ -17,6 +17,7 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _STDOUT = 1
+_INTERNAL_SERVER_ERROR = 500  # which uvicorn answers for an exception
 _CONNECTION_CLOSE = (b"connection", b"close")
 
 
@@ -42,7 +43,7 @@ class ServedApplication:
 
     async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        status = 500
+        status: int | None = None
 
         async def send_on(message: Message) -> None:
             nonlocal status
@@ -54,6 +55,9 @@ class ServedApplication:
 
         try:
             await self._application(scope, receive, send_on)
+        except BaseException:
+            status = status or _INTERNAL_SERVER_ERROR
+            raise
         finally:
             self._log(scope, scope["method"], status, started)
 
@@ -82,8 +86,11 @@ class ServedApplication:
 
         await self._application(scope, receive, send_on)
 
-    def _log(self, scope: Scope, method: str, status: int, started: float) -> None:
-        """One line on standard output. The query is left out: it may hold what belongs in no log."""
+    def _log(self, scope: Scope, method: str, status: int | None, started: float) -> None:
+        """One line on standard output. No status: the client went before there was an answer.
+
+        The query is left out: it may hold what belongs in no log.
+        """
         client = scope.get("client")
         request_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         line = json.dumps(

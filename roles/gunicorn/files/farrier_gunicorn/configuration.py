@@ -134,14 +134,9 @@ def _read_object(path: Path) -> dict[str, Any]:
 def _release_directory(current: Path, pinned: str | None) -> Path:
     given = Path(pinned) if pinned else current
     try:
-        directory = given.resolve(strict=True)
+        return given.resolve(strict=True)
     except OSError as error:
         raise ConfigurationError(f"{given}: no release there: {error.strerror}") from None
-    if not (directory / ".venv" / "bin" / "python").exists():
-        raise ConfigurationError(
-            f"{directory}: the release has no virtual environment in .venv; build it again"
-        )
-    return directory
 
 
 def _whole_number(least: int) -> Callable[[Any], str | None]:

@@ -88,6 +88,10 @@ class Master:
             if getattr(configuration, key) != getattr(running, key):
                 shown = "worker_class" if key == "hands_over" else key
                 raise ConfigurationError(f"{shown} has changed: systemctl restart {running.name}.service")
+        if not (configuration.virtual_environment / "bin" / "python").exists():
+            raise ConfigurationError(
+                f"{configuration.virtual_environment} is missing; build the release again"
+            )
         obstacle = self.release_change.obstacle(configuration)
         if obstacle:
             raise ConfigurationError(f"{obstacle}: systemctl restart {running.name}.service")

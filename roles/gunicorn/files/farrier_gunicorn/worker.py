@@ -26,7 +26,7 @@ _logger = logging.getLogger("gunicorn.error")
 
 # Any code but 3 and 4, by which gunicorn would take the whole master down.
 _BOOT_FAILED = 1
-_HEARTBEAT_SECONDS = 1.0
+_HEARTBEAT_MOST_SECONDS = 1.0
 _STATES: dict[Stage, status.WorkerState] = {
     Stage.BOOTING: "booting",
     Stage.READY: "ready",
@@ -97,10 +97,11 @@ class HandoverWorker(UvicornWorker):
 
     async def _keep_heart_beating(self, server: Server) -> None:
         """A task of its own, to go on in a drain. Before the worker serves, the boot timeout holds."""
+        interval = min(_HEARTBEAT_MOST_SECONDS, self.generation.configuration.timeout_seconds / 4)
         while True:
             if server.started:
                 self.notify()
-            await asyncio.sleep(_HEARTBEAT_SECONDS)
+            await asyncio.sleep(interval)
 
     def enter_stage(self, stage: Stage) -> None:
         """Tell the master, and whoever reads the status files, how far this worker is."""
