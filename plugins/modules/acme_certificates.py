@@ -123,17 +123,29 @@ def main() -> None:
     )
     outcome = Outcome()
     _retire(module, outcome)
+    accounts = _accounts(module)
+    _work(module, outcome)
+    if not module.check_mode and accounts - _accounts(module):
+        _work(module, outcome)  # certificates of an account that is gone have to be had anew
+    result: dict[str, Any] = vars(outcome)
+    changed = bool(outcome.issued or outcome.deployed or outcome.retired or outcome.revived)
+    if outcome.problems:
+        module.fail_json(msg=_report(outcome.problems), changed=changed, **result)
+    module.exit_json(changed=changed, **result)
+
+
+def _accounts(module: AnsibleModule) -> set[str]:
+    return {path.name for path in certbot.account(CONFIGURATION, module.params["directory_url"]).glob("*")}
+
+
+def _work(module: AnsibleModule, outcome: Outcome) -> None:
+    outcome.problems.clear()
     for app in module.params["apps"]:
         try:
             _issue(module, app, outcome)
             _deploy(module, app, outcome)
         except NoCertificateError as error:
             outcome.problems[app["name"]] = str(error)
-    result: dict[str, Any] = vars(outcome)
-    changed = bool(outcome.issued or outcome.deployed or outcome.retired or outcome.revived)
-    if outcome.problems:
-        module.fail_json(msg=_report(outcome.problems), changed=changed, **result)
-    module.exit_json(changed=changed, **result)
 
 
 def _retire(module: AnsibleModule, outcome: Outcome) -> None:
@@ -149,7 +161,9 @@ def _issue(module: AnsibleModule, app: dict[str, Any], outcome: Outcome) -> None
     if not module.check_mode and lineage.revive(CONFIGURATION, app["name"]):
         outcome.revived.append(app["name"])
     present = lineage.read(CONFIGURATION, app["name"])
-    reason = lineage.why_not(present, app["domains"], wanted["directory_url"], datetime.now(UTC))
+    reason = lineage.why_not(
+        present, app["domains"], wanted["directory_url"], _accounts(module), datetime.now(UTC)
+    )
     if not reason:
         return
     if module.check_mode:
@@ -161,26 +175,28 @@ def _issue(module: AnsibleModule, app: dict[str, Any], outcome: Outcome) -> None
     )
     if any(unreachable):
         raise NoCertificateError("\n".join(filter(None, unreachable)))
-    order = certbot.Order(wanted["directory_url"], wanted["email"], webroot, wanted["deploy_hook"])
-    _run(certbot.arguments(app["name"], app["domains"], order), wanted["ca_file"])
+    _ask(module, app)
     outcome.issued[app["name"]] = reason
 
 
-def _run(command: list[str], ca_file: str | None) -> None:
-    environment = {**os.environ, "LC_ALL": "C.UTF-8", **({"REQUESTS_CA_BUNDLE": ca_file} if ca_file else {})}
+def _ask(module: AnsibleModule, app: dict[str, Any]) -> None:
+    wanted = module.params
+    order = certbot.Order(
+        wanted["directory_url"], wanted["email"], Path(wanted["webroot"]), wanted["deploy_hook"]
+    )
+    command = certbot.arguments(app["name"], app["domains"], order)
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    if wanted["ca_file"]:
+        environment["REQUESTS_CA_BUNDLE"] = wanted["ca_file"]
     try:
-        ran = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            env=environment,
-            timeout=ISSUE_TIMEOUT_SECONDS,
-            check=False,
-        )
+        problem = certbot.run(command, environment, ISSUE_TIMEOUT_SECONDS)
+        if certbot.ACCOUNT_LOST in problem:
+            certbot.forget_account(CONFIGURATION, order.server)
+            problem = certbot.run(command, environment, ISSUE_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
-        raise NoCertificateError(f"the authority had not answered after {ISSUE_TIMEOUT_SECONDS} s") from None
-    if ran.returncode != 0:
-        raise NoCertificateError(certbot.problem(ran.stdout + "\n" + ran.stderr))
+        problem = f"no answer within {ISSUE_TIMEOUT_SECONDS} s"
+    if problem:
+        raise NoCertificateError(f"{order.server}:\n{problem}")
 
 
 def _deploy(module: AnsibleModule, app: dict[str, Any], outcome: Outcome) -> None:

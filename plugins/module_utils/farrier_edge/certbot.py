@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +16,11 @@ NOISE = re.compile(
     r"|Simulating|Using the webroot|Waiting for|Cleaning up|Some challenges have failed"
     r"|An unexpected error occurred:$|- - -|\s*$)"
 )
+ANSWERED = re.compile(r"^acme\.messages\.Error: (urn:ietf:params:acme:error:.+)$", re.MULTILINE)
+ACCOUNT_LOST = "urn:ietf:params:acme:error:accountDoesNotExist"
 LAST_LINES = 8
-NO_REASON = "certbot did not say why; see /var/log/letsencrypt/letsencrypt.log on the host"
+LOG = Path("/var/log/letsencrypt/letsencrypt.log")
+NO_REASON = f"certbot did not say why; see {LOG} on the host"
 
 
 @dataclass(frozen=True)
@@ -48,10 +53,47 @@ def arguments(name: str, domains: Sequence[str], order: Order) -> list[str]:
     return command
 
 
-def problem(output: str) -> str:
-    """Return what matters of certbot's output after a failure: the authority's own words if there are any."""
+def run(command: Sequence[str], environment: Mapping[str, str], timeout_seconds: float) -> str:
+    """Run certbot and return "", or after a failure what matters of what it said.
+
+    Raises:
+        subprocess.TimeoutExpired: certbot was at it for too long.
+    """
+    logged_before = LOG.stat().st_size if LOG.exists() else 0
+    ran = subprocess.run(
+        command, capture_output=True, text=True, env=dict(environment), timeout=timeout_seconds, check=False
+    )
+    if ran.returncode == 0:
+        return ""
+    logged = LOG.read_bytes()[logged_before:].decode(errors="replace") if LOG.exists() else ""
+    return problem(f"{ran.stdout}\n{ran.stderr}", logged)
+
+
+def problem(output: str, log: str) -> str:
+    """Return what matters after a failure: the authority's own words if there are any.
+
+    Args:
+        output: What certbot printed. Debian 12's loses the authority's answer behind an error of its own.
+        log: What certbot wrote into its log meanwhile.
+    """
     reported = REPORTED.search(output)
     if reported:
         return "\n".join(line.strip() for line in reported[1].splitlines() if line.strip())
+    answered = ANSWERED.findall(log)
+    if answered:
+        return str(answered[-1])
     lines = [line.strip() for line in output.splitlines() if not NOISE.match(line)]
     return "\n".join(lines[-LAST_LINES:]) or NO_REASON
+
+
+def account(configuration: Path, server: str) -> Path:
+    """Return where certbot keeps its accounts at an authority."""
+    return configuration / "accounts" / server.partition("://")[2]
+
+
+def forget_account(configuration: Path, server: str) -> None:
+    """Put an account aside that the authority does not know any more, so that certbot registers a new one."""
+    place = account(configuration, server)
+    aside = place.with_name(f"{place.name}.lost")
+    shutil.rmtree(aside, ignore_errors=True)
+    place.rename(aside)

@@ -21,11 +21,13 @@ class Lineage:
         domains: Names in the certificate.
         expires: When it stops being valid.
         server: Address of the ACME directory that it came from and will be renewed at.
+        account: Name of the account that it will be renewed with.
     """
 
     domains: frozenset[str]
     expires: datetime
     server: str
+    account: str
 
 
 def read(configuration: Path, name: str) -> Lineage | None:
@@ -40,7 +42,8 @@ def read(configuration: Path, name: str) -> Lineage | None:
     if not certificate.exists() or not renewal.exists():
         return None
     domains, expires = inspect(certificate)
-    return Lineage(domains, expires, _settings(renewal).get("server", ""))
+    settings = _settings(renewal)
+    return Lineage(domains, expires, settings.get("server", ""), settings.get("account", ""))
 
 
 def inspect(certificate: Path) -> tuple[frozenset[str], datetime]:
@@ -57,8 +60,18 @@ def inspect(certificate: Path) -> tuple[frozenset[str], datetime]:
     return frozenset(re.findall(r"DNS:([^,\s]+)", shown)), when
 
 
-def why_not(lineage: Lineage | None, domains: Collection[str], server: str, now: datetime) -> str:
-    """Return why the lineage is not the wanted one, or "" when it is."""
+def why_not(
+    lineage: Lineage | None, domains: Collection[str], server: str, accounts: Collection[str], now: datetime
+) -> str:
+    """Return why the lineage is not the wanted one, or "" when it is.
+
+    Args:
+        lineage: What certbot has.
+        domains: Wanted names.
+        server: Wanted ACME directory.
+        accounts: Names of the accounts at that directory.
+        now: Time by which it must not have expired.
+    """
     if lineage is None:
         return "there is no certificate yet"
     added, dropped = set(domains) - lineage.domains, lineage.domains - set(domains)
@@ -69,6 +82,8 @@ def why_not(lineage: Lineage | None, domains: Collection[str], server: str, now:
         )
     if lineage.server != server:
         return f"the certificate came from {lineage.server}"
+    if lineage.account not in accounts:
+        return "its account is gone, so that it could not be renewed"
     if lineage.expires <= now:
         return f"the certificate expired on {lineage.expires:%Y-%m-%d}"
     return ""

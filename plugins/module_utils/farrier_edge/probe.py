@@ -42,7 +42,7 @@ def _refusal(domain: str, webroot: Path, port: int) -> str:
     except urllib.error.HTTPError as error:
         return f"answers {error.code} to a challenge: it leads to another server"
     except OSError as error:
-        return f"cannot be reached on port {port} ({getattr(error, 'reason', error)})"
+        return f"cannot be reached from this host on port {port} ({getattr(error, 'reason', error)})"
     finally:
         place.unlink(missing_ok=True)
     return "" if answer == token else "answers a challenge with something else: it leads to another server"
