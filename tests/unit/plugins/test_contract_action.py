@@ -55,7 +55,7 @@ app:
         workerz: 3
         env: {PORT: "{{ database_port }}", URL: "http://{{ nowhere }}/"}
         secrets:
-          TOKEN: "{{ 'hunter2' | no_such_filter }}"
+          TOKEN: "{{ 'hunter2' | to_datetime }}"
           KEY: !vault |
             $ANSIBLE_VAULT;1.1;AES256
             31323334
@@ -99,3 +99,4 @@ def test_every_mistake_is_told_and_no_host_touched(run_playbook: Play) -> None:
     ]:
         assert line in output
     assert "hunter2" not in output
+    assert output.count("fatal: [") == 1

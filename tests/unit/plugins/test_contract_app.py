@@ -72,9 +72,10 @@ def test_unknown_key_in_source_and_hooks_is_found() -> None:
     assert only(hooks={"after_deploy": []}).key == "hooks.after_deploy"
 
 
-def test_value_of_unknown_key_is_never_shown() -> None:
+@pytest.mark.parametrize("value", [{"API_KEY": "hunter2"}, "hunter2"])
+def test_value_of_unknown_key_is_never_shown(value: object) -> None:
     """A mistyped `secrets` must not put the secrets on the screen."""
-    problem = only(secret={"API_KEY": "hunter2"})
+    problem = only(secret=value)
     assert "hunter2" not in repr(problem)
 
 

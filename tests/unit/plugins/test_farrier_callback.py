@@ -82,6 +82,14 @@ BUSY = """
       ansible.builtin.command: "echo {{ nowhere }}"
       changed_when: false
       ignore_errors: true
+    - name: Rescued
+      block:
+        - name: It breaks
+          ansible.builtin.fail: {msg: broken}
+      rescue:
+        - name: It is mended
+          ansible.builtin.command: "true"
+          changed_when: false
     - name: It fails
       ansible.builtin.fail:
         msg: "What broke.\\n\\nRun this: \\"make again\\""
@@ -143,14 +151,15 @@ def test_changes_and_failures_stand_out(busy: Run) -> None:
     assert busy.returncode != 0
     output = busy.stdout
     assert re.search(
-        r"TASK 1/6 \S+ \[A file is there\]\n--- before\n\+\+\+ after: .*made\n.*\n\+new\n", output
+        r"TASK 1/7 \S+ \[A file is there\]\n--- before\n\+\+\+ after: .*made\n.*\n\+new\n", output
     )
     assert "\nchanged: [localhost]\n" in output
     assert "\nchanged: [localhost] => (item=loud)\n" in output
     assert "quiet" not in output
+    assert re.findall(r"TASK (\d+/\d+) ", output)[-3:] == ["6/7", "7/7", "8/8"]
     assert "\nwaiting: [localhost] 1 more tries\n" in output
     assert 'fatal: [localhost]: FAILED!\n    What broke.\n\n    Run this: "make again"\n    at ' in output
-    assert re.search(r"localhost +: ok=5 +changed=2 .*failed=1 .*ignored=2", output)
+    assert re.search(r"localhost +: ok=6 +changed=2 .*failed=1 .*ignored=2", output)
 
 
 def test_no_log_is_respected(busy: Run) -> None:
