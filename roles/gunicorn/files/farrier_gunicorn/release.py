@@ -8,11 +8,9 @@ import re
 import site
 import sys
 from collections.abc import Mapping
-from importlib.metadata import packages_distributions
-from importlib.metadata import version as distribution_version
 from pathlib import Path
-from types import ModuleType
 
+from farrier_gunicorn import distributions
 from farrier_gunicorn.configuration import Configuration
 
 
@@ -32,7 +30,7 @@ class ReleaseChange:
 
     def pin_master(self) -> None:
         """Take `current` out of the master's import path, so that it never mixes two releases."""
-        self.packages = _imported_packages()
+        self.packages = distributions.imported()
         sys.path[:] = self._translated(self._started_in)
         importlib.invalidate_caches()
 
@@ -42,7 +40,7 @@ class ReleaseChange:
         if os.path.realpath(python) != self.executable:
             runs_on = os.path.realpath(python)
             return f"release {configuration.release} runs on {runs_on}, the master on {self.executable}"
-        brought = _installed_versions(self._site_packages(configuration))
+        brought = distributions.installed([str(self._site_packages(configuration))])
         for name, version in self.packages.items():
             if brought.get(name, version) != version:
                 release = configuration.release
@@ -103,29 +101,3 @@ class ReleaseChange:
 
 def _is_below(file: str, directory: Path) -> bool:
     return os.path.realpath(file).startswith(f"{directory}{os.sep}")
-
-
-def _imported_packages() -> dict[str, str]:
-    """Versions of the distributions outside the standard library that this process has imported so far."""
-    distributions = packages_distributions()
-    imported = {name.partition(".")[0] for name, module in list(sys.modules.items()) if _is_installed(module)}
-    names = {_normalized(name) for package in imported for name in distributions.get(package, ())}
-    return {name: distribution_version(name) for name in sorted(names)}
-
-
-def _is_installed(module: ModuleType) -> bool:
-    return "site-packages" in (getattr(module, "__file__", None) or "")
-
-
-def _installed_versions(site_packages: Path) -> dict[str, str]:
-    """Distribution -> version, by the names of the metadata directories."""
-    try:
-        names = [path.name for path in site_packages.iterdir()]
-    except OSError:
-        return {}
-    found = (re.fullmatch(r"(.+)-([^-]+)\.dist-info", name) for name in names)
-    return {_normalized(match[1]): match[2] for match in found if match}
-
-
-def _normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

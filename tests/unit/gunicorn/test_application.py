@@ -1,0 +1,122 @@
+"""What is put around the app: the access log and `connection: close`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+from farrier_gunicorn.application import Application, ServedApplication
+
+HEADERS = [(b"host", b"a"), (b"x-request-id", b"abc"), (b"authorization", b"s3cr3t")]
+START = {"type": "http.response.start", "status": 201, "headers": [(b"a", b"b")]}
+
+
+def scope(kind: str = "http") -> dict[str, Any]:
+    return {
+        "type": kind,
+        "method": "POST",
+        "path": "/notes",
+        "query_string": b"token=s3cr3t",
+        "headers": HEADERS,
+        "client": ("192.0.2.1", 0),
+    }
+
+
+def call(application: ServedApplication, request: dict[str, Any]) -> list[Any]:
+    """What the app sent."""
+    sent: list[Any] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(application(request, receive, send))
+    return sent
+
+
+def serve(*messages: dict[str, Any], error: Exception | None = None) -> ServedApplication:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for message in messages:
+            await send(message)
+        if error:
+            raise error
+
+    application: Application = app
+    return ServedApplication(application, "release-1")
+
+
+def test_access_log_line(capfd: pytest.CaptureFixture[str]) -> None:
+    """One JSON object, with what an operator looks for and nothing that is secret."""
+    sent = call(serve(START), scope())
+    assert sent == [START]
+    output = capfd.readouterr().out
+    line = json.loads(output)
+    assert line.pop("duration_ms") >= 0
+    assert line.pop("time").endswith("+00:00")
+    assert line == {
+        "request_id": "abc",
+        "client": "192.0.2.1",
+        "method": "POST",
+        "path": "/notes",
+        "status": 201,
+        "release": "release-1",
+    }
+    assert "s3cr3t" not in output
+    assert output.endswith("}\n")
+
+
+def test_access_log_of_an_app_that_raises(capfd: pytest.CaptureFixture[str]) -> None:
+    """uvicorn answers 500, after the app is gone."""
+    with pytest.raises(ValueError, match="x"):
+        call(serve(error=ValueError("x")), scope())
+    assert json.loads(capfd.readouterr().out)["status"] == 500
+
+
+def test_access_log_of_a_request_without_an_answer(capfd: pytest.CaptureFixture[str]) -> None:
+    """The client was gone before."""
+    call(serve(), scope())
+    assert json.loads(capfd.readouterr().out)["status"] is None
+
+
+@pytest.mark.parametrize(
+    ("message", "status"),
+    [
+        ({"type": "websocket.accept"}, 101),
+        ({"type": "websocket.close"}, 403),
+        ({"type": "websocket.http.response.start", "status": 401}, 401),
+    ],
+)
+def test_access_log_of_a_websocket(
+    capfd: pytest.CaptureFixture[str], message: dict[str, Any], status: int
+) -> None:
+    """One line when it ends."""
+    call(serve(message), scope("websocket"))
+    line = json.loads(capfd.readouterr().out)
+    assert (line["method"], line["status"]) == ("WEBSOCKET", status)
+
+
+def test_answer_asks_to_close_once_the_worker_drains() -> None:
+    """The proxy must not use the connection again; the app's own message is left alone."""
+    application = serve(START)
+    application.closing = True
+    [sent] = call(application, scope())
+    assert sent == {**START, "headers": [(b"a", b"b"), (b"connection", b"close")]}
+    assert START["headers"] == [(b"a", b"b")]
+
+
+def test_websocket_handshake_is_left_alone_while_the_worker_drains() -> None:
+    """It has a Connection header of its own."""
+    application = serve({"type": "websocket.accept"})
+    application.closing = True
+    assert call(application, scope("websocket")) == [{"type": "websocket.accept"}]
+
+
+def test_reason_of_a_failed_start_up_is_kept() -> None:
+    """uvicorn only logs it."""
+    application = serve({"type": "lifespan.startup.failed", "message": "no database"})
+    call(application, {"type": "lifespan"})
+    assert application.startup_failure == "no database"
