@@ -36,7 +36,7 @@ def main() -> int:
     parser.add_argument("--ssh", default=SSH, help="the command that reaches it")
     parser.add_argument("--app", default="observatory")
     parser.add_argument("--url", default="https://observatory.lab.test")
-    parser.add_argument("--ca", default=str(ROOT / "build/lab/ca.pem"))
+    parser.add_argument("--ca", default=str(ROOT / "build/lab/acme/ca.pem"))
     parser.add_argument("--name", default="observatory.lab.test", help="the name in the URL")
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--rate", type=float, help="at most so many requests a second")
