@@ -13,8 +13,8 @@ DOCUMENTATION = r"""
 module: nginx_facts
 short_description: What of the host decides how nginx is configured
 description:
-  - Reads the versions of nginx and of its OpenSSL, whether the host has IPv6, and who listens on given
-    ports.
+  - Reads the versions of nginx and of its OpenSSL, whether the host has IPv6, who listens on given ports,
+    and whether nginx has been running since before its unit was last written.
   - Changes nothing.
 options:
   ports:
@@ -40,10 +40,12 @@ ansible_facts:
       version: 1.26.3
       openssl: 3.5.1
       ipv6: true
+      is_outdated: false
       listeners: [{port: 80, process: apache2, pid: 312, unit: apache2.service}]
 """
 
 NGINX = "/usr/sbin/nginx"
+DROP_INS = Path("/etc/systemd/system/nginx.service.d")
 VERSION = re.compile(r"nginx version: \S+?/([\d.]+)")
 OPENSSL = re.compile(r"(?:running|built) with OpenSSL ([\d.]+)")
 
@@ -59,9 +61,18 @@ def main() -> None:
         "version": _last(VERSION, build),
         "openssl": _last(OPENSSL, build),
         "ipv6": Path("/proc/net/if_inet6").exists(),
+        "is_outdated": _is_outdated(module),
         "listeners": listeners.listeners(module.params["ports"]),
     }
     module.exit_json(changed=False, ansible_facts={"farrier_nginx": facts})
+
+
+def _is_outdated(module: AnsibleModule) -> bool:
+    """Tell whether nginx has been running since before its unit was last written."""
+    show = ["systemctl", "show", "nginx.service", "--value", "--timestamp=unix"]
+    started = module.run_command([*show, "--property=ActiveEnterTimestamp"])[1].strip().removeprefix("@")
+    written = [path.stat().st_mtime for path in DROP_INS.glob("*.conf")]
+    return started.isdigit() and int(max(written, default=0)) > int(started)
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str:
