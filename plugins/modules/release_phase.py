@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
 DOCUMENTATION = """
 module: release_phase
 short_description: One phase of a release
 description:
-  - Runs C(farrier-release) on the host and says what came of it, in a failure with the application's own lines,
-    whether the former release still serves, and the command to run next.
+  - Runs C(farrier-release) on the host and says what came of it.
+  - A failure comes with the application's own lines, what still serves, and what to run next.
 options:
   app:
     description: Name of the application.
@@ -67,11 +73,6 @@ release: {description: 'Of begin and rollback: id of the release.', type: str, r
 upload_to: {description: 'Of begin: where the archive is expected.', type: str, returned: changed}
 """
 
-import json
-import shutil
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule
 
 TOOL = "farrier-release"
 LEASED = ("build", "rehearse", "migrate", "activate", "abort")
@@ -100,7 +101,7 @@ def command(parameters: dict[str, Any], tool: str, check: bool) -> list[str]:
 
 
 def failure(app: str, phase: str, result: dict[str, Any]) -> str:
-    """What an operator has to know: what broke, the application's own lines, what still serves, what to do next."""
+    """For an operator: what broke, the application's own lines, what still serves, what to do next."""
     error = result["error"]
     lines = [f"{app}: {phase} failed. {error['message']}"]
     if error["log"]:
@@ -141,9 +142,10 @@ def main() -> None:
     app, phase = module.params["app"], module.params["phase"]
     tool = shutil.which(TOOL, path="/usr/local/bin:/usr/bin:/bin")
     if module.check_mode and (tool is None or phase not in ("begin", "status")):
-        module.exit_json(changed=phase != "status", message=f"{app}: would {phase}", seconds=0.0)
+        module.exit_json(changed=phase != "status", message=f"{app}: would {phase}")
     if tool is None:
         module.fail_json(msg=f"{TOOL} is not on this host. Next: ansible-playbook site.yml")
+        return
     code, stdout, stderr = module.run_command(command(module.params, tool, module.check_mode))
     try:
         result = json.loads(stdout)

@@ -1,4 +1,5 @@
-"""Makes one reproducible archive of an application's source, from a directory, a git repository or another archive.
+"""Makes one reproducible archive of an application's source, from a directory, a git repository or another
+archive.
 
 Works on the controller alone. The same content always gives the same archive, whose name is its SHA-256.
 """

@@ -8,6 +8,7 @@ import re
 import subprocess
 import tarfile
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from .errors import SourceError
@@ -92,7 +93,8 @@ def mirrored_commit(url: str, version: str, cache: Path) -> tuple[Path, str]:
             ["for-each-ref", "--format=%(refname:short)", "--sort=-creatordate", "--count=8"], mirror
         ).stdout
         raise SourceError(
-            f"{url} has no version {version!r}. Newest branches and tags: {', '.join(known.split()) or 'none'}."
+            f"{url} has no version {version!r}. "
+            f"Newest branches and tags: {', '.join(known.split()) or 'none'}."
         )
     return mirror, commit
 
@@ -141,9 +143,7 @@ def entries_in(tar: tarfile.TarFile) -> list[Entry]:
         elif member.isreg() or member.islnk():
             file = tar.extractfile(member)
             content = file.read() if file else b""
-            entries.append(
-                Entry(name, executable=bool(member.mode & 0o100), read=lambda content=content: content)
-            )  # type: ignore[misc]
+            entries.append(Entry(name, executable=bool(member.mode & 0o100), read=partial(bytes, content)))
         else:
             raise SourceError(f"The archive's entry {member.name!r} is a device or the like: not a source.")
     return entries

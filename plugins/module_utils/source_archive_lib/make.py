@@ -72,8 +72,8 @@ def make_archive(source: dict[str, Any], cache: Path, *, version: str = "", modu
     if source.get("archive"):
         if version:
             raise SourceError(
-                "A source of the kind archive has no versions: "
-                f"leave version {version!r} away, and set source.archive and source.checksum in the inventory."
+                f"A source of the kind archive has no versions: leave version {version!r} away, "
+                "and set source.archive and source.checksum in the inventory."
             )
         return _from_archive(source["archive"], source.get("checksum") or "", subdir, module, cache)
     raise SourceError("source names no place: give path, git or archive.")
@@ -86,7 +86,8 @@ def _from_path(path: Path, version: str, subdir: str, module: str, cache: Path) 
     if version:
         if top is None:
             raise SourceError(
-                f"{path} is not a git checkout, so it has no version {version!r}: deploy without version, or use source.git."
+                f"{path} is not a git checkout, so it has no version {version!r}: "
+                "deploy without version, or use source.git."
             )
         commit = git.commit_of(path, version)
         inside = os.path.relpath(path.resolve(), top.resolve())
@@ -97,7 +98,7 @@ def _from_path(path: Path, version: str, subdir: str, module: str, cache: Path) 
             cache,
             key,
             label,
-            lambda: Tree(git.entries_of(path, commit, directory), str(path)),
+            lambda: Tree(git.entries_of(top, commit, directory), str(path)),
             subdir,
             module,
         )
@@ -283,14 +284,14 @@ def _walk(path: Path) -> list[str]:
     for directory, directories, files in os.walk(path):
         base = os.path.relpath(directory, path)
         prefix = "" if base == "." else f"{base}/"
-        links = [name for name in directories if os.path.islink(os.path.join(directory, name))]
+        links = [name for name in directories if Path(directory, name).is_symlink()]
         directories[:] = [name for name in directories if not left_out(name) and name not in links]
         names += [f"{prefix}{name}" for name in (*files, *links)]
     return names
 
 
 def _fingerprint(path: Path, names: list[str]) -> tuple[str, float]:
-    """A digest of what the file system knows of the files, and the time of the newest change (seconds since 1970)."""
+    """What the file system knows of the files, and when the newest changed (seconds since 1970)."""
     digest = hashlib.sha256()
     newest = 0.0
     for name in names:

@@ -14,7 +14,7 @@ from .tree import Tree
 _MAKE_LOCK = (
     "Make one with `uv lock`, or `uv pip compile --generate-hashes -o requirements.txt pyproject.toml`"
 )
-_PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*===?\s*[^\s;*]+\s*(;.*)?")
+_PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*===?\s*[^\s;,*]+\s*(;.*)?")
 _DIRECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*@\s*\S+.*")
 _INDEX_OPTION = re.compile(
     r"(-i|-f|--(index-url|extra-index-url|find-links|no-index|only-binary|no-binary|prefer-binary))\b"
@@ -27,7 +27,8 @@ class Project:
     """What the host has to know to build.
 
     Args:
-        lock: `kind` (uv.lock, pylock.toml or requirements.txt), `path` in the source, `hashes` for requirements.txt.
+        lock: `kind` (uv.lock, pylock.toml or requirements.txt), `path` in the source, `hashes` for
+            requirements.txt.
         package: name of the project, "" without a pyproject.toml.
         requires_python: as in pyproject.toml, or "".
         installable: whether the project is a package that is to be installed beside its dependencies.
@@ -53,7 +54,8 @@ def inspect(tree: Tree, subdir: str, module: str) -> Project:
     if not tree.has_directory(subdir):
         found = sorted(name for name in tree.directories if "/" not in name)
         raise SourceError(
-            f"{tree.where} has no folder {subdir} (source.subdir). Folders there: {', '.join(found) or 'none'}."
+            f"{tree.where} has no folder {subdir} (source.subdir). "
+            f"Folders there: {', '.join(found) or 'none'}."
         )
     data = _pyproject(tree, subdir)
     project = data.get("project", {})
@@ -93,8 +95,8 @@ def _find_lock(tree: Tree, subdir: str, package: str) -> dict[str, Any]:
     text = tree.text(name)
     if text is None:
         raise SourceError(
-            f"{tree.where} has no lock file{f' for {subdir}' if subdir else ''}: what is deployed has to be the same "
-            f"tomorrow. {_MAKE_LOCK}, and add it to the source."
+            f"{tree.where} has no lock file{f' for {subdir}' if subdir else ''}: "
+            f"what is deployed has to be the same tomorrow. {_MAKE_LOCK}, and add it to the source."
         )
     return {
         "kind": "requirements.txt",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
-import os
 import tarfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -79,15 +78,15 @@ class Tree:
         Returns:
             Its SHA-256.
         """
-        with path.open("wb") as file:
-            with (
-                gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, file, mtime=0) as packed,
-                tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
-            ):
-                for name in sorted(self.entries):
-                    _add(tar, self.entries[name])
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with (
+            path.open("wb") as file,
+            gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, file, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            for name in sorted(self.entries):
+                _add(tar, self.entries[name])
+        with path.open("rb") as written:
+            return hashlib.file_digest(written, "sha256").hexdigest()
 
 
 def left_out(name: str) -> bool:
@@ -104,7 +103,7 @@ def file_entry(root: Path, name: str) -> Entry | None:
     path = root / name
     try:
         if path.is_symlink():
-            return Entry(name, link=os.readlink(path))
+            return Entry(name, link=str(path.readlink()))
         if path.is_file():
             return Entry(name, executable=bool(path.stat().st_mode & 0o100), read=path.read_bytes)
     except OSError as error:
@@ -132,6 +131,6 @@ def _check_link(name: str, link: str, where: str) -> None:
     ups = sum(part == ".." for part in parts)
     if PurePosixPath(link).is_absolute() or ups > depth or ".." in parts[ups:]:
         raise SourceError(
-            f"The symlink {name} of {where} leads out of the source, to {link}: a release has to be complete in itself. "
-            "Replace it by what it points to, or remove it."
+            f"The symlink {name} of {where} leads out of the source, to {link}: "
+            "a release has to be complete in itself. Replace it by what it points to, or remove it."
         )

@@ -1,7 +1,8 @@
 """activate: the symlink moves, the service follows, and either both are found good or both go back.
 
-`perform` runs in a systemd unit of its own, so it ends as it should when the connection or the controller dies. Should it
-be killed itself, or the power fail, a marker on disk lets `recover` finish or undo what it finds.
+`perform` runs in a systemd unit of its own, so it ends as it should when the connection or the controller
+dies. Should it be killed itself, or the power fail, a marker on disk lets `recover` finish or undo what it
+finds.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from farrier_release.verify import VerificationError, verify, wait_until_serving
 from farrier_release.workers import boot_failure
 
 _EDGE_TIMEOUT_SECONDS = 5
-# Workers that were booting when the activation was killed may finish; one that was not reloaded yet never will.
+# Workers that were booting when the activation was killed may finish; one that was not reloaded yet never
+# will.
 _RECOVERY_PATIENCE_SECONDS = 5
 
 
@@ -52,8 +54,8 @@ def activate(application: Application, lease: Lease) -> dict[str, Any]:
     outcome.unlink(missing_ok=True)
     if result is None:
         raise ReleaseError(
-            f"The activation of {lease.release} was ended from outside before it could report; it is undone or finished "
-            "by itself.",
+            f"The activation of {lease.release} was ended from outside before it could report. "
+            "It is finished or undone by itself.",
             log=[*done.tail, *application.host.journal(unit, since_seconds=started)],
             next_command=f"{application.command} status; journalctl -u {unit}",
             exit_code=ExitCode.BROKEN,
@@ -66,7 +68,7 @@ def activate(application: Application, lease: Lease) -> dict[str, Any]:
             next_command=error["next_command"],
             exit_code=ExitCode(error["exit_code"]),
         )
-    return result
+    return {key: value for key, value in result.items() if key not in ("phase", "seconds")}
 
 
 def perform(application: Application, lease: Lease) -> dict[str, Any]:
@@ -205,7 +207,8 @@ def _undo(application: Application, lease: Lease, before: Service, reason: str, 
 
 
 def _go_back(application: Application, origin: str | None, before: Service) -> None:
-    """Make `origin` live again and verify it, or nothing when there was nothing; the marker goes when that is done.
+    """Make `origin` live again and verify it, or nothing when there was nothing; the marker goes when that
+    is done.
 
     Raises:
         ReleaseError: it does not serve.
@@ -231,7 +234,8 @@ def _go_back(application: Application, origin: str | None, before: Service) -> N
             _carry_out(application, Transition(how, "undo"))
         except ReleaseError as error:
             reason = error.message
-            # The hand-over worker keeps the old ones when a reload fails: then nothing is lost, and nothing to restart.
+            # The hand-over worker keeps the old ones when a reload fails: then nothing is lost, and nothing
+            # to restart.
         try:
             wait_until_serving(application, origin, settings.verify_timeout_seconds)
         except VerificationError as error:
@@ -277,7 +281,7 @@ def _carry_out(application: Application, transition: Transition) -> None:
 
 
 def _edge_works(application: Application) -> bool:
-    """Whether nginx passes requests on now. If it does not, that is not this release's fault, and says nothing of it."""
+    """Whether nginx passes requests on now. If not, that is not this release's fault."""
     settings = application.configuration
     if settings.edge is None:
         return False

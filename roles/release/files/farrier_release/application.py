@@ -41,6 +41,11 @@ class Application:
         """How to call this tool for this application, for messages."""
         return f"farrier-release --app {self.configuration.name}"
 
+    @property
+    def build_unit(self) -> str:
+        """Name of the unit that builds."""
+        return f"farrier-{self.configuration.name}-build"
+
     def say(self, message: str) -> None:
         """Tell the operator what is going on, on standard error."""
         print(f"{self.configuration.name}: {message}", file=sys.stderr, flush=True)

@@ -6,17 +6,17 @@ import hashlib
 import os
 import secrets
 import time
+from pathlib import Path
 from typing import Any
 
-from farrier_release import activation, audit
+from farrier_release import activation
 from farrier_release.application import Application
 from farrier_release.errors import ConfigurationError, ReleaseError, UsageError
 from farrier_release.lease import Lease, public_id
 from farrier_release.releases import VERSION_PATTERN
 from farrier_release.storage import disk_used_bytes, read_json
+from farrier_release.takeover import nobody_else, remove_leftovers
 
-# A release that is finished by a dead deploy's own processes, a migration say, is waited for this long.
-_LOCK_WAIT_SECONDS = 20
 _INODES_MIN = 20_000
 # With this much free nobody needs to measure how large a release is.
 _PLENTY_MB = 8192
@@ -30,7 +30,8 @@ def begin(
 
     Args:
         application: what is deployed.
-        request: `archive_sha256`, `version`, `project` (what the controller found in the source), `who`, `owner`.
+        request: `archive_sha256`, `version`, `project` (what the controller found in the source), `who`,
+            `owner`.
         gone: public id of a lease whose owner the caller found dead.
         check: only say what would be done.
 
@@ -52,9 +53,7 @@ def begin(
         }
     if check:
         return {"changed": True, "release": None, "message": f"would deploy version {request['version']}"}
-    with application.lease_file.locked(wait_seconds=_LOCK_WAIT_SECONDS):
-        notes = take_over(application, gone)
-        activation.recover(application)
+    with nobody_else(application, gone) as notes:
         remove_leftovers(application)
         check_space(application)
         now = time.time()
@@ -80,7 +79,7 @@ def begin(
     }
 
 
-def archive_path(application: Application, sha256: str) -> Any:
+def archive_path(application: Application, sha256: str) -> Path:
     """Where the source archive is expected."""
     return application.configuration.incoming_directory / f"{sha256}.tar.gz"
 
@@ -134,64 +133,18 @@ def check_host(application: Application) -> None:
             f"This host is not ready for {settings.name}: {', '.join(missing)} missing.",
             next_command="ansible-playbook site.yml",
         )
+    for user in (settings.user, settings.build_user):
+        if not application.host.has_user(user):
+            raise ConfigurationError(
+                f"This host has no user {user}.", next_command="ansible-playbook site.yml"
+            )
     state = application.host.show(settings.service, "LoadState", "LoadError")
     if state.get("LoadState") != "loaded":
         raise ConfigurationError(
-            f"systemd cannot load {settings.service}: {state.get('LoadError') or state.get('LoadState') or 'no answer'}",
+            f"systemd cannot load {settings.service}: "
+            f"{state.get('LoadError') or state.get('LoadState') or 'no answer'}",
             next_command="ansible-playbook site.yml",
         )
-
-
-def take_over(application: Application, gone: str) -> list[str]:
-    """Clear away a dead holder of the lease; the caller holds the lock.
-
-    Returns:
-        What was done, for people.
-
-    Raises:
-        ReleaseError: the holder lives.
-    """
-    lease = application.lease_file.read()
-    if lease is None:
-        return []
-    reason = application.lease_file.stale_reason(lease, gone)
-    if reason is None:
-        raise application.lease_file.busy(lease)
-    abandon(application, lease, reason)
-    return [f"Took over from a dead {lease.describe()}: {reason}."]
-
-
-def abandon(application: Application, lease: Lease, reason: str) -> None:
-    """End somebody's attempt that has not gone live; the caller holds the lock."""
-    settings = application.configuration
-    if lease.rehearsal:
-        application.host.systemctl("stop", settings.rehearsal_unit_of(lease.release))
-    audit.record(
-        settings,
-        {
-            "what": lease.what,
-            "who": lease.who,
-            "from": lease.origin,
-            "to": lease.release,
-            "result": "abandoned",
-            "phase": lease.phase,
-            "seconds": lease.seconds,
-            "message": reason,
-        },
-    )
-    application.lease_file.drop()
-
-
-def remove_leftovers(application: Application) -> None:
-    """Remove releases that were never live and archives that nobody will build from; nobody holds the lease."""
-    releases = application.releases
-    keep = releases.in_use()
-    for release in releases.all():
-        if release not in keep and not releases.verified(release):
-            application.say(f"removing what is left of {release}")
-            releases.remove(release)
-    for archive in application.configuration.incoming_directory.glob("*"):
-        archive.unlink()
 
 
 def check_space(application: Application) -> None:
@@ -210,12 +163,12 @@ def check_space(application: Application) -> None:
     short = ""
     if free_mb < needed_mb:
         short = f"{free_mb} MB free, {needed_mb} MB needed"
-    elif 0 < status.f_files and status.f_favail < _INODES_MIN:
+    elif status.f_files and status.f_favail < _INODES_MIN:
         short = f"{status.f_favail} inodes free, {_INODES_MIN} needed"
     if short:
         raise ReleaseError(
             f"The disk of {settings.releases_directory} is full: {short}. Nothing was changed.",
-            next_command=f"df -h {settings.root}; du -sh {settings.root}/* /var/log; lower keep_releases or free space",
+            next_command=f"du -sh {settings.root}/* /var/log; free space, or lower keep_releases",
         )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from farrier_gunicorn import SUPPORTED
 
 from farrier_release import interpreter
 from farrier_release.application import Application
@@ -19,6 +19,8 @@ from farrier_release.builder import BuildOrder
 from farrier_release.errors import ReleaseError, UsageError
 from farrier_release.host import Sandboxed
 from farrier_release.lease import Lease
+from farrier_release.server_packages import unsupported
+from farrier_release.storage import read_json
 
 # What a build may not do to the host, whatever its build backends are made of.
 _SANDBOX = (
@@ -70,7 +72,7 @@ def build(application: Application, lease: Lease) -> dict[str, Any]:
         after_build=list(settings.hooks.after_build),
     )
     started = time.time()
-    _make_directories(directory, settings.build_user, archive)
+    _make_directories(application, directory, archive)
     report = _run(application, order)
     if report["error"]:
         hint = "" if "No space left" not in f"{report['error']} {report['log']}" else f"df -h {settings.root}"
@@ -79,6 +81,7 @@ def build(application: Application, lease: Lease) -> dict[str, Any]:
             log=report["log"],
             next_command=hint or "correct the source and deploy again",
         )
+    _check_server(application, report["packages"])
     archive.unlink()
     releases.write_manifest(
         lease.release,
@@ -103,6 +106,19 @@ def build(application: Application, lease: Lease) -> dict[str, Any]:
     }
 
 
+def _check_server(application: Application, packages: dict[str, str]) -> None:
+    """The servers that the application's lock file brings must be ones that the worker can work with."""
+    gunicorn = read_json(application.configuration.gunicorn_settings) or {}
+    if not str(gunicorn.get("worker_class", "handover")).startswith("handover"):
+        return
+    fault = unsupported(packages, SUPPORTED)
+    if fault:
+        raise ReleaseError(
+            f"The application's lock file brings {fault}.",
+            next_command="lock a supported version, or none to get the kit's, or set worker_class: stock",
+        )
+
+
 def _check_archive(archive: Path, sha256: str) -> None:
     try:
         with archive.open("rb") as file:
@@ -115,25 +131,26 @@ def _check_archive(archive: Path, sha256: str) -> None:
         raise UsageError(f"{archive} arrived damaged: its SHA-256 is {found}.", next_command="deploy again")
 
 
-def _make_directories(directory: Path, user: str, archive: Path) -> None:
-    """The release's directory stays root's, so that no build can touch its manifest; what is in it is the builder's."""
+def _make_directories(application: Application, directory: Path, archive: Path) -> None:
+    """The release's directory stays root's, so that no build reaches its manifest; what is in it does not."""
+    user = application.configuration.build_user
     directory.mkdir(mode=0o755)
     for name in ("source", ".venv"):
         (directory / name).mkdir(mode=0o755)
-        if os.geteuid() == 0:
-            shutil.chown(directory / name, user, user)
+        application.host.give(directory / name, user, user)
     archive.chmod(0o640)
-    if os.geteuid() == 0:
-        shutil.chown(archive, "root", user)
+    application.host.give(archive, "root", user)
 
 
 def _run(application: Application, order: BuildOrder) -> dict[str, Any]:
     settings = application.configuration
     others = [name for name in application.releases.all() if name != Path(order.release_directory).name]
-    protected = " ".join(str(settings.release_directory(name)) for name in others)
+    # Not their environments too: a mount of its own would keep this build from linking what it has in common
+    # with them.
+    protected = " ".join(str(settings.release_directory(name) / "source") for name in others)
     done = application.host.run_sandboxed(
         Sandboxed(
-            unit=f"farrier-{settings.name}-build",
+            unit=application.build_unit,
             user=settings.build_user,
             command=[sys.executable, "-m", "farrier_release.builder"],
             directory=settings.library_directory,

@@ -1,7 +1,7 @@
 """The build itself. Runs as the build user in a sandbox: everything it starts may be foreign code.
 
-Reads a `BuildOrder` as JSON from standard input and writes a `BuildReport` as JSON to standard output; what the programs
-it starts have to say goes to standard error.
+Reads a `BuildOrder` as JSON from standard input and writes a `BuildReport` as JSON to standard output; what
+the programs it starts have to say goes to standard error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class BuildOrder:
         archive: source archive.
         release_directory: holds two empty directories, `source` and `.venv`, that the build user owns.
         subdir: the project within the source.
-        project: what the controller found in the source: `lock` ({kind, path, hashes}), `package`, `installable`.
+        project: what the controller found in the source: `lock` ({kind, path, hashes}), `package`,
+            `installable`.
         python: path of the interpreter.
         uv: path of uv.
         cache: uv's cache directory.
@@ -206,7 +207,8 @@ class Build:
     def _uv_offline_first(self, *arguments: str) -> None:
         """Run uv from its cache alone, and only if that lacks something with the network.
 
-        A pinned set is the same from either; without the network a deploy is quicker, and survives an index that is down.
+        A pinned set is the same from either; without the network a deploy is quicker, and survives an index
+        that is down.
         """
         try:
             self._uv(*arguments, "--offline")

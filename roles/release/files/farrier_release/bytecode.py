@@ -1,17 +1,18 @@
 """Compiles what a release imports, quickly. Run by the release's own Python, as the build user.
 
-The application cannot write in its release, so what is not compiled here would be compiled again by every worker at every
-start. The packages of the live release are mostly the very same files (uv links them from its cache): their compiled form
-is linked, and only the rest is compiled. The same file means the same inode: size and time could be equal by chance.
+The application cannot write in its release, so what is not compiled here would be compiled again by every
+worker at every start. The packages of the live release are mostly the very same files (uv links them from
+its cache): their compiled form is linked, and only the rest is compiled. The same file means the same inode:
+size and time could be equal by chance.
 """
 
 from __future__ import annotations
 
 import compileall
-import contextlib
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 # Fewer files than this are compiled sooner than more processes are started.
 _PARALLEL_FROM = 40
@@ -30,30 +31,21 @@ def link_compiled(old: str, new: str) -> list[str]:
     """
     suffix = f".{sys.implementation.cache_tag}.pyc"
     left: list[str] = []
-    for directory, directories, files in os.walk(new):
-        sources = [name for name in files if name.endswith(".py")]
+    for directory, directories, _ in os.walk(new):
         if "__pycache__" in directories:
             directories.remove("__pycache__")
-        if not sources:
-            continue
-        counterpart = os.path.join(old, os.path.relpath(directory, new)) if old else ""
-        compiled = set(_list(os.path.join(counterpart, "__pycache__"))) if counterpart else set()
-        cache = os.path.join(directory, "__pycache__")
-        present = set(_list(cache))
-        for name in sources:
-            wanted = f"{name[:-3]}{suffix}"
-            source = os.path.join(directory, name)
-            if wanted in present:
+        sources = {name: inode for name, inode in _inodes(directory).items() if name.endswith(".py")}
+        counterpart = f"{old}{directory.removeprefix(new)}"
+        old_sources = _inodes(counterpart) if old and sources else {}
+        old_compiled = _inodes(f"{counterpart}/__pycache__") if old_sources else {}
+        present = _inodes(f"{directory}/__pycache__") if sources else {}
+        for name, inode in sources.items():
+            compiled = f"{name.removesuffix('.py')}{suffix}"
+            if compiled in present:
                 continue
-            if wanted in compiled and _same(os.path.join(counterpart, name), source):
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(cache)
-                try:
-                    os.link(os.path.join(counterpart, "__pycache__", wanted), os.path.join(cache, wanted))
-                    continue
-                except OSError:
-                    pass
-            left.append(source)
+            same = old_sources.get(name) == inode and compiled in old_compiled
+            if not same or not _link(f"{counterpart}/__pycache__", f"{directory}/__pycache__", compiled):
+                left.append(f"{directory}/{name}")
     return left
 
 
@@ -72,19 +64,23 @@ def _compile(sources: list[str]) -> None:
         compileall.compile_file(source, quiet=2)
 
 
-def _same(one: str, other: str) -> bool:
+def _link(old: str, new: str, name: str) -> bool:
     try:
-        first, second = os.stat(one), os.stat(other)
+        Path(new).mkdir(exist_ok=True)
+        # Refused between file systems, where equal inodes mean nothing.
+        os.link(f"{old}/{name}", f"{new}/{name}")
     except OSError:
         return False
-    return (first.st_dev, first.st_ino) == (second.st_dev, second.st_ino)
+    return True
 
 
-def _list(directory: str) -> list[str]:
+def _inodes(directory: str) -> dict[str, int]:
+    """Names in a directory with their inodes; nothing where there is none."""
     try:
-        return os.listdir(directory)
+        with os.scandir(directory) as entries:
+            return {entry.name: entry.inode() for entry in entries}
     except OSError:
-        return []
+        return {}
 
 
 if __name__ == "__main__":

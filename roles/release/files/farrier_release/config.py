@@ -36,7 +36,8 @@ class Edge:
 class Hooks:
     """Commands around the phases, each a line that is split as a shell would, and run without a shell.
 
-    The build hooks run as the build user, the only one who may write in a release; the others as the application's user.
+    The build hooks run as the build user, the only one who may write in a release; the others as the
+    application's user.
     """
 
     before_build: tuple[str, ...] = ()
@@ -82,7 +83,7 @@ class Configuration:
     python_directory: Path = Path("/opt/farrier/python")
     python_mirror: str | None = None
     uv: Path = Path("/opt/farrier/tools/bin/uv")
-    server_requirements: Path = Path("/usr/local/lib/farrier/server-requirements.txt")
+    server_requirements: Path = Path("/usr/local/lib/farrier/farrier_release/requirements/server.txt")
     build_environment: Mapping[str, str] = field(default_factory=dict)
 
     hooks: Hooks = Hooks()
@@ -116,7 +117,7 @@ class Configuration:
 
     @property
     def cache_directory(self) -> Path:
-        """uv's cache. Below `root`, so that the build's sandbox has both on one mount and uv can link instead of copy."""
+        """uv's cache. Below `root`: within one mount of the build's sandbox, uv links instead of copying."""
         return self.root / "cache"
 
     def release_directory(self, release: str) -> Path:
@@ -143,7 +144,8 @@ def load(app: str, directory: Path = CONFIGURATION_DIRECTORY) -> Configuration:
     """Read the settings of an application.
 
     Raises:
-        ConfigurationError: unknown application, unreadable file, or a key that is unknown, mistyped or impossible.
+        ConfigurationError: unknown application, unreadable file, or a key that is unknown, mistyped or
+            impossible.
     """
     if not NAME_PATTERN.fullmatch(app):
         raise ConfigurationError(f"{app!r} is not the name of an application.")

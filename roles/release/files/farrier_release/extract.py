@@ -15,8 +15,8 @@ class UnsafeArchiveError(Exception):
 def extract(archive: Path, target: Path) -> int:
     """Unpack a tar archive into an empty directory: regular files, directories and symlinks within it alone.
 
-    Files get the time of unpacking. The archive's own times are all the same, and would tell compiled files and HTTP caches
-    that a file which changed without changing its size is the old one.
+    Files get the time of unpacking. The archive's own times are all the same, and would tell compiled files
+    and HTTP caches that a file which changed without changing its size is the old one.
 
     Symlinks are made after everything else, so that nothing is ever written through one.
 
@@ -28,7 +28,8 @@ def extract(archive: Path, target: Path) -> int:
         Number of files.
 
     Raises:
-        UnsafeArchiveError: a name or a link leads outside, a name comes twice, or an entry is a device or the like.
+        UnsafeArchiveError: a name or a link leads outside, a name comes twice, or an entry is a device or
+            the like.
         tarfile.TarError: not an archive, or a broken one.
     """
     links: dict[str, str] = {}

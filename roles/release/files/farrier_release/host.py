@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pwd
+import shutil
 import subprocess
 import sys
 from collections import deque
@@ -38,7 +40,8 @@ class Sandboxed:
         command: program and arguments.
         directory: working directory.
         properties: systemd properties, `Name=value`.
-        environment: what systemd's clean environment gets on top. Visible to every user of the host: no secrets.
+        environment: what systemd's clean environment gets on top. Visible to every user of the host: no
+            secrets.
         stdin: text for its standard input.
         timeout_seconds: after which systemd ends it.
     """
@@ -75,7 +78,8 @@ class Host:
     def run_detached(
         self, unit: str, command: Sequence[str], on_stop: Sequence[str], timeout_seconds: int
     ) -> Completed:
-        """Run a command as root in a unit of its own, which goes on when this process or its caller dies, and wait.
+        """Run a command as root in a unit of its own, which goes on when this process or its caller dies,
+        and wait.
 
         Args:
             unit: name of the unit. A second one of the same name is refused by systemd.
@@ -94,6 +98,18 @@ class Host:
             *command,
         ]
         return run(argv)
+
+    def has_user(self, name: str) -> bool:
+        """Whether there is a user of this name."""
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            return False
+        return True
+
+    def give(self, path: Path, user: str, group: str) -> None:
+        """Change the owner of a file or directory."""
+        shutil.chown(path, user, group)
 
     def systemctl(self, *arguments: str, timeout_seconds: int = 60) -> Completed:
         """Run `systemctl`."""
@@ -156,7 +172,9 @@ def run(
             stdout, stderr = process.communicate()
             stderr += f"{argv[0]} took longer than {timeout_seconds} s and was stopped"
         return Completed(process.returncode, stdout, stderr.splitlines()[-_TAIL_LINES:])
-    assert process.stdin and process.stdout and process.stderr
+    assert process.stdin
+    assert process.stdout
+    assert process.stderr
     try:
         process.stdin.write(stdin)
         process.stdin.close()

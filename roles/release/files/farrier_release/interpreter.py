@@ -44,13 +44,14 @@ def choose(application: Application, requires: str) -> str:
         found = _find(application, request, "only-managed")
         if found is None:
             raise ReleaseError(
-                f"The application wants Python {request}; this host has {_distribution()}, and uv could not provide one.",
+                f"The application wants Python {request}; this host has {_distribution()}, "
+                "and uv could not provide one.",
                 log=done.tail,
                 next_command=_fix(requires),
             )
     if wanted and requires and not _fits(application, found, requires):
         raise ReleaseError(
-            f"python is {wanted!r}, but the application's pyproject.toml says requires-python = {requires!r}.",
+            f"python is {wanted!r}, but the application's requires-python is {requires!r}.",
             next_command=_fix(requires),
         )
     return found

@@ -1,8 +1,8 @@
 """One deploy per application and host.
 
-Two things are held. The lock (`flock` on APP.lock) is held by a process while it works and vanishes with it. The lease
-(APP.lease.json) is held by a deploy from its first phase to its last, between which no process of it need be on this host;
-it says who holds it, and is left behind when a controller dies.
+Two things are held. The lock (`flock` on APP.lock) is held by a process while it works and vanishes with it.
+The lease (APP.lease.json) is held by a deploy from its first phase to its last, between which no process of
+it need be on this host; it says who holds it, and is left behind when a controller dies.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Runs one phase of a deploy: the lock is held, the lease shown, and nothing is left of a phase that fails."""
+"""Runs one phase: the lock is held, the lease is shown, and nothing is left of a phase that fails."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def rehearse(application: Application, lease: Lease) -> dict[str, Any]:
     return {
         "changed": True,
         "boot_seconds": boot_seconds,
-        "message": f"{lease.release} boots and answers {application.configuration.health_path} after {boot_seconds} s.",
+        "message": f"{lease.release} boots and answers its health path after {boot_seconds} s.",
     }
 
 

@@ -52,7 +52,7 @@ class Releases:
             return None
 
     def previous(self) -> str | None:
-        """Id of the release that the live one replaced when it was deployed, if that is still there and sound."""
+        """Id of the release that the live one replaced when it was deployed, if that is still good."""
         manifest = self.manifest(self.live() or "")
         replaced = (manifest or {}).get("replaced")
         return replaced if replaced and self.verified(replaced) else None

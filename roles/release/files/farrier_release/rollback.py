@@ -6,12 +6,10 @@ import secrets
 import time
 from typing import Any
 
-from farrier_release import activation
 from farrier_release.application import Application
-from farrier_release.begin import check_host, take_over
+from farrier_release.begin import check_host
 from farrier_release.lease import Lease
-
-_LOCK_WAIT_SECONDS = 20
+from farrier_release.takeover import nobody_else
 
 
 def choose(application: Application, request: dict[str, Any], *, gone: str = "") -> Lease:
@@ -26,10 +24,9 @@ def choose(application: Application, request: dict[str, Any], *, gone: str = "")
         ReleaseError: busy, or no such release.
     """
     check_host(application)
-    with application.lease_file.locked(wait_seconds=_LOCK_WAIT_SECONDS):
-        for note in take_over(application, gone):
+    with nobody_else(application, gone) as notes:
+        for note in notes:
             application.say(note)
-        activation.recover(application)
         now = time.time()
         lease = Lease(
             token=secrets.token_hex(16),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from farrier_release.application import Application
 from farrier_release.releases import Manifest
+from farrier_release.server_packages import normalise
 from farrier_release.workers import master
 
 _PROPERTIES = ("ActiveState", "MainPID", "NRestarts", "NeedDaemonReload", "FragmentPath", "DropInPaths")
@@ -74,25 +75,29 @@ def choose(application: Application, service: Service, manifest: Manifest) -> Tr
     if changed:
         return Transition("restart", f"{Path(changed[0]).name} changed since the master was started")
     python = manifest.get("python", {})
-    if running.get("python") != python.get("version") or running.get("executable") != python.get(
-        "executable"
-    ):
-        return Transition("restart", f"Python {running.get('python')} became {python.get('version')}")
-    packages = running.get("packages") or {}
-    ours = manifest.get("packages", {})
-    differ = [f"{name} {version} became {ours.get(name, 'none')}" for name, version in packages.items()]
-    differ = [
-        line
-        for line, (name, version) in zip(differ, packages.items(), strict=True)
-        if ours.get(name) != version
-    ]
-    if differ:
-        return Transition("restart", ", ".join(differ))
+    for key in ("version", "executable"):
+        was = running.get("python" if key == "version" else key)
+        if was != python.get(key):
+            return Transition("restart", f"Python {was} became {python.get(key)}")
+    differences = _differences(running.get("packages"), manifest.get("packages", {}))
+    if differences:
+        return Transition("restart", ", ".join(differences))
     return Transition("reload", "same Python, same server packages, same unit")
+
+
+def _differences(loaded: Any, installed: dict[str, str]) -> list[str]:
+    """What the master has loaded in another version than the release brings."""
+    if not isinstance(loaded, dict):
+        return ["the running master does not say what it has loaded"]
+    return [
+        f"{name} {version} became {installed.get(normalise(name), 'none')}"
+        for name, version in loaded.items()
+        if installed.get(normalise(name)) != version
+    ]
 
 
 def _modified_seconds(path: str) -> float:
     try:
-        return os.stat(path).st_mtime
+        return Path(path).stat().st_mtime
     except OSError:
         return 0.0

@@ -1,4 +1,4 @@
-"""verify: the service is what it was meant to become, seen from systemd, from its workers, its socket and through nginx."""
+"""verify: the service is what it should be, seen from systemd, its workers, its socket and nginx."""
 
 from __future__ import annotations
 

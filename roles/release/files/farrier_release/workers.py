@@ -1,6 +1,7 @@
 """What the server says about its workers, read from files that the application's user may have forged.
 
-Nothing read here is trusted further than the application could be trusted anyway: it can only mislead about itself.
+Nothing read here is trusted further than the application could be trusted anyway: it can only mislead about
+itself.
 """
 
 from __future__ import annotations

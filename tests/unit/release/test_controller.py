@@ -1,0 +1,138 @@
+"""The controller's half: who holds a lease, and what an operator reads when a phase fails."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import controller_process
+import pytest
+from tree_digest import file_digests
+
+sys.path.append(str(Path(__file__).parents[3] / "plugins" / "modules"))
+
+import release_phase
+
+
+def test_a_living_process_is_not_gone() -> None:
+    """This one."""
+    assert controller_process.is_gone(controller_process.describe(os.getpid())) is False
+
+
+def test_a_dead_process_is_gone() -> None:
+    """Killed, and buried."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        described = controller_process.describe(process.pid)
+        assert controller_process.is_gone(described) is False
+        process.kill()
+    assert controller_process.is_gone(described) is True
+
+
+def test_a_zombie_is_gone() -> None:
+    """A parent that does not look after its children must not lock everybody out."""
+    process = subprocess.Popen(["sleep", "60"])
+    described = controller_process.describe(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert controller_process.is_gone(described) is True
+    process.wait()
+
+
+@pytest.mark.parametrize("changes", [{"boot": "another"}, {"started": "1"}])
+def test_another_process_of_the_same_number_is_another(changes: dict[str, Any]) -> None:
+    """After a reboot, or when the numbers have come round."""
+    assert controller_process.is_gone({**controller_process.describe(os.getpid()), **changes}) is True
+
+
+@pytest.mark.parametrize("owner", [{}, {"machine": "elsewhere", "pid": 1}])
+def test_of_another_machine_nobody_can_tell(owner: dict[str, Any]) -> None:
+    """It is left alone until its time is up."""
+    assert controller_process.is_gone(owner) is False
+
+
+def parameters(**changes: Any) -> dict[str, Any]:
+    """Arguments of the module."""
+    return {
+        "app": "shop",
+        "archive": {"sha256": "aa", "version": "v1", "project": {"lock": {}}, "path": "/secret"},
+        "lease": "token",
+        "release": "",
+        "force": False,
+        "who": "ann",
+        "owner": {"pid": 1},
+        "gone": "",
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"phase": "build"}, ["build", "--json", "--token", "token"]),
+        ({"phase": "finish"}, ["finish", "--json"]),
+        ({"phase": "status"}, ["status", "--json"]),
+        (
+            {"phase": "rollback", "release": "r1", "force": True, "gone": "1.0"},
+            [
+                *("rollback", "--json", "--release", "r1"),
+                *("--owner", '{"pid": 1}', "--who", "ann", "--gone", "1.0", "--force"),
+            ],
+        ),
+    ],
+)
+def test_the_command_of_a_phase(changes: dict[str, Any], expected: list[str]) -> None:
+    """As the tool on the host understands it."""
+    assert release_phase.command(parameters(**changes), "tool", False) == ["tool", "--app", "shop", *expected]
+
+
+def test_the_request_of_begin() -> None:
+    """What the host needs, and nothing about the controller's files."""
+    argv = release_phase.command(parameters(phase="begin", gone="1.0"), "tool", True)
+    assert argv[-3:] == ["--gone", "1.0", "--check"]
+    assert '"archive_sha256": "aa"' in argv[6]
+    assert "/secret" not in argv[6]
+
+
+def failed(**changes: Any) -> dict[str, Any]:
+    """A result of the tool."""
+    error = {"message": "It does not live.", "log": ["ImportError: x"], "next_command": "deploy again"}
+    return {"error": error, "live": "r1", "live_problem": "", **changes}
+
+
+def test_a_failure_at_three_in_the_morning() -> None:
+    """What broke, in the application's own words, what still serves, what to do next; in this order."""
+    assert release_phase.failure("shop", "rehearse", failed()).splitlines() == [
+        "shop: rehearse failed. It does not live.",
+        "It said:",
+        "    ImportError: x",
+        "Still live and serving: r1",
+        "Next: deploy again",
+    ]
+
+
+def test_a_failure_that_has_left_something_broken() -> None:
+    """It must not look like the harmless ones."""
+    text = release_phase.failure("shop", "activate", failed(live_problem="shop.service does not run"))
+    assert "LOOK AT IT: r1 should be live, but shop.service does not run." in text
+
+
+def test_a_failure_of_the_first_deploy() -> None:
+    """There is nothing that could serve."""
+    assert "Nothing of this app is live" in release_phase.failure("shop", "build", failed(live=None))
+
+
+def test_what_a_directory_holds(tmp_path: Path) -> None:
+    """Content counts, and names; compiled files and links do not."""
+    (tmp_path / "a" / "__pycache__").mkdir(parents=True)
+    (tmp_path / "a" / "x.py").write_text("x")
+    before = file_digests(tmp_path)
+    (tmp_path / "a" / "__pycache__" / "x.pyc").touch()
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    assert file_digests(tmp_path) == before
+    assert list(before) == ["a/x.py"]
+    (tmp_path / "a" / "x.py").write_text("y")
+    assert file_digests(tmp_path) != before
+    assert file_digests(tmp_path / "absent") == {}
