@@ -1,0 +1,47 @@
+"""What the tests of this scenario share: one load for all of them, which nothing may disturb."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from shared.deploys import ROOT, AppHost
+from stage import Stage
+from testinfra.host import Host
+
+from tests.load import Load
+
+SCENARIO = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def site(host: Host) -> AppHost:
+    """The app on its host."""
+    return AppHost(host, host.check_output("hostname"), "observatory")
+
+
+@pytest.fixture(scope="session")
+def load(host: Host) -> Iterator[Load]:
+    """Requests of every kind, few enough to leave the machine room for the deploys."""
+    domain = "bad.lab.test"
+    with Load(
+        f"https://{domain}",
+        ca=ROOT / "build/lab/ca.pem",
+        resolve={domain: host.check_output(f"getent ahostsv4 {domain} | head -n 1 | cut -d' ' -f 1")},
+        name="bad_release",
+        connections=16,
+        websockets=2,
+        events=1,
+        downloads=1,
+        rate=100,
+        seconds=1800,
+    ) as load:
+        load.wait_for_requests(100)
+        yield load
+
+
+@pytest.fixture(scope="session")
+def stage(site: AppHost, load: Load) -> Stage:
+    """The app under load."""
+    return Stage(site, load, SCENARIO / "inventory")
