@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 from testinfra.host import Host
 
 GROUP = "app"
 PODMAN = Path(__file__).resolve().parents[3] / "playbooks/lab/podman"
-PATIENCE_SECONDS = 60
+ANSWER = "curl --silent --fail --insecure --retry 30 --retry-all-errors --retry-delay 1"
 
 
 @pytest.fixture(scope="module")
-def rebooted(request: pytest.FixtureRequest, host: Host) -> str:
-    """Return the name of the host after its container was stopped, as a machine is, and started again."""
+def rebooted(host: Host) -> Host:
+    """Return the host after its container was stopped, as a machine is, and started again."""
     name = host.check_output("hostname")
-    subprocess.run([PODMAN, "stop", "--time", "30", name], check=True, capture_output=True)
+    subprocess.run([PODMAN, "stop", "--time", "60", name], check=True, capture_output=True)
     subprocess.run([PODMAN, "start", name], check=True, capture_output=True)
-    return name
+    subprocess.run(
+        [PODMAN, "exec", name, "sh", "-c", "until systemctl is-active --quiet ssh; do sleep 0.2; done"],
+        check=True,
+        timeout=60,
+    )
+    return host
+
+
+def test_site_answers_without_anyones_help(rebooted: Host) -> None:
+    """A machine that is patched at night must serve in the morning."""
+    for app in ("observatory", "second"):
+        domain = rebooted.check_output(f"jq --raw-output .health_host /etc/farrier/{app}/release.json")
+        answer = rebooted.check_output(f"{ANSWER} --resolve {domain}:443:127.0.0.1 https://{domain}/healthz")
+        assert '"status":"ok"' in answer, app
+
+
+def test_nothing_has_failed(rebooted: Host) -> None:
+    """What starts by hand and not at boot shows itself here."""
+    assert rebooted.check_output("systemctl is-system-running --wait") == "running"
