@@ -264,6 +264,19 @@ def test_what_a_worker_imports_is_compiled(workshop: Workshop) -> None:
     assert list((workshop.release / ".venv").glob("lib/*/site-packages/__pycache__/dep.*.pyc"))
 
 
+def test_nobody_else_can_write_to_a_release(workshop: Workshop) -> None:
+    """Whoever gets into the app must not be able to stay in it; uv and hooks leave files open to all."""
+    workshop.write("requirements.txt", workshop.dep)
+    report = workshop.build(
+        {"kind": "requirements.txt", "path": "requirements.txt", "hashes": True},
+        after_build=["sh -c 'touch ajar && chmod 0666 ajar'"],
+    )
+    assert report.error == ""
+    modes = {path: path.lstat().st_mode for path in workshop.release.rglob("*") if not path.is_symlink()}
+    assert workshop.release / "source" / "ajar" in modes
+    assert [path for path, mode in modes.items() if mode & 0o022] == []
+
+
 def test_the_order_and_the_report_travel_as_json(workshop: Workshop) -> None:
     """The build runs in a process of its own, whose standard output is the report alone."""
     workshop.write("requirements.txt", workshop.dep)

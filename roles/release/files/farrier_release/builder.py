@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import stat
 import subprocess
 import sys
 import tarfile
@@ -122,6 +123,7 @@ class Build:
             ("server", self.install_server),
             ("after_build", lambda: self.hooks("after_build", self.order.after_build)),
             ("bytecode", self.compile),
+            ("protect", self.protect),
         )
         for name, step in steps:
             started = time.monotonic()
@@ -203,6 +205,14 @@ class Build:
             pairs += [str(old), str(library)]
         script = Path(__file__).with_name("bytecode.py")
         self._run([str(self.python), "-I", "-S", str(script), *pairs], "Compiling", self.source)
+
+    def protect(self) -> None:
+        """Nobody else can change the release, whatever modes the build has left: uv's lock is 0666."""
+        for directory, names, files in os.walk(self.order.release_directory):
+            for path in (Path(directory, name) for name in (*names, *files)):
+                mode = path.lstat().st_mode
+                if mode & 0o022 and not stat.S_ISLNK(mode):
+                    path.chmod(stat.S_IMODE(mode) & ~0o022)
 
     def _uv_offline_first(self, *arguments: str) -> None:
         """Run uv from its cache alone, and only if that lacks something with the network.
