@@ -38,7 +38,7 @@ def test_websocket_is_closed_with_1012_and_reconnects_to_the_new_release(
         assert connection.recv() == "1 hello"
         assert host.deploy("2").returncode == 0
         with pytest.raises(ConnectionClosedError) as closed:
-            connection.recv(timeout=10)
+            connection.recv(timeout=5)  # at once, not when the worker ends
         assert closed.value.rcvd.code == 1012
     with connect_websocket(host) as connection:
         connection.send("hello")
@@ -82,7 +82,8 @@ def test_endless_events_are_cut_within_the_graceful_timeout(make_host: Callable[
     wait_for(lambda: len(status.read_workers(host.run_directory)) == 2, "the old workers are gone", host)
     log = host.log.read_text()
     assert "WORKER TIMEOUT" not in log
-    assert "SIGKILL" not in log
+    assert "was killed" not in log
+    assert log.count("Application shutdown complete") == 2
 
 
 def test_slow_body_is_taken_in_through_a_reload(host: Host) -> None:
@@ -135,7 +136,7 @@ def test_stop_answers_what_is_under_way_and_refuses_nothing_before(host: Host) -
     """systemctl stop, restart and a shutdown of the machine are SIGTERM to the master."""
     host.start()
     with ThreadPoolExecutor(8) as pool:
-        answers = [pool.submit(host.get, "/slow?1.5") for _ in range(8)]
+        answers = [pool.submit(host.get, "/slow?4") for _ in range(8)]
         time.sleep(0.5)
         assert host.stop() == 0
         assert [answer.result()["release"] for answer in answers] == ["1"] * 8

@@ -103,8 +103,10 @@ def test_release_that_dies_soon_after_its_start_gives_way_to_the_one_before(host
     die = "asyncio.get_running_loop().call_later(2, os._exit, 7)"
     host.add_release("dies", startup=die)
     host.start()
+    workers = {worker.pid for worker in host.ready()}
     assert host.deploy("dies").returncode == 0
     wait_for(lambda: codes_without_errors(host) == {"1"}, "release 1 serves again", host)
+    assert {worker.pid for worker in host.ready()} == workers
     failure = status.read_failure(host.run_directory)
     assert failure.release == "dies"
     assert "exit code 7" in failure.error

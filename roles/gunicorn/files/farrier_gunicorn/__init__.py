@@ -8,7 +8,7 @@ from __future__ import annotations
 
 # Distribution -> versions (first included, last excluded) whose internals the master and the worker build on.
 SUPPORTED: dict[str, tuple[str, str]] = {
-    "gunicorn": ("27.0", "28"),
-    "uvicorn": ("0.54", "0.55"),
-    "uvicorn-worker": ("0.4", "0.5"),
+    "gunicorn": ("24", "28"),
+    "uvicorn": ("0.34", "0.55"),
+    "uvicorn-worker": ("0.3", "0.5"),
 }

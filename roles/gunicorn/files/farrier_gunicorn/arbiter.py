@@ -278,6 +278,8 @@ class HandoverArbiter(Arbiter):
         worker.shared_state.close()
         status.worker_path(configuration.run_directory, worker.pid).unlink(missing_ok=True)
         if order is not Order.SERVE:
+            if exit_code == -signal.SIGKILL:
+                self.log.warning("Worker %s did not end in time and was killed", worker.pid)
             return
         ending = f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
         self.log.error("Worker %s ended by itself: %s", worker.pid, ending)
@@ -290,8 +292,10 @@ class HandoverArbiter(Arbiter):
             self._note_failed_start(generation, error)
             return
         if generation is self.candidate or self.standby is not None:
-            generation.failure = f"a worker ended soon after its start-up: {ending}"
-            generation.record_failure(worker.pid, "exit", generation.failure)
+            error = f"a worker ended soon after its start-up: {ending}"
+            generation.record_failure(worker.pid, "exit", error)
+            if generation is self.candidate:
+                generation.failure = error
         if time.monotonic() - worker.spawned_at < _SHORT_LIFE_SECONDS:
             self._back_off()
 

@@ -68,11 +68,12 @@ class HandoverServer(Server):
         duplicates = self._duplicates()
         try:
             await super().startup(duplicates)
-        except BaseException:
-            for duplicate in duplicates:
-                duplicate.close()
-            raise
-        self._on_stage(Stage.READY)
+        finally:
+            if not self.started:
+                for duplicate in duplicates:
+                    duplicate.close()
+        if self.started:  # before uvicorn 0.51, a failed start-up is no exception
+            self._on_stage(Stage.READY)
 
     def _duplicates(self) -> list[socket.socket]:
         """To listen on: a drain closes them, and the worker may be called back after it."""
@@ -162,6 +163,12 @@ class HandoverServer(Server):
         """Close with 1012, "service restart", whatever has finished its handshake."""
         connections: list[Any] = list(self.server_state.connections)
         for connection in connections:
-            is_websocket = not isinstance(connection, self.config.http_protocol_class)
-            if is_websocket and connection.handshake_complete and not connection.transport.is_closing():
+            is_http = isinstance(connection, self.config.http_protocol_class)
+            if not (is_http or connection.transport.is_closing()) and _has_finished_handshake(connection):
                 connection.shutdown()
+
+
+def _has_finished_handshake(websocket: Any) -> bool:
+    # Named differently in the protocol that uvicorn prefers before 0.51.
+    event: asyncio.Event | None = getattr(websocket, "handshake_completed_event", None)
+    return event.is_set() if event else websocket.handshake_complete

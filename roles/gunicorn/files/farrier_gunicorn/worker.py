@@ -94,6 +94,8 @@ class HandoverWorker(UvicornWorker):
         heartbeat = asyncio.create_task(self._keep_heart_beating(server))
         await server.serve(sockets=self.sockets)
         heartbeat.cancel()
+        if not server.started:
+            sys.exit(_BOOT_FAILED)
 
     async def _keep_heart_beating(self, server: Server) -> None:
         """A task of its own, to go on in a drain. Before the worker serves, the boot timeout holds."""
