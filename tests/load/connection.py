@@ -151,7 +151,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
-        if exchange is None or exchange.complete:
+        if exchange is None:
             self._fail(Kind.PROTOCOL, f"bytes that nobody asked for: {data[:80]!r}")
             return
         exchange.received_bytes += len(data)

@@ -13,6 +13,7 @@ import pytest
 import uvloop
 
 from tests.load.connection import Connection, request_head
+from tests.load.failures import Failure, Kind
 from tests.load.pace import Pace
 from tests.load.recorder import Recorder, Route
 from tests.load.session import Session
@@ -199,19 +200,27 @@ def test_bytes_that_nobody_asked_for_are_a_failure(run: Loop, secured: Tls | Non
 
 def test_a_new_connection_that_is_closed_at_once_is_a_failure(run: Loop, secured: Tls | None) -> None:
     """Accepted and closed without a request is a refusal: trying on and on would hide it."""
-    accepted = 0
+    closed = threading.Event()
 
-    async def behave(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        nonlocal accepted
-        accepted += 1
+    def serve(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with secured[0].wrap_socket(connection, server_side=True) if secured else connection:
+            pass
+        closed.set()
 
-    async def main() -> None:
-        async with session_against(behave, tls=secured) as session:
-            await session.ask(FORM, body=b"1")
-            assert kinds(session.recorder) == ["unanswered"]
-            assert accepted == 1
+    async def main(port: int) -> None:
+        target = target_at(port, secured[1] if secured else None)
+        connection = await Connection.open(target, timeout_seconds=5)
+        await asyncio.to_thread(closed.wait)
+        with pytest.raises(Failure, match="before its first request") as caught:
+            await connection.request(request_head("GET", "/", target.authority), timeout_seconds=5)
+        assert caught.value.kind == Kind.UNANSWERED
 
-    run(main())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve, args=(listener,), daemon=True)
+        server.start()
+        run(main(listener.getsockname()[1]))
+        server.join()
 
 
 def test_giving_up_ends_without_a_record(run: Loop) -> None:
