@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -49,14 +50,17 @@ def _owners(inodes: set[str], proc: Path) -> Iterator[tuple[str, str]]:
     if not inodes:
         return
     for process in sorted(proc.glob("[0-9]*"), key=lambda path: int(path.name)):
-        try:
-            targets = [str(descriptor.readlink()) for descriptor in (process / "fd").iterdir()]
-        except OSError:  # it ended meanwhile
-            continue
-        for target in targets:
+        for target in _descriptors(process):
             inode = target.removeprefix("socket:[").removesuffix("]")
             if inode in inodes:
                 yield inode, process.name
+
+
+def _descriptors(process: Path) -> Iterator[str]:
+    with contextlib.suppress(OSError):  # the process ended meanwhile
+        for descriptor in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):  # the file was closed meanwhile
+                yield str(descriptor.readlink())
 
 
 def _unit(process: Path) -> str:

@@ -1,0 +1,1 @@
+"""Tests of what the modules of the web server and its certificates do on a host."""

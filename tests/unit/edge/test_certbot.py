@@ -1,0 +1,107 @@
+"""What certbot is asked, and what of its many words reaches the operator."""
+
+from __future__ import annotations
+
+import os
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from farrier_edge import certbot
+
+ORDER = certbot.Order("https://acme.example/directory", "", Path("/var/www/acme"), "/usr/local/sbin/deployed")
+
+REFUSED = """Saving debug log to /var/log/letsencrypt/letsencrypt.log
+Requesting a certificate for one.example
+
+Certbot failed to authenticate some domains. The Certificate Authority reported these problems:
+  Domain: one.example
+  Type:   unauthorized
+  Detail: 192.0.2.1: Invalid response from http://one.example/.well-known/acme-challenge/x: 404
+
+Hint: The Certificate Authority failed to download the temporary challenge files created by Certbot.
+
+Some challenges have failed.
+Ask for help or search for solutions at https://community.letsencrypt.org.
+"""
+MASKED = """Saving debug log to /var/log/letsencrypt/letsencrypt.log
+Requesting a certificate for one.example
+An unexpected error occurred:
+AttributeError: can't set attribute
+Ask for help or search for solutions at https://community.letsencrypt.org.
+"""
+LIMIT = "urn:ietf:params:acme:error:rateLimited :: too many certificates already issued for one.example"
+
+
+def test_the_names_are_exactly_the_apps() -> None:
+    """Without --renew-with-new-domains certbot asks, without --force-renewal it may keep what it has."""
+    command = certbot.arguments("one", ["one.example", "www.one.example"], ORDER)
+    domains = [value for word, value in pairwise(command) if word == "--domain"]
+    assert domains == ["one.example", "www.one.example"]
+    assert {"--non-interactive", "--renew-with-new-domains", "--force-renewal"} <= set(command)
+    assert command[command.index("--cert-name") + 1] == "one"
+    assert command[command.index("--deploy-hook") + 1] == "/usr/local/sbin/deployed"
+
+
+def test_an_account_needs_no_address() -> None:
+    """Authorities have stopped to write to theirs."""
+    assert "--register-unsafely-without-email" in certbot.arguments("one", ["one.example"], ORDER)
+    with_address = certbot.Order(ORDER.server, "op@example.org", ORDER.webroot, ORDER.hook)
+    command = certbot.arguments("one", ["one.example"], with_address)
+    assert command[command.index("--email") + 1] == "op@example.org"
+    assert "--register-unsafely-without-email" not in command
+
+
+def test_the_authoritys_report_is_what_is_said() -> None:
+    """Its hint and the forum are of no use to who uses another authority."""
+    assert certbot.problem(REFUSED, "") == (
+        "Domain: one.example\nType:   unauthorized\n"
+        "Detail: 192.0.2.1: Invalid response from http://one.example/.well-known/acme-challenge/x: 404"
+    )
+
+
+def test_an_answer_that_certbot_loses_is_found_in_its_log() -> None:
+    """certbot 2.1 on Python 3.11 fails while it reports any error of the authority."""
+    log = f"DEBUG: earlier\nacme.messages.Error: {LIMIT}\n\nDuring handling of the above exception\n"
+    assert certbot.problem(MASKED, log) == LIMIT
+
+
+def test_without_an_answer_certbots_own_words_are_said() -> None:
+    """The authority was not reached at all."""
+    output = MASKED.replace("AttributeError: can't set attribute", "Connection to acme.example refused")
+    assert certbot.problem(output, "") == "Connection to acme.example refused"
+    assert certbot.problem("", "") == certbot.NO_REASON
+
+
+@pytest.fixture
+def fake_certbot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Put a certbot of ours in front of the real one, with a log of its own."""
+    log = tmp_path / "letsencrypt.log"
+    log.write_text("acme.messages.Error: urn:ietf:params:acme:error:old :: of an earlier run\n")
+    program = tmp_path / "certbot"
+    program.write_text(
+        f"#!/bin/sh\n[ $1 = works ] && exit 0\necho 'acme.messages.Error: {LIMIT}' >>{log}\nexit 1\n"
+    )
+    program.chmod(0o755)
+    monkeypatch.setattr(certbot, "LOG", log)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    return log
+
+
+def test_only_what_was_logged_meanwhile_counts(fake_certbot: Path) -> None:
+    """The log goes on from run to run."""
+    assert certbot.run(["certbot", "works"], os.environ, 10) == ""
+    assert certbot.run(["certbot", "fails"], os.environ, 10) == LIMIT
+    fake_certbot.unlink()
+    assert certbot.run(["certbot", "fails"], os.environ, 10) == LIMIT
+
+
+def test_a_lost_account_is_put_aside(tmp_path: Path) -> None:
+    """Also when one was before."""
+    place = certbot.account(tmp_path, "https://acme.example:14000/dir")
+    assert place == tmp_path / "accounts/acme.example:14000/dir"
+    for number in ("1", "2"):
+        (place / number).mkdir(parents=True)
+        certbot.forget_account(tmp_path, "https://acme.example:14000/dir")
+        assert not place.exists()
+        assert [path.name for path in place.with_name("dir.lost").iterdir()] == [number]
