@@ -1,0 +1,105 @@
+"""The story that the tests of this scenario ask about: it is told once."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from shared.deploys import AppHost
+from shared.outside import Outside, authority
+from story import REQUESTS, Site, Story
+from testinfra.host import Host
+
+from tests.load import Load, Report
+
+SCENARIO = Path(__file__).parent
+DOMAIN = "zero.lab.test"
+
+# As many as leave two processors, which also run this client, room for what is done to the site.
+REQUESTS_PER_SECOND = 1500
+DEPLOYS = 20
+# More than all workers together take before they are replaced (max_requests and its spread).
+REQUESTS_THAT_RECYCLE = 4000
+RENEWAL = (
+    "env $(systemctl show --property=Environment --value certbot.service)"
+    " certbot renew --cert-name observatory --force-renewal --no-random-sleep-on-renew"
+)
+# The longest that a worker may drain, and a little more.
+SETTLED_WITHIN_SECONDS = 65.0
+RELOADS_OF_SLOW_APP = 3
+
+
+def address(host: Host) -> str:
+    """Where the world finds the host."""
+    return host.check_output(f"getent ahostsv4 {DOMAIN} | head -n 1 | cut -d' ' -f 1")
+
+
+def load_on(host: Host, domain: str, name: str, **options: float) -> Load:
+    """The load harness on a domain of the host."""
+    return Load(
+        f"https://{domain}",
+        ca=authority(SCENARIO),
+        resolve={domain: address(host)},
+        name=name,
+        seconds=3000,
+        **options,
+    )
+
+
+def worker_processes(host: Host) -> int:
+    """Number of processes that the app's master has started and that have not ended."""
+    master = host.check_output("systemctl show --property=MainPID --value observatory.service")
+    return len(host.check_output(f"cat /proc/{master}/task/{master}/children").split())
+
+
+def settled_worker_processes(host: Host, wanted: int) -> int:
+    """Number of worker processes, `wanted` or what there is when that takes too long."""
+    deadline = time.monotonic() + SETTLED_WITHIN_SECONDS
+    while (found := worker_processes(host)) != wanted and time.monotonic() < deadline:
+        time.sleep(0.5)
+    return found
+
+
+@pytest.fixture(scope="session")
+def story(host: Host) -> Story:
+    """All that is done to the site, in one go; each test asks one thing about it."""
+    workers_before = worker_processes(host)
+    short = load_on(host, DOMAIN, "zero_downtime", rate=REQUESTS_PER_SECOND, events=0, downloads=0)
+    # Apart from the others, since a restart waits for what takes long.
+    streams = load_on(host, DOMAIN, "zero_downtime_streams", connections=0, websockets=0)
+    outside = Outside(address(host), authority(SCENARIO))
+    site = Site(AppHost(host, "zero", "observatory"), outside, DOMAIN, SCENARIO / "inventory", short)
+    with short:
+        with streams:
+            for number in range(1, DEPLOYS + 1):
+                version = "blue" if number % 2 else "green"
+                site.deploy(f"deploy {number}", version)
+            site.deploy("dependencies", "dependencies")
+            site.roll_back("rollback", "green")
+            site.command("nginx reload", "systemctl reload nginx.service")
+            site.command("certificate renewal", RENEWAL)
+            site.wait_for_requests("recycling", short.status()["requests"] + REQUESTS_THAT_RECYCLE)
+            seen_by_streams = streams.stop()
+        site.deploy("server package", "server")
+        site.roll_back("rollback of that", "green")
+        site.wait_for_requests("the rest", REQUESTS)
+        seen_by_short = short.stop()
+    print(seen_by_short, seen_by_streams, sep="\n")
+    workers_after = settled_worker_processes(host, workers_before)
+    return Story(site.steps, seen_by_short, seen_by_streams, workers_before, workers_after)
+
+
+@pytest.fixture(scope="session")
+def reloads_of_slow_app(host: Host) -> Report:
+    """What clients saw of an app that imports for three seconds, while it was reloaded again and again."""
+    with load_on(host, "slow.lab.test", "zero_downtime_slow", rate=500) as load:
+        load.wait_for_requests(500)
+        for number in range(1, RELOADS_OF_SLOW_APP + 1):
+            load.mark(f"reload {number}")
+            host.check_output("systemctl reload slow.service")
+        load.mark("after")
+        load.wait_for_requests(500)
+        report = load.stop()
+    print(report)
+    return report

@@ -1,0 +1,106 @@
+"""A running site is changed in every way there is, under load, and no client may notice."""
+
+from __future__ import annotations
+
+import pytest
+from story import REQUESTS, Story
+
+from tests.load import Report
+
+GROUP = "app"
+
+RESTART_MARGIN_SECONDS = 1.5
+RSS_TOLERANCE = 0.05
+IMPORT_OF_SLOW_APP_SECONDS = 3
+SLOWEST_OF_SLOW_APP_MILLISECONDS = 2000
+
+
+def test_no_request_failed(story: Story) -> None:
+    """The promise. More than half of the requests are POST, and nothing on the way may repeat one."""
+    assert story.short.failed == 0, story.short.failures
+
+
+def test_no_stream_was_cut(story: Story) -> None:
+    """Events and downloads are still on their way when the next release is live, and the one after it."""
+    assert story.streams.failed == 0, story.streams.failures
+
+
+def test_there_were_enough_requests(story: Story) -> None:
+    """Of a few thousand none fails with any worker; of 300 000 the stock one loses hundreds."""
+    assert story.short.requests >= REQUESTS
+
+
+def test_each_step_has_done_what_it_should(story: Story) -> None:
+    """Nothing fails where nothing changes: each version has a page that says its name."""
+    for step in story.steps:
+        assert step.after.live.endswith(f"-{step.version}"), step
+        assert step.release == step.after.live, step
+        assert f"<h1>Observatory {step.version}</h1>" in step.page, step
+
+
+def test_no_worker_of_another_release_accepts_afterwards(story: Story) -> None:
+    """Two releases at once are the price of a hand-over; a deploy ends when that does."""
+    for step in story.steps:
+        assert step.after.problem == "", step
+        releases = {
+            worker["release"] for worker in step.after.status["workers"] if worker["state"] == "ready"
+        }
+        assert releases == {step.after.live}, step
+
+
+def test_code_and_dependencies_change_under_the_same_master(story: Story) -> None:
+    """A reload, so that at no time nobody accepts."""
+    for step in [*story.alternating, story.step("dependencies"), story.step("rollback")]:
+        assert step.attempt["how"] == "reload", step
+        assert step.main_pid_after == step.main_pid_before, step
+
+
+@pytest.mark.parametrize("label", ["server package", "rollback of that"])
+def test_another_server_package_gets_another_master(story: Story, label: str) -> None:
+    """What the master has imported it keeps; on the way back it is the same."""
+    step = story.step(label)
+    assert step.attempt["how"] == "restart"
+    assert "gunicorn" in step.attempt["message"]
+    assert step.main_pid_after != step.main_pid_before
+
+
+@pytest.mark.parametrize("label", ["server package", "rollback of that"])
+def test_a_restart_pauses_for_the_start_and_little_more(story: Story, label: str) -> None:
+    """Requests wait in the held socket while the app starts, which took so long in its rehearsal."""
+    boot_seconds = story.step(label).attempt["seconds"]["rehearse"]
+    pause_seconds = story.short.mark(label)["longest_gap_milliseconds"] / 1000
+    print(f"{label}: a pause of {pause_seconds:.2f} s, for an app that starts in {boot_seconds:.2f} s")
+    assert pause_seconds <= boot_seconds + RESTART_MARGIN_SECONDS
+
+
+def test_the_master_does_not_grow(story: Story) -> None:
+    """Twenty reloads are a week's; a master lives for years."""
+    before_kb, after_kb = story.alternating[0].rss_before_kb, story.alternating[-1].rss_after_kb
+    print(
+        f"The master had {before_kb} kB before {len(story.alternating)} reloads and {after_kb} kB after them"
+    )
+    assert abs(after_kb - before_kb) <= RSS_TOLERANCE * before_kb
+
+
+def test_workers_are_as_many_as_before(story: Story) -> None:
+    """A worker that is left over keeps its memory and its place in the database for ever."""
+    assert story.workers_after == story.workers_before
+
+
+def test_workers_are_recycled(story: Story) -> None:
+    """After so many requests each worker is replaced, with nothing else going on."""
+    step = story.step("recycling")
+    assert step.main_pid_after == step.main_pid_before
+    assert not step.before.serving & step.after.serving - {step.main_pid_after}
+
+
+def test_the_new_certificate_is_shown(story: Story) -> None:
+    """A renewal that nginx has not taken up is noticed on the day when the old certificate expires."""
+    assert story.step("certificate renewal").certificate != story.step("nginx reload").certificate
+
+
+def test_an_app_that_imports_for_three_seconds_answers_meanwhile(reloads_of_slow_app: Report) -> None:
+    """With the stock worker nobody accepts from the reload on until the import is done."""
+    assert reloads_of_slow_app.mark("reload 1")["seconds"] > IMPORT_OF_SLOW_APP_SECONDS
+    assert reloads_of_slow_app.failed == 0, reloads_of_slow_app.failures
+    assert reloads_of_slow_app.slowest_milliseconds < SLOWEST_OF_SLOW_APP_MILLISECONDS
