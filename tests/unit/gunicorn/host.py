@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -218,8 +218,10 @@ class Host:
 
     def __exit__(self, *_: object) -> None:
         if self.master is not None:
-            for pid in self.processes():
-                os.kill(pid, signal.SIGKILL)
+            while processes := self.processes():
+                for pid in processes:
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
             self.master.wait()
 
 

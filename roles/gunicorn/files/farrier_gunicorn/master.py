@@ -18,15 +18,6 @@ from farrier_gunicorn.release import ReleaseChange
 
 _logger = logging.getLogger("gunicorn.error")
 
-# systemd's business with the master; the app is not to answer for it.
-_MASTER_ONLY = (
-    "NOTIFY_SOCKET",
-    "LISTEN_PID",
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
-)
 _SD_LISTEN_FDS_START = 3
 
 
@@ -75,9 +66,8 @@ class Master:
             self._listens_on_unix = _listens_on_unix_socket(configuration, self._environ)
         except (ConfigurationError, internals.UnsupportedServerError) as error:
             raise SystemExit(f"gunicorn cannot be started: {error}") from None
-        base = {name: value for name, value in self._environ.items() if name not in _MASTER_ONLY}
         self.configuration = configuration
-        self.release_change = ReleaseChange(configuration, base)
+        self.release_change = ReleaseChange(configuration)
         self._started_in = configuration.release
         self._loaded = True
 

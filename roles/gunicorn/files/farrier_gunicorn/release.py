@@ -7,7 +7,6 @@ import os
 import re
 import site
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from farrier_gunicorn import distributions
@@ -20,10 +19,9 @@ class ReleaseChange:
     Made once in the master, before any worker; `enter` is then called in each worker.
     """
 
-    def __init__(self, configuration: Configuration, environ: Mapping[str, str]) -> None:
+    def __init__(self, configuration: Configuration) -> None:
         self._prefixes = (str(configuration.current), str(configuration.release_directory.parent))
         self._started_in = configuration.release_directory
-        self._base_environment = dict(environ)
         self.executable = os.path.realpath(sys.executable)
         self.packages: dict[str, str] = {}
         """What the master has imported that no reload replaces; known once it is pinned."""
@@ -48,9 +46,10 @@ class ReleaseChange:
         return None
 
     def enter(self, configuration: Configuration) -> None:
-        """Make this process, a fresh worker, one of the given release. Raises OSError when that is gone."""
-        os.environ.clear()
-        os.environ.update(self._base_environment)
+        """Make this process, a fresh worker, one of the given release. Raises OSError when that is gone.
+
+        The app's environment is the workers' alone: what an earlier one held is not in the master to inherit.
+        """
         os.environ.update(configuration.environment)
         os.chdir(configuration.project_directory)
         self._forget_foreign_finders(configuration)
