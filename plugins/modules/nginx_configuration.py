@@ -92,7 +92,6 @@ def main() -> None:
             "test": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
-        no_log=True,  # the system's log is no place for whole files
     )
     wanted = module.params
     root, pending = Path(wanted["directory"]), Path(wanted["pending"])

@@ -80,7 +80,8 @@ def fake_certbot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     log.write_text("acme.messages.Error: urn:ietf:params:acme:error:old :: of an earlier run\n")
     program = tmp_path / "certbot"
     program.write_text(
-        f"#!/bin/sh\n[ $1 = works ] && exit 0\necho 'acme.messages.Error: {LIMIT}' >>{log}\nexit 1\n"
+        "#!/bin/sh\ncase $1 in works) exit 0 ;; unreachable) echo no connection; exit 1 ;; esac\n"
+        f"echo 'acme.messages.Error: {LIMIT}' >>{log}\nexit 1\n"
     )
     program.chmod(0o755)
     monkeypatch.setattr(certbot, "LOG", log)
@@ -91,6 +92,7 @@ def fake_certbot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_only_what_was_logged_meanwhile_counts(fake_certbot: Path) -> None:
     """The log goes on from run to run."""
     assert certbot.run(["certbot", "works"], os.environ, 10) == ""
+    assert certbot.run(["certbot", "unreachable"], os.environ, 10) == "no connection"
     assert certbot.run(["certbot", "fails"], os.environ, 10) == LIMIT
     fake_certbot.unlink()
     assert certbot.run(["certbot", "fails"], os.environ, 10) == LIMIT
