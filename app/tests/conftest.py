@@ -15,9 +15,9 @@ os.environ["RELEASE_ID"] = "test-1"
 os.environ.pop("RUNTIME_DIRECTORY", None)
 os.environ.pop("DATABASE_URL", None)
 
-from chromium import Chromium  # noqa: E402
-from in_process import Client  # noqa: E402
-from servers import Server, listen, migrate  # noqa: E402
+from chromium import Chromium  # noqa: E402 -- after the variables above
+from in_process import Client  # noqa: E402 -- after the variables above
+from servers import Server, listen, migrate  # noqa: E402 -- after the variables above
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Time the first run of site.yml on a fresh host against a plain shell script that installs the same packages.
+"""Time the first run of site.yml on a fresh host against a plain shell script with the same packages.
 
 Usage: python tests/benchmarks/provision.py [ROUNDS]. Both are done in turn, each time on hosts made anew, and
 printed with their ratio. The bar is a ratio of 1.5.

@@ -16,6 +16,7 @@ DIRECTORY.mkdir(parents=True, exist_ok=True)
 # prometheus_client decides by this variable, at import, whether it counts for several processes.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(DIRECTORY)
 
+# After the variable above, which they read at import.
 from prometheus_client import (  # noqa: E402
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -25,6 +26,7 @@ from prometheus_client import (  # noqa: E402
     generate_latest,
     values,
 )
+# After the variable above.
 from prometheus_client.multiprocess import MultiProcessCollector  # noqa: E402
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
