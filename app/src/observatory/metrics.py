@@ -26,6 +26,7 @@ from prometheus_client import (  # noqa: E402
     generate_latest,
     values,
 )
+
 # After the variable above.
 from prometheus_client.multiprocess import MultiProcessCollector  # noqa: E402
 
