@@ -26,8 +26,11 @@ options:
     required: true
     choices: [begin, build, rehearse, migrate, activate, finish, abort, rollback, status]
   archive:
-    description: For C(begin), what C(source_archive) returned.
+    description: For C(begin) and C(build), what C(source_archive) returned.
     type: dict
+  upload_to:
+    description: For C(build), what C(begin) returned as C(upload_to).
+    type: path
   lease:
     description: What C(begin) returned as C(token); for all phases between it and C(finish).
     type: str
@@ -47,6 +50,9 @@ options:
   owner:
     description: The controller's process; filled in.
     type: dict
+  upload:
+    description: Where the archive has arrived; filled in.
+    type: path
   gone:
     description: Id of a lease whose holder is dead; filled in.
     type: str
@@ -70,7 +76,7 @@ message: {description: What was done., type: str, returned: always}
 seconds: {description: Time taken on the host., type: float, returned: always}
 token: {description: 'Of begin: the lease.', type: str, returned: changed}
 release: {description: 'Of begin and rollback: id of the release.', type: str, returned: success}
-upload_to: {description: 'Of begin: where the archive is expected.', type: str, returned: changed}
+upload_to: {description: 'Of begin: where the build expects the archive.', type: str, returned: changed}
 """
 
 
@@ -134,6 +140,8 @@ def main() -> None:
             "force": {"type": "bool", "default": False},
             "who": {"type": "str", "default": ""},
             "owner": {"type": "dict"},
+            "upload": {"type": "path"},
+            "upload_to": {"type": "path"},
             "gone": {"type": "str", "default": ""},
         },
         required_if=[("phase", "begin", ["archive"])],
@@ -146,6 +154,8 @@ def main() -> None:
     if tool is None:
         module.fail_json(msg=f"{TOOL} is not on this host. Next: ansible-playbook site.yml")
         return
+    if phase == "build":
+        module.atomic_move(module.params["upload"], module.params["upload_to"])
     code, stdout, stderr = module.run_command(command(module.params, tool, module.check_mode))
     try:
         result = json.loads(stdout)

@@ -105,6 +105,7 @@ class FakeHost(Host):
     failing_tasks: set[str] = field(default_factory=set)
     task_output: str = ""
     active: bool = False
+    state: str = ""
     main_pid: int = 0
     restarts: int = 0
     need_daemon_reload: bool = False
@@ -141,10 +142,12 @@ class FakeHost(Host):
         failed = any(word in self.failing_tasks for word in task.command)
         return Completed(1 if failed else 0, self.task_output, [])
 
-    def run_detached(
-        self, unit: str, command: Sequence[str], on_stop: Sequence[str], timeout_seconds: int
+    def start_detached(
+        self, unit: str, command: Sequence[str], *, on_stop: Sequence[str] = (), timeout_seconds: int
     ) -> Completed:
         self.calls.append(unit)
+        if unit.endswith("-watch"):
+            return DONE
         # Of its own unit; nobody reads what it prints.
         with contextlib.redirect_stdout(io.StringIO()):
             main(list(command[1:]), host=self, configuration_directory=self.configuration_directory)
@@ -161,15 +164,19 @@ class FakeHost(Host):
         verb, unit = arguments[0], arguments[-1]
         if "-rehearsal@" in unit:
             return self._rehearse(verb, unit)
+        if unit.startswith("farrier-"):
+            return DONE
         action = {"start": self._start, "restart": self._start, "reload": self._reload, "stop": self._stop}
         return action[verb]() if verb in action else DONE
 
     def show(self, unit: str, *properties: str) -> dict[str, str]:
         if "-rehearsal@" in unit:
             return self._show_rehearsal()
+        if unit.startswith("farrier-"):
+            return {"ActiveState": "inactive"}
         return {
             "LoadState": "loaded",
-            "ActiveState": "active" if self.active else "inactive",
+            "ActiveState": self.state or ("active" if self.active else "inactive"),
             "MainPID": str(self.main_pid),
             "NRestarts": str(self.restarts),
             "NeedDaemonReload": "yes" if self.need_daemon_reload else "no",

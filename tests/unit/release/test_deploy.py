@@ -77,7 +77,6 @@ def test_a_good_release_goes_live(deploy: Deploy, run: Run) -> None:
     code, result = deploy.phases("build", "rehearse", "migrate", "activate")
     assert code == ExitCode.SUCCESS
     assert (result["how"], result["phase"]) == ("reload", "activate")
-    assert run("finish")[0] == ExitCode.SUCCESS
     status = run("status")[1]
     assert (status["live"], status["previous"], status["problem"]) == (deploy.release, OLD, "")
     assert (status["by"], status["version"], status["lease"]) == ("somebody", "v2", None)
@@ -210,6 +209,7 @@ def test_a_health_path_that_fails(deploy: Deploy, monkeypatch: pytest.MonkeyPatc
 
 def test_a_release_that_dies_a_little_later(deploy: Deploy) -> None:
     """It is left running after the rehearsal, and looked at again before the symlink moves."""
+    with_settings(deploy.host, rehearsal_seconds=0.1)
     deploy.host.behaviours[deploy.release] = Behaviour(rehearsal_dies=True)
     code, result = deploy.phases("build", "rehearse", "activate")
     assert code == ExitCode.FAILED
@@ -259,10 +259,9 @@ def test_old_releases_go_but_never_what_is_needed(deploy: Deploy, run: Run) -> N
     for number in range(3):
         add_release(configuration, f"2026010{number + 2}T000000Z-between", verified_at=1.0)
     deploy.phases("build", "rehearse", "activate")
-    _, result = run("finish")
-    assert result["removed"] == ["20260102T000000Z-between", "20260103T000000Z-between"]
-    assert configuration.release_directory(OLD).exists()
-    assert configuration.release_directory(deploy.release).exists()
+    left = sorted(path.name for path in configuration.releases_directory.iterdir())
+    assert left == [OLD, "20260104T000000Z-between", deploy.release]
+    assert run("finish")[1]["removed"] == []
 
 
 def test_finish_leaves_a_deploy_alone_that_has_begun_meanwhile(deploy: Deploy, run: Run) -> None:

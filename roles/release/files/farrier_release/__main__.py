@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from farrier_release import activation, audit, phases
+from farrier_release import activation, audit, phases, watch
 from farrier_release.application import Application
 from farrier_release.begin import begin, describe_owner
 from farrier_release.config import CONFIGURATION_DIRECTORY, load
@@ -22,7 +22,6 @@ from farrier_release.errors import ExitCode, ReleaseError, UsageError
 from farrier_release.finish import finish
 from farrier_release.host import Host
 from farrier_release.status import problem, status
-from farrier_release.storage import write_json
 
 Result = dict[str, Any]
 
@@ -56,19 +55,12 @@ def main(
         result = _failure(application, error)
         code = error.exit_code
     result = {"phase": options.phase, **result, "seconds": round(time.monotonic() - started, 3)}
-    if getattr(options, "outcome", None):
-        write_json(options.outcome, result, mode=0o600)
     _show(result, options)
     return int(code)
 
 
 def _failure(application: Application | None, error: ReleaseError) -> Result:
-    details = {
-        "message": error.message,
-        "log": error.log,
-        "next_command": error.next_command,
-        "exit_code": int(error.exit_code),
-    }
+    details = error.details()
     result: Result = {
         "changed": False,
         "failed": True,
@@ -133,8 +125,8 @@ def _parser() -> argparse.ArgumentParser:
     for name in phases.PHASES:
         with_token(name, _phase, f"{name} the release of the lease")
     with_token("activate", lambda app, options: phases.activate(app, options.token), "make it live, or undo")
-    one = with_token("perform", lambda app, options: phases.perform(app, options.token), argparse.SUPPRESS)
-    one.add_argument("--outcome", type=Path, help=argparse.SUPPRESS)
+    one = with_token("perform", _perform, argparse.SUPPRESS)
+    one.add_argument("--outcome", required=True, type=Path, help=argparse.SUPPRESS)
     with_token("abort", lambda app, options: phases.abort(app, options.token), "give a deploy up")
     command("finish", lambda app, _: finish(app), "remove old releases")
     one = command("rollback", _rollback, "make an earlier release live")
@@ -143,6 +135,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--who", default="", help="who asks for it")
     one.add_argument("--owner", type=_object, default={}, help="JSON: the controller's process")
     one.add_argument("--gone", default="", help="id of a lease whose holder is known to be dead")
+    one = command("watch", _watch, argparse.SUPPRESS)
+    one.add_argument("--release", required=True, help=argparse.SUPPRESS)
+    one.add_argument("--origin", required=True, help=argparse.SUPPRESS)
     command("status", lambda app, _: status(app), "what is live and how it got there")
     one = command("log", _log, "the last attempts")
     one.add_argument("--lines", type=int, default=20, help="how many")
@@ -161,6 +156,14 @@ def _begin(application: Application, options: argparse.Namespace) -> Result:
 
 def _phase(application: Application, options: argparse.Namespace) -> Result:
     return phases.run_phase(application, options.phase, options.token)
+
+
+def _perform(application: Application, options: argparse.Namespace) -> Result:
+    return phases.perform(application, options.token, options.outcome)
+
+
+def _watch(application: Application, options: argparse.Namespace) -> Result:
+    return watch.watch(application, options.release, options.origin)
 
 
 def _rollback(application: Application, options: argparse.Namespace) -> Result:

@@ -23,6 +23,9 @@ from farrier_release.verify import VerificationError, verify, wait_until_serving
 from farrier_release.workers import boot_failure
 
 _EDGE_TIMEOUT_SECONDS = 5
+_POLL_SECONDS = 0.02
+_UNIT_EVERY_SECONDS = 0.5
+_RUNNING = ("active", "activating", "reloading", "deactivating")
 # Workers that were booting when the activation was killed may finish; one that was not reloaded yet never
 # will.
 _RECOVERY_PATIENCE_SECONDS = 5
@@ -44,31 +47,44 @@ def activate(application: Application, lease: Lease) -> dict[str, Any]:
     tool = [str(settings.tool), "--app", settings.name]
     started = time.time()
     unit = f"farrier-{settings.name}-activate"
-    done = application.host.run_detached(
+    done = application.host.start_detached(
         unit,
         [*tool, "perform", "--token", lease.token, "--outcome", str(outcome)],
-        ["/bin/sh", "-c", f'"test ! -e {marker_path(application)} || exec {" ".join(tool)} recover"'],
-        settings.service_timeout_seconds * 2 + settings.task_timeout_seconds,
+        on_stop=["/bin/sh", "-c", f'"test ! -e {marker_path(application)} || exec {" ".join(tool)} recover"'],
+        timeout_seconds=settings.service_timeout_seconds * 2 + settings.task_timeout_seconds,
     )
-    result = read_json(outcome)
-    outcome.unlink(missing_ok=True)
+    if done.returncode != 0:
+        raise ReleaseError(
+            f"systemd cannot start {unit}.", log=done.tail, next_command=f"systemctl status {unit}"
+        )
+    result = _wait_for(application, unit, outcome)
     if result is None:
         raise ReleaseError(
             f"The activation of {lease.release} was ended from outside before it could report. "
             "It is finished or undone by itself.",
-            log=[*done.tail, *application.host.journal(unit, since_seconds=started)],
+            log=application.host.journal(unit, since_seconds=started),
             next_command=f"{application.command} status; journalctl -u {unit}",
             exit_code=ExitCode.BROKEN,
         )
     if "error" in result:
-        error = result["error"]
-        raise ReleaseError(
-            error["message"],
-            log=error["log"],
-            next_command=error["next_command"],
-            exit_code=ExitCode(error["exit_code"]),
-        )
-    return {key: value for key, value in result.items() if key not in ("phase", "seconds")}
+        raise ReleaseError.from_details(result["error"])
+    return result
+
+
+def _wait_for(application: Application, unit: str, outcome: Path) -> dict[str, Any] | None:
+    """What the activation's unit writes down, or None when it ends without."""
+    next_look = time.monotonic() + _UNIT_EVERY_SECONDS
+    running = True
+    while True:
+        result = read_json(outcome)
+        if result is not None or not running:
+            outcome.unlink(missing_ok=True)
+            return result
+        if time.monotonic() >= next_look:
+            next_look = time.monotonic() + _UNIT_EVERY_SECONDS
+            # Looked at once more after its end: it may have reported in between.
+            running = application.host.show(unit, "ActiveState").get("ActiveState") in _RUNNING
+        time.sleep(_POLL_SECONDS)
 
 
 def perform(application: Application, lease: Lease) -> dict[str, Any]:
@@ -79,6 +95,8 @@ def perform(application: Application, lease: Lease) -> dict[str, Any]:
     """
     settings, releases = application.configuration, application.releases
     started = time.monotonic()
+    # What is live now: the watch over an earlier release may have undone that one since this deploy began.
+    lease.origin = releases.live()
     entry = {"what": lease.what, "who": lease.who, "from": lease.origin, "to": lease.release}
     how = ""
     try:
@@ -128,6 +146,7 @@ def recover(application: Application) -> dict[str, Any]:
     settings, releases = application.configuration, application.releases
     live, wanted, origin = releases.live(), marker["to"], marker["from"]
     application.say(f"an activation of {wanted} was interrupted")
+    application.host.systemctl("stop", settings.rehearsal_unit_of(wanted))
     entry = {"what": "recover", "who": "farrier-release", "from": origin, "to": wanted}
     if live == wanted:
         try:
@@ -143,7 +162,7 @@ def recover(application: Application) -> dict[str, Any]:
                 "message": f"The interrupted activation of {wanted} is finished: it serves.",
             }
     try:
-        _go_back(application, origin, look_at(application))
+        go_back(application, origin)
     except ReleaseError as error:
         audit.record(settings, {**entry, "result": "broken", "message": error.message})
         raise
@@ -189,7 +208,7 @@ def _undo(application: Application, lease: Lease, before: Service, reason: str, 
     failed = f"{lease.release} did not go live: {reason.rstrip('.')}."
     application.say(f"{failed} Undoing.")
     try:
-        _go_back(application, lease.origin, before)
+        go_back(application, lease.origin, before)
     except ReleaseError as error:
         raise ReleaseError(
             f"{failed} AND {lease.origin or 'the state before'} COULD NOT BE PUT BACK: {error.message}",
@@ -206,7 +225,7 @@ def _undo(application: Application, lease: Lease, before: Service, reason: str, 
     )
 
 
-def _go_back(application: Application, origin: str | None, before: Service) -> None:
+def go_back(application: Application, origin: str | None, before: Service | None = None) -> None:
     """Make `origin` live again and verify it, or nothing when there was nothing; the marker goes when that
     is done.
 
@@ -226,7 +245,7 @@ def _go_back(application: Application, origin: str | None, before: Service) -> N
     started = time.time()
     now = look_at(application)
     ways = ["restart"]
-    if now.active and now.main_pid and now.main_pid == before.main_pid:
+    if now.active and now.main_pid and (before is None or now.main_pid == before.main_pid):
         ways.insert(0, "reload")
     reason = ""
     for how in ways:

@@ -99,6 +99,8 @@ class Configuration:
     verify_timeout_seconds: int = 30
     service_timeout_seconds: int = 300
     lease_stale_seconds: int = 3600
+    # Watched for this long after it went live. The hand-over master keeps the former workers for 10 s.
+    watch_seconds: int = 15
 
     @property
     def releases_directory(self) -> Path:
@@ -137,7 +139,7 @@ _PATTERNS = {
     "python": (re.compile(r"/.+|3\.\d+(\.\d+)?"), "a version such as 3.13, or an absolute path"),
     "rehearsal_unit": (re.compile(r".+\{release\}.*"), "a unit name with {release} in it"),
 }
-_MINIMUM = {"keep_releases": 2, "rehearsal_seconds": 0, "free_disk_min_mb": 0}
+_MINIMUM = {"keep_releases": 2, "rehearsal_seconds": 0, "free_disk_min_mb": 0, "watch_seconds": 0}
 
 
 def load(app: str, directory: Path = CONFIGURATION_DIRECTORY) -> Configuration:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
+from typing import Any
 
 
 class ExitCode(IntEnum):
@@ -41,6 +42,25 @@ class ReleaseError(Exception):
         self.log = list(log)
         self.next_command = next_command
         self.exit_code = exit_code
+
+    def details(self) -> dict[str, Any]:
+        """The failure as plain data; `from_details` turns it back."""
+        return {
+            "message": self.message,
+            "log": self.log,
+            "next_command": self.next_command,
+            "exit_code": int(self.exit_code),
+        }
+
+    @classmethod
+    def from_details(cls, details: dict[str, Any]) -> ReleaseError:
+        """The failure that another process has written down."""
+        return ReleaseError(
+            details["message"],
+            log=details["log"],
+            next_command=details["next_command"],
+            exit_code=ExitCode(details["exit_code"]),
+        )
 
 
 class UsageError(ReleaseError):

@@ -75,11 +75,10 @@ class Host:
         ]
         return run(argv, stdin=task.stdin)
 
-    def run_detached(
-        self, unit: str, command: Sequence[str], on_stop: Sequence[str], timeout_seconds: int
+    def start_detached(
+        self, unit: str, command: Sequence[str], *, on_stop: Sequence[str] = (), timeout_seconds: int
     ) -> Completed:
-        """Run a command as root in a unit of its own, which goes on when this process or its caller dies,
-        and wait.
+        """Start a command as root in a unit of its own, which goes on when this process or its caller dies.
 
         Args:
             unit: name of the unit. A second one of the same name is refused by systemd.
@@ -89,15 +88,15 @@ class Host:
         """
         argv = [
             "systemd-run",
-            *("--quiet", "--wait", "--collect", "--service-type=exec"),
+            *("--quiet", "--collect", "--service-type=exec"),
             f"--unit={unit}",
             f"--property=RuntimeMaxSec={timeout_seconds}",
             "--property=TimeoutStopSec=300",
-            f"--property=ExecStopPost={' '.join(on_stop)}",
+            *([f"--property=ExecStopPost={' '.join(on_stop)}"] if on_stop else []),
             "--",
             *command,
         ]
-        return run(argv)
+        return run(argv, timeout_seconds=60)
 
     def has_user(self, name: str) -> bool:
         """Whether there is a user of this name."""

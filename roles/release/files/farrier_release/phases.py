@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from farrier_release import activation, audit, build, migrate, rehearse, rollback
+from farrier_release import activation, audit, build, migrate, rehearse, rollback, watch
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode, ReleaseError, UsageError
+from farrier_release.finish import prune
 from farrier_release.lease import Lease
+from farrier_release.storage import write_json
 
 Phase = Callable[[Application, Lease], dict[str, Any]]
 
@@ -39,21 +42,35 @@ def activate(application: Application, token: str) -> dict[str, Any]:
     return activation.activate(application, lease)
 
 
-def perform(application: Application, token: str) -> dict[str, Any]:
-    """What `activate` runs in that unit."""
+def perform(application: Application, token: str, outcome: Path) -> dict[str, Any]:
+    """What `activate` runs in that unit.
+
+    Args:
+        application: whose lease is to be fulfilled.
+        token: of the lease.
+        outcome: where the result goes as soon as it is known; old releases are removed after that.
+    """
     with application.lease_file.locked():
         lease = application.lease_file.holder(token)
         lease.phase = "activate"
         application.lease_file.renew(lease)
         try:
-            return activation.perform(application, lease)
+            result = activation.perform(application, lease)
         except ReleaseError as error:
+            if lease.rehearsal:
+                rehearse.end(application, lease.rehearsal["unit"])
             # After an undo its workers may still be draining; the next deploy removes it.
             if error.exit_code == ExitCode.FAILED:
                 _remove_release(application, lease)
-            raise
-        finally:
             application.lease_file.drop()
+            write_json(outcome, {"error": error.details()}, mode=0o600)
+            raise
+        application.lease_file.drop()
+        write_json(outcome, result, mode=0o600)
+        rehearse.dismiss(application, lease)
+        prune(application)
+        watch.start(application, lease.release, lease.origin)
+        return result
 
 
 def roll_back(application: Application, request: dict[str, Any], *, gone: str = "") -> dict[str, Any]:

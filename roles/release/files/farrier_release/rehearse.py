@@ -52,33 +52,34 @@ def rehearse(application: Application, lease: Lease) -> dict[str, Any]:
 
 
 def still_alive(application: Application, lease: Lease) -> None:
-    """Wait until the rehearsed release has lived for `rehearsal_seconds`, then end the rehearsal.
+    """Wait until the rehearsed release has lived for `rehearsal_seconds`, and look at it again.
 
-    One that goes live again has lived for longer than that already, and is only asked.
+    One that goes live again has lived for longer than that already, and is not waited for.
 
     Raises:
         ReleaseError: it has died meanwhile, or no longer answers.
     """
     settings = application.configuration
     unit, started = lease.rehearsal["unit"], lease.rehearsal["started_at"]
-    try:
-        until = lease.rehearsal["ready_at"] + (settings.rehearsal_seconds if lease.what == "deploy" else 0)
-        while True:
-            fault = _death(application, lease.release, unit, started)
-            if not fault and _serving(application) != lease.rehearsal["workers"]:
-                fault = "its worker died and was replaced"
-            if fault:
-                raise _failure(application, lease.release, unit, started, fault)
-            if time.monotonic() >= until:
-                break
-            time.sleep(min(_STATE_EVERY_SECONDS, max(0.0, until - time.monotonic())))
-        fault = _ask(application).fault(lease.release)
+    until = lease.rehearsal["ready_at"] + (settings.rehearsal_seconds if lease.what == "deploy" else 0)
+    while True:
+        fault = _death(application, lease.release, unit, started)
+        if not fault and _serving(application) != lease.rehearsal["workers"]:
+            fault = "its worker died and was replaced"
         if fault:
-            raise _failure(application, lease.release, unit, started, f"it {fault}")
-    except ReleaseError:
-        end(application, unit)
-        raise
-    application.host.systemctl("stop", "--no-block", unit)
+            raise _failure(application, lease.release, unit, started, fault)
+        if time.monotonic() >= until:
+            break
+        time.sleep(min(_STATE_EVERY_SECONDS, max(0.0, until - time.monotonic())))
+    fault = _ask(application).fault(lease.release)
+    if fault:
+        raise _failure(application, lease.release, unit, started, f"it {fault}")
+
+
+def dismiss(application: Application, lease: Lease) -> None:
+    """Have a rehearsal end in its own time: stopped earlier it would take the new workers' processors."""
+    if lease.rehearsal:
+        application.host.systemctl("stop", "--no-block", lease.rehearsal["unit"])
 
 
 def end(application: Application, unit: str) -> None:

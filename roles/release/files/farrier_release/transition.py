@@ -19,18 +19,23 @@ class Service:
     """The service as systemd sees it.
 
     Args:
-        active: whether it runs.
+        state: systemd's word for it, such as active or failed.
         main_pid: of its master, 0 for none.
         restarts: how often systemd has started it again by itself.
         need_daemon_reload: whether its unit file was changed after systemd read it.
         unit_files: paths of the unit file and its drop-ins.
     """
 
-    active: bool
+    state: str
     main_pid: int
     restarts: int
     need_daemon_reload: bool
     unit_files: tuple[str, ...]
+
+    @property
+    def active(self) -> bool:
+        """Whether it runs, or is on the way to it."""
+        return self.state in ("active", "reloading", "activating")
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def look_at(application: Application) -> Service:
     """The service as it is now."""
     state = application.host.show(application.configuration.service, *_PROPERTIES)
     return Service(
-        active=state.get("ActiveState") in ("active", "reloading", "activating"),
+        state=state.get("ActiveState", ""),
         main_pid=int(state.get("MainPID") or 0),
         restarts=int(state.get("NRestarts") or 0),
         need_daemon_reload=state.get("NeedDaemonReload") == "yes",
