@@ -81,6 +81,10 @@ retired:
   description: Certificates that are renewed no more.
   returned: always
   type: list
+revived:
+  description: Certificates that had been retired and are renewed again.
+  returned: always
+  type: list
 problems:
   description: What kept an app from its certificate, by app.
   returned: always
@@ -158,8 +162,12 @@ def _retire(module: AnsibleModule, outcome: Outcome) -> None:
 
 def _issue(module: AnsibleModule, app: dict[str, Any], outcome: Outcome) -> None:
     wanted = module.params
-    if not module.check_mode and lineage.revive(CONFIGURATION, app["name"]):
+    retired = lineage.retired(CONFIGURATION, app["name"])
+    if retired:
         outcome.revived.append(app["name"])
+        if module.check_mode:
+            return
+        lineage.revive(retired)
     present = lineage.read(CONFIGURATION, app["name"])
     reason = lineage.why_not(
         present, app["domains"], wanted["directory_url"], _accounts(module), datetime.now(UTC)

@@ -101,14 +101,16 @@ def retire(renewal: Path) -> None:
     renewal.rename(renewal.with_name(renewal.name + RETIRED))
 
 
-def revive(configuration: Path, name: str) -> bool:
-    """Take a retired certificate back into service; tell whether there was one."""
+def retired(configuration: Path, name: str) -> Path | None:
+    """Return the renewal settings of a certificate that was retired, if it was."""
     renewal = configuration / "renewal" / f"{name}.conf"
-    retired = renewal.with_name(renewal.name + RETIRED)
-    if renewal.exists() or not retired.exists():
-        return False
-    retired.rename(renewal)
-    return True
+    aside = renewal.with_name(renewal.name + RETIRED)
+    return aside if aside.exists() and not renewal.exists() else None
+
+
+def revive(aside: Path) -> None:
+    """Let certbot renew a retired certificate again."""
+    aside.rename(aside.with_name(aside.name.removesuffix(RETIRED)))
 
 
 def _settings(renewal: Path) -> dict[str, str]:

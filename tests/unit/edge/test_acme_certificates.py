@@ -208,6 +208,7 @@ def test_the_certificate_of_an_app_that_left_is_retired(run: Run, authority: Aut
     left = run("one")
     assert left.result["retired"] == ["two"]
     assert not run("one").result["changed"]
+    assert run("one", "two", check_mode=True).result["revived"] == ["two"]
     back = run("one", "two")
     assert back.result["revived"] == ["two"]
     assert authority.asked == ["one", "two"]

@@ -86,6 +86,8 @@ def test_what_is_retired_comes_back_as_it_was(make_lineage: MakeLineage) -> None
     renewal = configuration / "renewal/one.conf"
     lineage.retire(renewal)
     assert list(renewal.parent.glob("*.conf")) == []
-    assert lineage.revive(configuration, "one")
+    aside = lineage.retired(configuration, "one")
+    assert aside
+    lineage.revive(aside)
     assert reason(configuration) == ""
-    assert not lineage.revive(configuration, "one")
+    assert lineage.retired(configuration, "one") is None
