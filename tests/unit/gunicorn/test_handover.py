@@ -106,7 +106,7 @@ def test_release_that_dies_soon_after_its_start_gives_way_to_the_one_before(host
     workers = {worker.pid for worker in host.ready()}
     assert host.deploy("dies").returncode == 0
     wait_for(lambda: codes_without_errors(host) == {"1"}, "release 1 serves again", host)
-    assert {worker.pid for worker in host.ready()} == workers
+    wait_for(lambda: {worker.pid for worker in host.ready()} == workers, "its workers are the same", host)
     failure = status.read_failure(host.run_directory)
     assert failure.release == "dies"
     assert "exit code 7" in failure.error
