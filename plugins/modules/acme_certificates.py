@@ -94,6 +94,7 @@ problems:
 CONFIGURATION = Path("/etc/letsencrypt")
 ISSUE_TIMEOUT_SECONDS = 300
 RELOAD_TIMEOUT_SECONDS = 10
+WAY_AROUND = "Where only the host itself cannot reach its names, set certbot_self_probe: false."
 
 
 @dataclass
@@ -182,7 +183,7 @@ def _issue(module: AnsibleModule, app: dict[str, Any], outcome: Outcome) -> None
         [probe.problem(domain, webroot) for domain in app["domains"]] if wanted["self_probe"] else []
     )
     if any(unreachable):
-        raise NoCertificateError("\n".join(filter(None, unreachable)))
+        raise NoCertificateError("\n".join([*filter(None, unreachable), WAY_AROUND]))
     _ask(module, app)
     outcome.issued[app["name"]] = reason
 
