@@ -74,6 +74,7 @@ EXAMPLES = """
 RETURN = """
 message: {description: What was done., type: str, returned: always}
 seconds: {description: Time taken on the host., type: float, returned: always}
+new: {description: 'Of begin: whether there is anything to deploy.', type: bool, returned: success}
 token: {description: 'Of begin: the lease.', type: str, returned: changed}
 release: {description: 'Of begin and rollback: id of the release.', type: str, returned: success}
 upload_to: {description: 'Of begin: where the build expects the archive.', type: str, returned: changed}
@@ -95,6 +96,7 @@ def command(parameters: dict[str, Any], tool: str, check: bool) -> list[str]:
             "archive_sha256": archive["sha256"],
             "version": archive["version"],
             "project": archive["project"],
+            "fetch_seconds": archive["seconds"],
             "who": parameters["who"],
             "owner": parameters["owner"],
         }
@@ -150,7 +152,7 @@ def main() -> None:
     app, phase = module.params["app"], module.params["phase"]
     tool = shutil.which(TOOL, path="/usr/local/bin:/usr/bin:/bin")
     if module.check_mode and (tool is None or phase not in ("begin", "status")):
-        module.exit_json(changed=phase != "status", message=f"{app}: would {phase}")
+        module.exit_json(changed=phase != "status", new=True, message=f"{app}: would {phase}")
     if tool is None:
         module.fail_json(msg=f"{TOOL} is not on this host. Next: ansible-playbook site.yml")
         return

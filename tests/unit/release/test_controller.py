@@ -57,7 +57,13 @@ def parameters(**changes: Any) -> dict[str, Any]:
     """Arguments of the module."""
     return {
         "app": "shop",
-        "archive": {"sha256": "aa", "version": "v1", "project": {"lock": {}}, "path": "/secret"},
+        "archive": {
+            "sha256": "aa",
+            "version": "v1",
+            "project": {"lock": {}},
+            "seconds": 0.1,
+            "path": "/secret",
+        },
         "lease": "token",
         "release": "",
         "force": False,

@@ -87,7 +87,8 @@ def test_a_good_release_goes_live(deploy: Deploy, run: Run) -> None:
         deploy.release,
         "reload",
     )
-    assert set(attempt["seconds"]) == {"build", "rehearse", "migrate", "activate"}
+    assert list(attempt["seconds"]) == ["fetch", "begin", "build", "rehearse", "migrate", "activate"]
+    assert "build 0.0 s, rehearse" in result["message"]
     assert "farrier-test-migrate: it" in deploy.host.calls
     assert deploy.host.rehearsal._socket is None
 

@@ -92,7 +92,9 @@ def _show(result: Result, options: argparse.Namespace) -> None:
         )
         if error["next_command"]:
             print(f"Next: {error['next_command']}", file=sys.stderr)
-    elif options.phase in ("status", "log"):
+    elif options.phase == "status":
+        print(*result["text"], sep="\n")
+    elif options.phase == "log":
         print(json.dumps(result, indent=2))
     else:
         print(f"{options.app}: {result.get('message', 'done')}")

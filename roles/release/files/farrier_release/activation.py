@@ -125,12 +125,14 @@ def perform(application: Application, lease: Lease) -> dict[str, Any]:
     audit.record(
         settings, {**entry, "how": how, "result": "live", "seconds": seconds, "message": transition.why}
     )
+    times = ", ".join(f"{phase} {duration:.1f} s" for phase, duration in seconds.items())
     return {
         "changed": True,
         "how": transition.how,
         "why": transition.why,
         "edge": edge,
-        "message": f"{lease.release} is live ({transition.how}: {transition.why}).",
+        "phases": seconds,
+        "message": f"{lease.release} is live ({transition.how}: {transition.why}). {times}.",
     }
 
 

@@ -31,13 +31,14 @@ def begin(
     Args:
         application: what is deployed.
         request: `archive_sha256`, `version`, `project` (what the controller found in the source), `who`,
-            `owner`.
+            `owner`, `fetch_seconds`.
         gone: public id of a lease whose owner the caller found dead.
         check: only say what would be done.
 
     Raises:
         ReleaseError: busy, no space, or a host that is not ready.
     """
+    started = time.time()
     if not VERSION_PATTERN.fullmatch(request["version"]):
         raise UsageError(
             f"{request['version']!r} cannot be part of a release's name: use letters, digits, . _ -"
@@ -48,11 +49,17 @@ def begin(
         live = application.releases.live()
         return {
             "changed": False,
+            "new": False,
             "release": live,
             "message": f"{live} has been built from this very source and is live.",
         }
     if check:
-        return {"changed": True, "release": None, "message": f"would deploy version {request['version']}"}
+        return {
+            "changed": True,
+            "new": True,
+            "release": None,
+            "message": f"would deploy version {request['version']}",
+        }
     with nobody_else(application, gone) as notes:
         remove_leftovers(application)
         check_space(application)
@@ -66,11 +73,13 @@ def begin(
             origin=application.releases.live(),
             begun_at=now,
             renewed_at=now,
+            seconds={"fetch": request.get("fetch_seconds", 0.0), "begin": round(time.time() - started, 3)},
             request={**request, "inputs": inputs},
         )
         application.lease_file.take(lease)
     return {
         "changed": True,
+        "new": True,
         "token": lease.token,
         "release": lease.release,
         "from": lease.origin,

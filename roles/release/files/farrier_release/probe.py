@@ -9,8 +9,10 @@ import ssl
 from dataclasses import dataclass
 
 from farrier_release.config import Edge
+from farrier_release.host import run
 
 _BODY_MAX_BYTES = 65536
+_CERTIFICATE_TIMEOUT_SECONDS = 5
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,39 @@ def ask_edge(edge: Edge, path: str, *, timeout_seconds: float) -> Answer:
         return _get(
             http.client.HTTPConnection(edge.address, edge.port, timeout=timeout_seconds), path, edge.host
         )
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    connection = http.client.HTTPSConnection(edge.host, edge.port, timeout=timeout_seconds, context=context)
+    connection = http.client.HTTPSConnection(edge.host, edge.port, timeout=timeout_seconds)
     try:
-        raw = socket.create_connection((edge.address, edge.port), timeout_seconds)
-        connection.sock = context.wrap_socket(raw, server_hostname=edge.host)
+        connection.sock = _handshake(edge, timeout_seconds)
     except OSError as error:
         return Answer(0, error=str(error) or type(error).__name__)
     return _get(connection, path, edge.host)
+
+
+def certificate_of(edge: Edge) -> str | None:
+    """Until when nginx's certificate is valid, or None when that cannot be found out."""
+    if not edge.tls:
+        return None
+    try:
+        with _handshake(edge, _CERTIFICATE_TIMEOUT_SECONDS) as connected:
+            certificate = ssl.DER_cert_to_PEM_cert(connected.getpeercert(binary_form=True) or b"")
+    except OSError:
+        return None
+    argv = ["openssl", "x509", "-noout", "-enddate", "-dateopt", "iso_8601"]
+    done = run(argv, stdin=certificate, timeout_seconds=_CERTIFICATE_TIMEOUT_SECONDS)
+    return done.stdout.strip().removeprefix("notAfter=").replace(" ", "T") or None
+
+
+def _handshake(edge: Edge, timeout_seconds: float) -> ssl.SSLSocket:
+    """A TLS connection to nginx. Whose certificate it shows is not what is asked here.
+
+    Raises:
+        OSError: there is nobody, or no TLS.
+    """
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    raw = socket.create_connection((edge.address, edge.port), timeout_seconds)
+    return context.wrap_socket(raw, server_hostname=edge.host)
 
 
 def _get(connection: http.client.HTTPConnection, path: str, host: str) -> Answer:

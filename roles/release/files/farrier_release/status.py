@@ -8,6 +8,7 @@ from typing import Any
 from farrier_release import audit
 from farrier_release.activation import marker_path
 from farrier_release.application import Application
+from farrier_release.probe import certificate_of
 from farrier_release.storage import disk_used_bytes, read_json
 from farrier_release.transition import look_at
 from farrier_release.workers import master, workers, wrong_workers
@@ -16,13 +17,13 @@ _MEGABYTE = 1024 * 1024
 
 
 def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
-    """Everything about the application's releases, as JSON."""
+    """Everything about the application's releases as plain data, and the same for people in `text`."""
     settings, releases = application.configuration, application.releases
     live = releases.live()
     manifest = releases.manifest(live or "") or {}
     service = look_at(application)
     lease = application.lease_file.read()
-    return {
+    found: dict[str, Any] = {
         "changed": False,
         "app": settings.name,
         "live": live,
@@ -50,7 +51,9 @@ def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
         ],
         "attempts": audit.last(settings, attempts),
         "disk_used_mb": disk_used_bytes(settings.root) // _MEGABYTE,
+        "certificate_expires": certificate_of(settings.edge) if settings.edge else None,
     }
+    return {**found, "text": lines(found)}
 
 
 def problem(application: Application, live: str | None) -> str:
@@ -63,6 +66,39 @@ def problem(application: Application, live: str | None) -> str:
     if not look_at(application).active:
         return f"{settings.service} does not run"
     return wrong_workers(settings.run_directory, live)
+
+
+def lines(found: dict[str, Any]) -> list[str]:
+    """The status for people."""
+    text = [f"{found['app']}: {found['live'] or 'nothing is live'}"]
+    if found["problem"] and found["live"]:
+        text.append(f"  PROBLEM    {found['problem']}")
+    if found["live"]:
+        text.append(f"  live       since {found['since']}, by {found['by']}, Python {found['python']}")
+        text.append(f"  before it  {found['previous'] or 'nothing to go back to'}")
+    for worker in found["workers"]:
+        text.append(
+            f"  worker     {worker['pid']} {worker['state']} since {worker['since']}, {worker['release']}"
+        )
+    if found["lease"]:
+        text.append(f"  under way  {found['lease']}")
+    for attempt in reversed(found["attempts"]):
+        text.append(f"  {_attempt(attempt)}")
+    text.append(
+        f"  disk       {found['disk_used_mb']} MB in {len(found['releases'])} release(s) and the cache"
+    )
+    if found["certificate_expires"]:
+        text.append(f"  TLS        until {found['certificate_expires']}")
+    return text
+
+
+def _attempt(attempt: dict[str, Any]) -> str:
+    """One line of the log."""
+    what = f"{attempt.get('what', '')} by {attempt.get('who', '')}: {attempt.get('to') or 'nothing'}"
+    result = f"{attempt.get('result', '')}{' in ' + attempt['phase'] if attempt.get('phase') else ''}"
+    seconds = attempt.get("seconds")
+    took = f" ({sum(seconds.values()):.1f} s)" if isinstance(seconds, dict) and seconds else ""
+    return f"{attempt.get('at', ''):20} {what}: {result}{took}"
 
 
 def _time(seconds: float | None) -> str | None:
