@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import time
@@ -9,6 +10,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
+
+from farrier_gunicorn.event_stream import EventStream, is_event_stream
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -31,6 +34,16 @@ class ServedApplication:
         """Whether answers ask the proxy not to use the connection again."""
         self.startup_failure: str | None = None
         """What the app said of its start-up, when that failed."""
+        self._event_streams: set[EventStream] = set()
+        self._endings: set[asyncio.Task[None]] = set()
+
+    def end_event_streams(self) -> None:
+        """End them between two events. Who listens to one asks again, and another worker answers."""
+        for stream in self._event_streams:
+            if not stream.is_to_end:
+                ending = asyncio.create_task(stream.end())
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -44,21 +57,33 @@ class ServedApplication:
     async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         status: int | None = None
+        stream: EventStream | None = None
 
         async def send_on(message: Message) -> None:
-            nonlocal status
+            nonlocal status, stream
             if message["type"] == "http.response.start":
                 status = message["status"]
+                headers = message.get("headers", ())
+                if is_event_stream(headers):
+                    stream = EventStream(send)
+                    self._event_streams.add(stream)
                 if self.closing:
-                    message = {**message, "headers": [*message.get("headers", ()), _CONNECTION_CLOSE]}
+                    message = {**message, "headers": [*headers, _CONNECTION_CLOSE]}
+            elif stream:
+                await stream.send(message)
+                return
             await send(message)
 
         try:
             await self._application(scope, receive, send_on)
         except BaseException:
+            if stream and stream.has_ended:
+                return
             status = status or _INTERNAL_SERVER_ERROR
             raise
         finally:
+            if stream:
+                self._event_streams.discard(stream)
             self._log(scope, scope["method"], status, started)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -73,7 +73,7 @@ class HandoverArbiter(Arbiter):
         """Signal every worker; a SIGTERM to all of them is the end, and nobody takes their place."""
         if sig == signal.SIGTERM:
             for worker in self.WORKERS.values():
-                worker.shared_state.order = Order.GO
+                worker.shared_state.order = Order.STOP
         super().kill_workers(sig)
 
     def reap_workers(self) -> None:

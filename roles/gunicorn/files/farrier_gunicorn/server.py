@@ -23,6 +23,8 @@ PROXY_MARGIN_SECONDS = 0.5
 # Of the graceful timeout, what is kept for cancelling the app's tasks and for its shutdown handlers.
 _SHUTDOWN_SHARE = 0.2
 _SHUTDOWN_MOST_SECONDS = 5.0
+# Before the drain's time is up, how long event streams have for ending between two events.
+_EVENT_STREAMS_SECONDS = 1.0
 # How long uvicorn waits, at the end of a drain that was cut, before it cancels what still runs.
 _CANCEL_AFTER_SECONDS = 1
 
@@ -102,8 +104,9 @@ class HandoverServer(Server):
 
     def _order(self) -> Order:
         order = self._shared_state.order
-        alone = self._terminated or os.getppid() != self._master_pid
-        return Order.GO if alone and order is Order.SERVE else order
+        if os.getppid() != self._master_pid:
+            return Order.STOP
+        return Order.GO if self._terminated and order is Order.SERVE else order
 
     async def main_loop(self) -> None:
         await super().main_loop()
@@ -147,6 +150,8 @@ class HandoverServer(Server):
                 return True
             now = asyncio.get_running_loop().time()
             self._close_websockets()
+            if order is Order.STOP or now - began >= self._times.total - _EVENT_STREAMS_SECONDS:
+                self._application.end_event_streams()
             if self.force_exit or now - began >= self._times.total:
                 break
             if self.server_state.tasks:  # requests, and what the app does after them

@@ -24,6 +24,8 @@ class Order(IntEnum):
     """Drain, but be there to serve again."""
     GO = 2
     """Drain, and end."""
+    STOP = 3
+    """The same while nobody else serves: all wait for the last of them."""
 
 
 class SharedState:
