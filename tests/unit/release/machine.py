@@ -183,7 +183,7 @@ class FakeHost(Host):
             "FragmentPath": str(self.unit_file or ""),
         }
 
-    def journal(self, unit: str, *, since_seconds: float, lines: int = 40) -> list[str]:
+    def journal(self, unit: str, *, since_seconds: float, until_seconds: float | None = None) -> list[str]:
         return [f"a line of {unit}"]
 
     # What the service does.

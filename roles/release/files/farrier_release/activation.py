@@ -197,21 +197,24 @@ def _flip_and_verify(
             application.run_tasks("after_activate", settings.hooks.after_activate, lease.release)
         _record_good(application, lease.release, replaced, lease.who)
     except (ReleaseError, VerificationError, OSError) as error:
-        log = error.log if isinstance(error, ReleaseError) and error.log else []
-        log = log or application.host.journal(settings.service, since_seconds=flipped)
-        _undo(application, lease, service, str(error), log)
+        log = error.log if isinstance(error, ReleaseError) else []
+        _undo(application, lease, service, str(error), log, flipped)
     marker_path(application).unlink(missing_ok=True)
     if lease.what == "rollback":
         application.run_tasks_regardless("after_rollback", settings.hooks.after_rollback, lease.release)
 
 
-def _undo(application: Application, lease: Lease, before: Service, reason: str, log: list[str]) -> None:
-    """Put back what was live. Always raises."""
+def _undo(
+    application: Application, lease: Lease, before: Service, reason: str, log: list[str], flipped: float
+) -> None:
+    """Put back what was live, and only then look for what the application has said. Always raises."""
+    service, now = application.configuration.service, time.time()
     failed = f"{lease.release} did not go live: {reason.rstrip('.')}."
     application.say(f"{failed} Undoing.")
     try:
         go_back(application, lease.origin, before)
     except ReleaseError as error:
+        log = log or application.host.journal(service, since_seconds=flipped, until_seconds=now)
         raise ReleaseError(
             f"{failed} AND {lease.origin or 'the state before'} COULD NOT BE PUT BACK: {error.message}",
             log=[*log, *error.log],
@@ -219,6 +222,7 @@ def _undo(application: Application, lease: Lease, before: Service, reason: str, 
             exit_code=ExitCode.BROKEN,
         ) from None
     state = f"{lease.origin} is live again." if lease.origin else "Nothing is live, as before."
+    log = log or application.host.journal(service, since_seconds=flipped, until_seconds=now)
     raise ReleaseError(
         f"{failed} {state}",
         log=log,
@@ -295,9 +299,10 @@ def _carry_out(application: Application, transition: Transition) -> None:
     )
     if done.returncode != 0:
         release = application.releases.live() or ""
-        error = boot_failure(settings.run_directory, since_seconds=started, release=release)
+        failure = boot_failure(settings.run_directory, since_seconds=started, release=release)
         raise ReleaseError(
-            f"systemctl {transition.how} {settings.service} failed{f': {error}' if error else ''}"
+            f"systemctl {transition.how} {settings.service} failed{f': {failure.error}' if failure else ''}",
+            log=failure.traceback if failure else (),
         )
 
 

@@ -95,7 +95,11 @@ class Application:
             done = self.run_task(kind, command, release)
             if done.returncode != 0:
                 output = [*done.stdout.splitlines(), *done.tail][-40:]
-                raise ReleaseError(f"{kind}: {command!r} {how_it_ended(done.returncode)}", log=output)
+                raise ReleaseError(
+                    f"{kind}: {command!r} {how_it_ended(done.returncode)}",
+                    log=output,
+                    next_command="correct it and deploy again",
+                )
 
     def run_tasks_regardless(self, kind: str, commands: tuple[str, ...], release: str) -> None:
         """Run commands whose failure changes nothing any more: it is said, and that is all."""

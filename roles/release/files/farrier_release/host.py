@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _TAIL_LINES = 60
+_SHOWN_LINES = 40
+# A busy site logs some thousand requests in the seconds that are of interest.
+_JOURNAL_LINES = 20_000
+_REQUEST = re.compile(r'\{"time": .*"method": ')
 
 
 @dataclass(frozen=True)
@@ -120,17 +125,23 @@ class Host:
         pairs = (line.partition("=") for line in done.stdout.splitlines())
         return {name: value for name, _, value in pairs}
 
-    def journal(self, unit: str, *, since_seconds: float, lines: int = 40) -> list[str]:
-        """The last lines that a unit logged since a time (seconds since 1970), oldest first."""
+    def journal(self, unit: str, *, since_seconds: float, until_seconds: float | None = None) -> list[str]:
+        """The last lines that a unit logged between two times (seconds since 1970), but no requests."""
+        until = [] if until_seconds is None else [f"--until=@{until_seconds:.6f}"]
         done = run(
             [
                 "journalctl",
-                *("--quiet", "--no-pager", "--output=cat", f"--lines={lines}"),
-                *(f"--since=@{since_seconds:.6f}", f"--unit={unit}"),
+                *("--quiet", "--no-pager", "--output=cat", f"--lines={_JOURNAL_LINES}"),
+                *(f"--since=@{since_seconds:.6f}", *until, f"--unit={unit}"),
             ],
             timeout_seconds=20,
         )
-        return [line for line in done.stdout.splitlines() if line.strip()]
+        return without_requests(done.stdout.splitlines())[-_SHOWN_LINES:]
+
+
+def without_requests(lines: Sequence[str]) -> list[str]:
+    """Lines without those of the access log, which would drown the rest on a busy site."""
+    return [line for line in lines if line.strip() and not _REQUEST.match(line)]
 
 
 def run(

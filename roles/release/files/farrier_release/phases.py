@@ -9,6 +9,7 @@ from typing import Any
 
 from farrier_release import activation, audit, build, migrate, rehearse, rollback, watch
 from farrier_release.application import Application
+from farrier_release.begin import archive_path
 from farrier_release.errors import ExitCode, ReleaseError, UsageError
 from farrier_release.finish import prune
 from farrier_release.lease import Lease
@@ -67,10 +68,11 @@ def perform(application: Application, token: str, outcome: Path) -> dict[str, An
             raise
         application.lease_file.drop()
         write_json(outcome, result, mode=0o600)
-        rehearse.dismiss(application, lease)
         prune(application)
         watch.start(application, lease.release, lease.origin)
-        return result
+    # Stopped before, it would have taken the new workers' processors.
+    rehearse.dismiss(application, lease)
+    return result
 
 
 def roll_back(application: Application, request: dict[str, Any], *, gone: str = "") -> dict[str, Any]:
@@ -149,6 +151,8 @@ def _check_order(lease: Lease, name: str) -> None:
 
 def _clear_away(application: Application, lease: Lease, phase: str, message: str, log: list[str]) -> None:
     """Nothing is left of an attempt that ends before its activation, but a line in the log."""
+    if "archive_sha256" in lease.request:
+        archive_path(application, lease.request["archive_sha256"]).unlink(missing_ok=True)
     if lease.rehearsal:
         rehearse.end(application, lease.rehearsal["unit"])
     _remove_release(application, lease)

@@ -77,9 +77,10 @@ def still_alive(application: Application, lease: Lease) -> None:
 
 
 def dismiss(application: Application, lease: Lease) -> None:
-    """Have a rehearsal end in its own time: stopped earlier it would take the new workers' processors."""
+    """Have a rehearsal end in its own time, and leave no failed unit when that takes too long."""
     if lease.rehearsal:
-        application.host.systemctl("stop", "--no-block", lease.rehearsal["unit"])
+        application.host.systemctl("stop", lease.rehearsal["unit"])
+        application.host.systemctl("reset-failed", lease.rehearsal["unit"])
 
 
 def end(application: Application, unit: str) -> None:
@@ -134,11 +135,10 @@ def _serving(application: Application) -> list[int]:
 
 def _death(application: Application, release: str, unit: str, started: float) -> str:
     """How the rehearsal has died, or "" when it lives or is still starting."""
-    error = boot_failure(
-        application.configuration.rehearsal_directory, since_seconds=started, release=release
-    )
-    if error:
-        return f"its worker did not boot: {error}"
+    run_directory = application.configuration.rehearsal_directory
+    failure = boot_failure(run_directory, since_seconds=started, release=release)
+    if failure:
+        return f"its worker did not boot: {failure.error}"
     state = application.host.show(unit, *_STATE)
     if state.get("ActiveState") in ("failed", "inactive", "deactivating"):
         return f"it died: {state.get('Result', 'unknown')}"

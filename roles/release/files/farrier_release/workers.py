@@ -13,6 +13,8 @@ from typing import Any
 
 from farrier_release.storage import read_json
 
+_TRACEBACK_LINES = 40
+
 
 @dataclass(frozen=True)
 class Worker:
@@ -55,14 +57,29 @@ def master(run_directory: Path) -> dict[str, Any]:
     return read_json(run_directory / "master.json") or {}
 
 
-def boot_failure(run_directory: Path, *, since_seconds: float, release: str) -> str:
-    """Why a worker of a release failed to boot since a time (seconds since 1970), or ""."""
+@dataclass(frozen=True)
+class BootFailure:
+    """Why a worker did not get through its start-up.
+
+    Args:
+        error: in a line.
+        traceback: where it came from, line by line.
+    """
+
+    error: str
+    traceback: list[str]
+
+
+def boot_failure(run_directory: Path, *, since_seconds: float, release: str) -> BootFailure | None:
+    """The last failure of a worker of a release since a time (seconds since 1970), or None."""
     data = read_json(run_directory / "failure.json") or {}
     at = data.get("at")
-    recent = isinstance(at, (int, float)) and at >= since_seconds
-    if not recent or data.get("release") != release:
-        return ""
-    return str(data.get("error") or "unknown error")
+    if not isinstance(at, (int, float)) or at < since_seconds or data.get("release") != release:
+        return None
+    return BootFailure(
+        str(data.get("error") or "unknown error"),
+        str(data.get("traceback") or "").splitlines()[-_TRACEBACK_LINES:],
+    )
 
 
 def wrong_workers(run_directory: Path, release: str) -> str:

@@ -1,0 +1,96 @@
+"""What is asked of the real machine, as far as that can be seen without systemd."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from farrier_release import host
+from farrier_release.host import Completed, Host, Sandboxed, run, without_requests
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Command lines, none of which is run."""
+    lines: list[list[str]] = []
+
+    def note(argv: list[str], **_: object) -> Completed:
+        lines.append(list(argv))
+        return Completed(0, "ActiveState=active\nMainPID=7\nDropInPaths=/a /b\nWeird=x=y\n", [])
+
+    monkeypatch.setattr(host, "run", note)
+    return lines
+
+
+def test_a_task_is_sandboxed(asked: list[list[str]]) -> None:
+    """As its user, in its unit, within its time; what comes by standard input is in no list of processes."""
+    task = Sandboxed(
+        unit="farrier-shop-build",
+        user="shop-build",
+        command=["python3", "-m", "builder"],
+        directory=Path("/srv/shop"),
+        properties=["ProtectSystem=strict"],
+        environment={"PATH": "/bin"},
+        stdin=json.dumps({"environment": {"UV_INDEX_PASSWORD": "secret"}}),
+        timeout_seconds=9,
+    )
+    Host().run_sandboxed(task)
+    (argv,) = asked
+    assert argv[0] == "systemd-run"
+    options, command = argv[1 : argv.index("--")], argv[argv.index("--") + 1 :]
+    assert command == ["python3", "-m", "builder"]
+    assert {"--uid=shop-build", "--property=ProtectSystem=strict", "--property=RuntimeMaxSec=9"} <= set(
+        options
+    )
+    assert {"--wait", "--pipe", "--collect", "--setenv=PATH=/bin"} <= set(options)
+    assert "secret" not in " ".join(argv)
+
+
+def test_a_detached_unit_is_not_waited_for(asked: list[list[str]]) -> None:
+    """The caller may die; what comes after the command, however it ends, is the unit's own business."""
+    Host().start_detached(
+        "farrier-shop-activate", ["tool"], on_stop=["/bin/sh", "-c", '"recover"'], timeout_seconds=9
+    )
+    (argv,) = asked
+    assert "--wait" not in argv
+    assert '--property=ExecStopPost=/bin/sh -c "recover"' in argv
+
+
+def test_properties_are_read(asked: list[list[str]]) -> None:
+    """Values may hold anything but a line's end."""
+    shown = Host().show("shop.service", "ActiveState", "MainPID")
+    assert (shown["MainPID"], shown["DropInPaths"], shown["Weird"]) == ("7", "/a /b", "x=y")
+    assert asked[0][-1] == "shop.service"
+
+
+def test_requests_do_not_drown_what_matters() -> None:
+    """A busy site logs thousands of them around the one line that says what is wrong."""
+    request = '{"time": "2026", "client": null, "method": "GET", "path": "/"}'
+    own = '{"time": "2026", "message": "the application logs JSON too"}'
+    assert without_requests([request, "Traceback", "", own, request]) == ["Traceback", own]
+
+
+def test_output_is_kept_apart(capfd: pytest.CaptureFixture[str]) -> None:
+    """Standard output is the result; standard error is passed on, and its end is kept."""
+    done = run(["sh", "-c", "cat; echo told >&2; exit 3"], stdin="asked")
+    assert done == Completed(3, "asked", ["told"])
+    assert capfd.readouterr().err == "told\n"
+
+
+def test_a_command_that_hangs_is_ended() -> None:
+    """And says so."""
+    done = run(["sleep", "60"], timeout_seconds=0)
+    assert done.returncode != 0
+    assert "took longer than 0 s" in done.tail[-1]
+
+
+def test_a_command_that_reads_nothing() -> None:
+    """It may have ended before its input was written."""
+    assert run(["true"], stdin="x" * 60_000).returncode == 0
+
+
+def test_users() -> None:
+    """By their names."""
+    assert Host().has_user("root")
+    assert not Host().has_user("no-such-user")
