@@ -117,6 +117,7 @@ class HandoverServer(Server):
 
     async def _serve_again(self) -> None:
         def make_protocol() -> asyncio.Protocol:
+            # uvicorn types it as any protocol
             return self.config.http_protocol_class(  # type: ignore[call-arg]
                 config=self.config, server_state=self.server_state, app_state=self.lifespan.state
             )
