@@ -94,7 +94,7 @@ class ReleaseChange:
                 module = sys.modules.get(getattr(finder, "__module__", None) or type(finder).__module__)
                 file = getattr(module, "__file__", None) or ""
                 if self._belongs_to_a_release(file) and not _is_below(file, configuration.release_directory):
-                    finders.remove(finder)  # type: ignore[arg-type]  # finders may be modules
+                    finders.remove(finder)  # type: ignore[arg-type]  # two lists of unlike things
                     sys.modules.pop(getattr(module, "__name__", ""), None)
 
 
