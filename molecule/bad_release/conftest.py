@@ -6,11 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from shared.deploys import ROOT, AppHost
-from stage import Stage
 from testinfra.host import Host
 
-from tests.load import Load
+# What they assert is to be told in full, as in a test.
+pytest.register_assert_rewrite("shared.deploys", "stage")
+
+from shared.deploys import ROOT, AppHost  # noqa: E402 - not before the line above
+from stage import Stage  # noqa: E402 - the same
+
+from tests.load import Load  # noqa: E402 - the same
 
 SCENARIO = Path(__file__).parent
 
@@ -27,12 +31,12 @@ def load(host: Host) -> Iterator[Load]:
     domain = "bad.lab.test"
     with Load(
         f"https://{domain}",
-        ca=ROOT / "build/lab/ca.pem",
+        ca=ROOT / "build/lab/bad-ca/ca.pem",
         resolve={domain: host.check_output(f"getent ahostsv4 {domain} | head -n 1 | cut -d' ' -f 1")},
         name="bad_release",
         connections=16,
         websockets=2,
-        events=1,
+        events=0,
         downloads=1,
         rate=100,
         seconds=1800,

@@ -15,7 +15,7 @@ from shared.repository import Change, Repository, replace
 MAIN = Path("src/observatory/main.py")
 PROBES = Path("src/observatory/probes.py")
 GOOD = ("good-1", "good-2")
-KILLED = tuple(f"killed-{number}" for number in range(1, 15))
+KILLED = tuple(f"killed-{number}" for number in range(1, 14))
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ BAD = (
         "start-up-hangs",
         at_start("import asyncio", "await asyncio.sleep(3600)"),
         ("rehearse",),
-        ("boot_timeout_seconds (8)",),
+        ("boot_timeout_seconds (12)",),
     ),
     BadRelease(
         "health-500",
@@ -201,7 +201,7 @@ BAD_WHEN_LIVE = (
         "start-up-hangs-when-live",
         at_start("if live:", "    import asyncio", "    await asyncio.sleep(3600)"),
         ("activate",),
-        ("boot_timeout_seconds (8)",),
+        ("boot_timeout_seconds (12)",),
     ),
     BadRelease(
         "after-activate-fails",

@@ -149,7 +149,8 @@ class State:
     Args:
         status: what `farrier-release status` says.
         attempts: the log of all attempts, oldest first.
-        units: units of rehearsals and phases that systemd has, whatever their state.
+        units: units of rehearsals and phases that systemd has, whatever their state; not the watch
+            over a release that has just gone live.
         incoming: archives that wait for a build.
         lease: what is known of the deploy under way, or None.
     """
@@ -169,6 +170,11 @@ class State:
     def releases(self) -> set[str]:
         """Ids of all releases, complete or not."""
         return {str(release["id"]) for release in self.status["releases"]}
+
+    @property
+    def good_releases(self) -> set[str]:
+        """Ids of those that have been live and found good."""
+        return {str(release["id"]) for release in self.status["releases"] if release["good"]}
 
     @property
     def serving(self) -> set[int]:
@@ -204,7 +210,7 @@ class AppHost:
             f"farrier-release --app {app} status --json"
             f" && jq --compact-output --slurp . /var/log/farrier/{app}/deploys.jsonl"
             " && systemctl list-units --all --plain --no-legend --full"
-            f" '{app}-rehearsal@*' 'farrier-{app}-*' | cut -d' ' -f1 | {lines}"
+            f" '{app}-rehearsal@*' 'farrier-{app}-*' | cut -d' ' -f1 | grep -v -- -watch | {lines}"
             f" && ls -A /srv/{app}/incoming | {lines}"
             f" && (cat /run/farrier/{app}.lease.json 2>/dev/null || echo null) | jq --compact-output ."
         )
