@@ -8,9 +8,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from farrier_gunicorn import status
+from farrier_gunicorn import status, systemd
 
 from tests.unit.gunicorn.host import Host, wait_for
 from tests.unit.gunicorn.load import Load
@@ -117,8 +118,7 @@ def test_systemd_is_told_when_a_worker_serves_and_not_before(make_host: Callable
         manager.settimeout(30)
         start_socket_activated(host, held, address)
         message = manager.recv(1000).decode()
-        assert message.startswith("READY=1\n")
-        assert "Release 1 serves" in message
+        assert message == "STATUS=Release 1 serves\nREADY=1\n"
         assert host.ready() != []
         assert "NOTIFY_SOCKET" not in host.get()["environ"]
 
@@ -203,3 +203,14 @@ def test_reload_command_outside_systemd_says_what_is_missing(host: Host) -> None
     )
     assert done.returncode == 1
     assert "MAINPID" in done.stderr
+
+
+def test_error_of_an_app_cannot_pass_for_words_to_systemd(tmp_path: Path) -> None:
+    """Each line of a notification is an assignment, of the main process for instance."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        systemd.notify(str(tmp_path / "notify"), "failed: \nMAINPID=1\nREADY=1" + "x" * 1000)
+        message = manager.recv(5000).decode()
+    assert message.startswith("STATUS=failed: MAINPID=1 READY=1xxx")
+    assert message.count("\n") == 1
+    assert len(message) < 400

@@ -19,11 +19,11 @@ from farrier_gunicorn import status, systemd
 from farrier_gunicorn.generation import Generation
 from farrier_gunicorn.master import Master
 from farrier_gunicorn.shared_state import Order, Stage
+from farrier_gunicorn.upkeep import BackOff, plan
 from farrier_gunicorn.worker import HandoverWorker
 
 # Seconds that a worker gets to go when it has accepted nothing yet.
 _BOOTING_GRACE_SECONDS = 2.0
-_BACK_OFF_MOST_SECONDS = 10.0
 # A worker that dies sooner than this counts, for the back-off, as one that did not start.
 _SHORT_LIFE_SECONDS = 5.0
 # Seconds for which the generation of before stays at hand, in case every worker of the new one dies.
@@ -52,9 +52,8 @@ class HandoverArbiter(Arbiter):
         self.candidate = master.new_generation(self.cfg)
         self._reload_wanted = False
         self._reloads = 0
-        self._failed_starts = 0
-        self._respawn_at = 0.0
         self._probation_ends_at = 0.0
+        self._back_off = BackOff()
         self._boot_error: str | None = None
         # gunicorn would report itself ready before any worker is; and the app is not to report anything.
         self._notify_socket = os.environ.pop("NOTIFY_SOCKET", None)
@@ -70,8 +69,8 @@ class HandoverArbiter(Arbiter):
         self.log.error("USR2 is not supported: systemctl restart replaces the master under the held socket")
 
     def kill_workers(self, sig: int) -> None:
-        """Signal every worker; a SIGTERM to all of them is the end, and nobody takes their place."""
-        if sig == signal.SIGTERM:
+        """Signal every worker. But for USR1, which gunicorn passes on, that is the end of all of them."""
+        if sig != signal.SIGUSR1:
             for worker in self.WORKERS.values():
                 worker.shared_state.order = Order.STOP
         super().kill_workers(sig)
@@ -95,7 +94,7 @@ class HandoverArbiter(Arbiter):
             self._begin_reload()
         self._enforce_deadlines()
         if self.candidate is not None:
-            self._raise_candidate(self.candidate)
+            self._bring_up(self.candidate)
         if self.standby is not None:
             self._watch_probation(self.standby)
         if self.serving is not None:
@@ -110,7 +109,7 @@ class HandoverArbiter(Arbiter):
         config = self._load_settings()
         if self._master.settings_error is not None:
             self.log.error("Reload refused, nothing has changed: %s", self._master.settings_error)
-            self._notify(f"STATUS=Reload refused: {self._master.settings_error}")
+            self._notify(f"Reload refused: {self._master.settings_error}")
             return
         if self.candidate is not None:
             self._withdraw(self.candidate, "another reload came")
@@ -137,7 +136,7 @@ class HandoverArbiter(Arbiter):
         os.chdir("/")
         return loaded
 
-    def _raise_candidate(self, candidate: Generation) -> None:
+    def _bring_up(self, candidate: Generation) -> None:
         wanted = candidate.configuration.workers
         for _ in range(wanted - len(self._team(candidate))):
             if candidate.failure is None:
@@ -161,7 +160,7 @@ class HandoverArbiter(Arbiter):
             for worker in self._team(self.standby):
                 worker.shared_state.order = Order.STAND_BY
         self.log.info("Generation %s, release %s, serves", candidate.number, candidate.configuration.release)
-        self._notify(f"READY=1\nSTATUS=Release {candidate.configuration.release} serves")
+        self._notify(f"Release {candidate.configuration.release} serves", ready=True)
 
     def _withdraw(self, generation: Generation, reason: str) -> None:
         self.log.error(
@@ -170,7 +169,7 @@ class HandoverArbiter(Arbiter):
             generation.configuration.release,
             reason,
         )
-        self._notify(f"STATUS=Release {generation.configuration.release} was taken back: {reason}")
+        self._notify(f"Release {generation.configuration.release} was taken back: {reason}")
         for worker in self._team(generation):
             self._retire(worker)
 
@@ -178,7 +177,7 @@ class HandoverArbiter(Arbiter):
         self.serving = generation
         self._use(generation)
         self.num_workers = generation.configuration.workers
-        self._failed_starts = 0
+        self._back_off = BackOff()
         self._boot_error = None
 
     def _watch_probation(self, standby: Generation) -> None:
@@ -202,28 +201,19 @@ class HandoverArbiter(Arbiter):
 
     def _maintain(self, serving: Generation) -> None:
         team = self._team(serving)
-        recycling = [w for w in team if w.shared_state.stage is Stage.RECYCLING]
-        ready = [w for w in team if w.shared_state.stage is Stage.READY]
-        booting = [w for w in team if w.shared_state.stage is Stage.BOOTING]
         wanted = self.num_workers
-        if len(ready) >= wanted:
+        if len(team) >= wanted and all(worker.shared_state.stage is Stage.READY for worker in team):
             self._boot_error = None
-            if time.monotonic() - max(worker.spawned_at for worker in ready) > _SHORT_LIFE_SECONDS:
-                self._failed_starts = 0
+            if time.monotonic() - team[-1].spawned_at > _SHORT_LIFE_SECONDS:
+                self._back_off.reset()
 
-        # Those that ask for it first, as soon as others do their work; then those that have done nothing yet.
-        for worker in recycling[: max(0, len(recycling) + len(ready) - wanted)]:
+        todo = plan(team, wanted, may_recycle=self.candidate is None)
+        for worker in todo.retire:
             self._retire(worker)
-        for worker in (booting + ready)[: max(0, len(booting) + len(ready) - wanted)]:
-            self._retire(worker)
-
-        missing = wanted - len(team)
-        if missing <= 0 and recycling and not booting and self.candidate is None and len(ready) < wanted:
-            missing = 1  # one replacement at a time, for the memory's sake
-        if missing > 0 and self._boot_error and not (ready or recycling or booting or self.candidate):
+        if todo.start and self._boot_error and not (team or self.candidate):
             raise HaltServer(f"No worker is left and none starts: {self._boot_error}", self.WORKER_BOOT_ERROR)
-        if missing > 0 and time.monotonic() >= self._respawn_at:
-            for _ in range(missing):
+        if self._back_off.is_over:
+            for _ in range(todo.start):
                 self._spawn(serving)
 
     def _team(self, generation: Generation) -> list[HandoverWorker]:
@@ -297,7 +287,7 @@ class HandoverArbiter(Arbiter):
             if generation is self.candidate:
                 generation.failure = error
         if time.monotonic() - worker.spawned_at < _SHORT_LIFE_SECONDS:
-            self._back_off()
+            self._back_off.lengthen()
 
     def _note_failed_start(self, generation: Generation, error: str) -> None:
         if generation is self.candidate:
@@ -305,11 +295,7 @@ class HandoverArbiter(Arbiter):
         elif generation is self.serving:
             self.log.error("A worker to replace another one did not start, the others go on: %s", error)
             self._boot_error = error
-            self._back_off()
-
-    def _back_off(self) -> None:
-        self._failed_starts += 1
-        self._respawn_at = time.monotonic() + min(_BACK_OFF_MOST_SECONDS, 0.25 * 2**self._failed_starts)
+            self._back_off.lengthen()
 
     # Word to the outside
 
@@ -321,9 +307,9 @@ class HandoverArbiter(Arbiter):
             reloads=self._reloads,
         )
 
-    def _notify(self, message: str) -> None:
+    def _notify(self, condition: str, *, ready: bool = False) -> None:
         if self._notify_socket is not None:
-            systemd.notify(self._notify_socket, message)
+            systemd.notify(self._notify_socket, condition, ready=ready)
 
 
 def _accepts(worker: HandoverWorker) -> bool:

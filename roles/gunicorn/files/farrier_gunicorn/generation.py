@@ -10,6 +10,7 @@ from typing import Any
 from farrier_gunicorn import status
 from farrier_gunicorn.configuration import Configuration
 
+_TRACEBACK_CHARACTERS = 20_000
 _logger = logging.getLogger("gunicorn.error")
 
 
@@ -33,9 +34,9 @@ class Generation:
 
     def record_failure(self, pid: int, phase: str, error: str, traceback: str = "") -> None:
         """Write down, for the reload command and the operator, why the worker `pid` did not start."""
-        failure = status.Failure(
-            self.number, self.configuration.release, pid, phase, error, time.time(), traceback
-        )
+        release = self.configuration.release
+        end = traceback[-_TRACEBACK_CHARACTERS:]
+        failure = status.Failure(self.number, release, pid, phase, error, time.time(), end)
         try:
             status.write(self.configuration.run_directory / "failure.json", failure)
         except OSError as problem:

@@ -8,8 +8,6 @@ from typing import Any
 from farrier_gunicorn import status
 from farrier_gunicorn.master import MASTER
 
-_stock_reloads = 0
-
 
 def on_starting(server: Any) -> None:
     """In the master, before the first worker."""
@@ -26,16 +24,13 @@ def on_starting(server: Any) -> None:
 
 def on_reload(server: Any) -> None:
     """In a stock master, between the settings and the new workers; the hand-over master does not call it."""
-    global _stock_reloads
-    _stock_reloads += 1
     _begin_stock_generation(server)
 
 
 def _begin_stock_generation(server: Any) -> None:
     generation = MASTER.new_generation(server.cfg)
-    MASTER.publish(
-        generation=generation.number, candidate=None, workers=server.num_workers, reloads=_stock_reloads
-    )
+    number = generation.number
+    MASTER.publish(generation=number, candidate=None, workers=server.num_workers, reloads=number - 1)
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -89,7 +89,7 @@ class Master:
     @property
     def trusted_proxies(self) -> str:
         """Whose X-Forwarded-* headers are believed: behind a unix socket there is nobody but the proxy."""
-        return "*" if self._listens_on_unix else "127.0.0.1,::1"
+        return "*" if self._listens_on_unix else self._environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
 
     def new_generation(self, gunicorn_config: Any) -> Generation:
         """The next generation, with the settings read last."""

@@ -23,7 +23,7 @@ class ReloadError(Exception):
 def reload(master_pid: int, run_directory: Path) -> status.MasterStatus:
     """Reload the master `master_pid` and wait until only workers of the new generation accept.
 
-    Raises ReloadError with the reason otherwise; the workers of before then go on.
+    Raises ReloadError with the reason otherwise.
     """
     before = status.read_master(run_directory)
     if before is None or before.pid != master_pid:
@@ -48,10 +48,11 @@ def reload(master_pid: int, run_directory: Path) -> status.MasterStatus:
 def _is_done(now: status.MasterStatus, before: status.MasterStatus, run_directory: Path) -> bool:
     """Raises ReloadError when it never will be."""
     if now.settings_error is not None:
-        raise ReloadError(f"refused: {now.settings_error}")
+        raise ReloadError(f"refused, nothing has changed: {now.settings_error}")
     if now.generation <= before.last_generation:
         if now.candidate is None:
-            raise ReloadError(f"the new workers did not start{_last_failure(run_directory, before)}")
+            reason = _last_failure(run_directory, before)
+            raise ReloadError(f"the new workers did not start, those of before go on{reason}")
         return False
     workers = status.read_workers(run_directory)
     ready = [w for w in workers if w.generation >= now.generation and w.state == "ready"]
@@ -91,7 +92,7 @@ def main() -> int:
     try:
         done = reload(master_pid, run_directory)
     except ReloadError as error:
-        print(f"reload failed, the workers of before go on: {error}", file=sys.stderr)
+        print(f"reload failed: {error}", file=sys.stderr)
         return 1
     print(f"reload done: generation {done.generation} serves with {done.workers} workers")
     return 0

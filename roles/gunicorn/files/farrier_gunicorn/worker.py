@@ -46,7 +46,6 @@ class HandoverWorker(UvicornWorker):
         self.shared_state = SharedState()
         self.spawned_at = time.monotonic()
         self.retired_at: float | None = None
-        self.boot_overdue = False
         self._phase = "import"
         self._application: ServedApplication | None = None
         self.config.server_header = False
@@ -123,11 +122,12 @@ class HandoverWorker(UvicornWorker):
 
     def _report_failure(self, error: BaseException) -> None:
         startup_failure = self._application.startup_failure if self._application else None
-        if startup_failure:
-            details, summary = startup_failure, startup_failure.strip().rpartition("\n")[2]
+        if startup_failure is not None:
+            details = startup_failure
+            summary = details.strip().rpartition("\n")[2] or "the app says no more than that it failed"
         else:
             details = "".join(traceback.format_exception(error))
-            summary = "".join(traceback.format_exception_only(error)).strip()
+            summary = f"{type(error).__name__}: {error}"
             _logger.error("Release %s does not start:\n%s", self.generation.configuration.release, details)
         self.generation.record_failure(self.pid, self._phase, summary, details)
 
