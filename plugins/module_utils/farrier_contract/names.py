@@ -20,7 +20,7 @@ games getty git gnats gunicorn halt haproxy input irc journal kmem kvm list lp m
 memcached messagebus mysql netdev network networking news nftables nginx nobody nogroup ntp ntpsec operator
 pebble plugdev polkitd postfix postgres postgresql poweroff proxy rabbitmq reboot redis render rescue root
 rsyslog sasl sgx shadow sockets src ssh sshd sshd-keygen staff statd sudo sync sys syslog systemd tape
-tcpdump tmpfiles tty ubuntu udev unattended-upgrades users utmp uucp uvicorn vagrant video voice www-data
+tcpdump tls tmpfiles tty ubuntu udev unattended-upgrades users utmp uucp uvicorn vagrant video voice www-data
 """
 RESERVED_APP_NAMES = frozenset(_NAMES_OF_THE_SYSTEM.split())
 
