@@ -143,7 +143,7 @@ class FakeHost(Host):
         return Completed(1 if failed else 0, self.task_output, [])
 
     def start_detached(
-        self, unit: str, command: Sequence[str], *, on_stop: Sequence[str] = (), timeout_seconds: int
+        self, unit: str, command: Sequence[str], *, on_failure: str = "", timeout_seconds: int
     ) -> Completed:
         self.calls.append(unit)
         if unit.endswith("-watch"):

@@ -49,12 +49,10 @@ def test_a_task_is_sandboxed(asked: list[list[str]]) -> None:
 
 def test_a_detached_unit_is_not_waited_for(asked: list[list[str]]) -> None:
     """The caller may die; what comes after the command, however it ends, is the unit's own business."""
-    Host().start_detached(
-        "farrier-shop-activate", ["tool"], on_stop=["/bin/sh", "-c", '"recover"'], timeout_seconds=9
-    )
+    Host().start_detached("farrier-shop-activate", ["tool"], on_failure="mend.service", timeout_seconds=9)
     (argv,) = asked
     assert "--wait" not in argv
-    assert '--property=ExecStopPost=/bin/sh -c "recover"' in argv
+    assert "--property=OnFailure=mend.service" in argv
 
 
 def test_properties_are_read(asked: list[list[str]]) -> None:

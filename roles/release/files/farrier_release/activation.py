@@ -20,14 +20,13 @@ from farrier_release.probe import ask_edge
 from farrier_release.storage import point, read_json, write_json
 from farrier_release.transition import Service, Transition, choose, look_at
 from farrier_release.verify import VerificationError, verify, wait_until_serving
-from farrier_release.workers import boot_failure
+from farrier_release.workers import boot_failure, workers
 
 _EDGE_TIMEOUT_SECONDS = 5
 _POLL_SECONDS = 0.02
 _UNIT_EVERY_SECONDS = 0.5
 _RUNNING = ("active", "activating", "reloading", "deactivating")
-# Workers that were booting when the activation was killed may finish; one that was not reloaded yet never
-# will.
+# For workers that were booting when the activation was killed.
 _RECOVERY_PATIENCE_SECONDS = 5
 
 
@@ -44,13 +43,12 @@ def activate(application: Application, lease: Lease) -> dict[str, Any]:
     """
     settings = application.configuration
     outcome = settings.lock_directory / f"{settings.name}.outcome-{secrets.token_hex(8)}.json"
-    tool = [str(settings.tool), "--app", settings.name]
     started = time.time()
     unit = f"farrier-{settings.name}-activate"
     done = application.host.start_detached(
         unit,
-        [*tool, "perform", "--token", lease.token, "--outcome", str(outcome)],
-        on_stop=["/bin/sh", "-c", f'"test ! -e {marker_path(application)} || exec {" ".join(tool)} recover"'],
+        [*application.tool, "perform", "--token", lease.token, "--outcome", str(outcome)],
+        on_failure=f"farrier-recover@{settings.name}.service",
         timeout_seconds=settings.service_timeout_seconds * 2 + settings.task_timeout_seconds,
     )
     if done.returncode != 0:
@@ -59,12 +57,15 @@ def activate(application: Application, lease: Lease) -> dict[str, Any]:
         )
     result = _wait_for(application, unit, outcome)
     if result is None:
+        with application.lease_file.locked(wait_seconds=settings.service_timeout_seconds):
+            recovered = recover(application)
+        if recovered["changed"] and application.releases.live() == lease.release:
+            return {"changed": True, "how": "recover", "message": recovered["message"]}
         raise ReleaseError(
-            f"The activation of {lease.release} was ended from outside before it could report. "
-            "It is finished or undone by itself.",
+            f"The activation of {lease.release} was ended from outside. {recovered['message']}",
             log=application.host.journal(unit, since_seconds=started),
             next_command=f"{application.command} status; journalctl -u {unit}",
-            exit_code=ExitCode.BROKEN,
+            exit_code=ExitCode.UNDONE if recovered["changed"] else ExitCode.BROKEN,
         )
     if "error" in result:
         raise ReleaseError.from_details(result["error"])
@@ -150,7 +151,8 @@ def recover(application: Application) -> dict[str, Any]:
     application.say(f"an activation of {wanted} was interrupted")
     application.host.systemctl("stop", settings.rehearsal_unit_of(wanted))
     entry = {"what": "recover", "who": "farrier-release", "from": origin, "to": wanted}
-    if live == wanted:
+    # One that was not reloaded yet has no worker of the new release, and never will.
+    if live == wanted and any(worker.release == wanted for worker in workers(settings.run_directory)):
         try:
             wait_until_serving(application, wanted, _RECOVERY_PATIENCE_SECONDS)
         except VerificationError as error:

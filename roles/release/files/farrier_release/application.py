@@ -46,6 +46,11 @@ class Application:
         """Name of the unit that builds."""
         return f"farrier-{self.configuration.name}-build"
 
+    @property
+    def tool(self) -> list[str]:
+        """How a unit calls this tool for this application."""
+        return [str(self.configuration.tool), "--app", self.configuration.name]
+
     def say(self, message: str) -> None:
         """Tell the operator what is going on, on standard error."""
         print(f"{self.configuration.name}: {message}", file=sys.stderr, flush=True)

@@ -81,14 +81,14 @@ class Host:
         return run(argv, stdin=task.stdin)
 
     def start_detached(
-        self, unit: str, command: Sequence[str], *, on_stop: Sequence[str] = (), timeout_seconds: int
+        self, unit: str, command: Sequence[str], *, on_failure: str = "", timeout_seconds: int
     ) -> Completed:
-        """Start a command as root in a unit of its own, which goes on when this process or its caller dies.
+        """Start a command as root in a unit of its own, which outlives this process and its caller.
 
         Args:
             unit: name of the unit. A second one of the same name is refused by systemd.
             command: program and arguments.
-            on_stop: run when the command has ended in any way, killed included.
+            on_failure: a unit that is started when the command fails, killed included; "" for none.
             timeout_seconds: after which systemd ends it.
         """
         argv = [
@@ -97,7 +97,7 @@ class Host:
             f"--unit={unit}",
             f"--property=RuntimeMaxSec={timeout_seconds}",
             "--property=TimeoutStopSec=300",
-            *([f"--property=ExecStopPost={' '.join(on_stop)}"] if on_stop else []),
+            *([f"--property=OnFailure={on_failure}"] if on_failure else []),
             "--",
             *command,
         ]

@@ -94,8 +94,12 @@ def abort(application: Application, token: str) -> dict[str, Any]:
         lease = application.lease_file.read()
         if lease is None or lease.token != token:
             return {"changed": False, "message": "This deploy has ended already."}
+        recovered = activation.recover(application)
+        if application.releases.live() == lease.release:
+            application.lease_file.drop()
+            return {"changed": True, "message": f"{lease.release} is live. {recovered['message']}"}
         _clear_away(application, lease, lease.phase, "given up by the controller", [])
-    return {"changed": True, "message": f"{lease.release} was given up."}
+    return {"changed": True, "message": f"{lease.release} was given up. {recovered['message']}"}
 
 
 def unlock(application: Application, *, force: bool) -> dict[str, Any]:

@@ -32,8 +32,8 @@ def start(application: Application, release: str, origin: str | None) -> None:
         return
     unit = unit_of(application)
     application.host.systemctl("stop", f"{unit}.service")
-    tool = [str(settings.tool), "--app", settings.name, "watch", "--release", release, "--origin", origin]
-    application.host.start_detached(unit, tool, timeout_seconds=settings.watch_seconds + 600)
+    command = [*application.tool, "watch", "--release", release, "--origin", origin]
+    application.host.start_detached(unit, command, timeout_seconds=settings.watch_seconds + 600)
 
 
 def watch(application: Application, release: str, origin: str) -> dict[str, object]:
