@@ -15,7 +15,9 @@ from shared.repository import Change, Repository, replace
 MAIN = Path("src/observatory/main.py")
 PROBES = Path("src/observatory/probes.py")
 GOOD = ("good-1", "good-2")
-KILLED = tuple(f"killed-{number}" for number in range(1, 14))
+KILLED = tuple(f"killed-{number}" for number in range(1, 13))
+SLOW_BUILD = "slow-build"
+SLOW_MIGRATION = "slow-migration"
 
 
 @dataclass(frozen=True)
@@ -216,9 +218,14 @@ def main(app: Path, path: Path) -> None:
     """Make all versions."""
     repository = Repository(app, path)
     repository.change(script("before_build", "exit 0"))
+    repository.change(script("migrate", "exit 0"))
     repository.change(script("after_activate", "exit 0"))
     for version in (*GOOD, *KILLED):
         repository.tag(version, lambda tree: None)
+    repository.tag(SLOW_BUILD, script("before_build", "sleep 5"))
+    # Cut short, or without the release below its feet, it leaves no word.
+    word = "$STATE_DIRECTORY/migrated"
+    repository.tag(SLOW_MIGRATION, script("migrate", f"touch {word}-begun", "sleep 5", f"cp VERSION {word}"))
     for bad in (*BAD, *BAD_WHEN_LIVE):
         repository.tag(bad.version, bad.change)
     repository.tag("no-lock", lambda tree: (tree / "requirements.txt").unlink())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 from shared.deploys import Playbook
 from stage import Stage
-from versions import KILLED
+from versions import KILLED, SLOW_BUILD, SLOW_MIGRATION
 
 GROUP = "app"
 
@@ -49,7 +49,6 @@ MOMENTS = (
     Moment("source is packed", says="[release : The source is packed]"),
     Moment("deploy begins", says="[release : The deploy may begin]"),
     Moment("lease is taken", path="/run/farrier/observatory.lease.json"),
-    Moment("source is copied", says="[release : The source is on the host]"),
     Moment("build begins", says="[release : The release is built]"),
     Moment("environment is made", path="/srv/observatory/releases/*-{version}/.venv/pyvenv.cfg"),
     Moment("rehearsal begins", says="[release : The release lives in a rehearsal]"),
@@ -91,3 +90,45 @@ def test_killed_controller_leaves_nothing_half_done(stage: Stage, version: str, 
         # Said by the next deploy, since the dead one could not.
         said = stage.site.look().attempts[len(before.attempts)]
         assert (said["to"], said["result"]) == (after.lease["release"], "abandoned")
+
+
+def test_build_of_a_killed_controller_gives_way(stage: Stage) -> None:
+    """Who starts again at once does not wait for what nobody wants any more."""
+    before = stage.begin("killed in a long build")
+    with stage.start(SLOW_BUILD) as deploy:
+        deploy.wait_until_it_says("[release : The release is built]")
+        assert stage.site.wait_for_path("/srv/observatory/releases/*-slow-build/source/VERSION").wait() == 0
+        deploy.kill()
+    stage.check_a_good_release_goes_live()
+    dead = stage.site.look().attempts[len(before.attempts)]
+    assert dead["to"].endswith(f"Z-{SLOW_BUILD}")
+    assert dead["result"] in ("failed", "abandoned")
+
+
+def test_activation_that_is_killed_too_is_mended(stage: Stage) -> None:
+    """The last one who could tidy up is gone with the controller: the host has somebody else for that."""
+    before = stage.begin("killed with the activation")
+    version = stage.good_version()
+    with stage.start(version) as deploy:
+        assert stage.site.wait_for_path("/srv/observatory/.activation.json").wait() == 0, deploy.output
+        stage.site.host.check_output("systemctl kill --signal=KILL farrier-observatory-activate.service")
+        deploy.kill()
+    after = stage.site.wait_until_quiet(rehearsal_may_stand=True)
+    assert after.problem == ""
+    assert after.live == before.live or after.live.endswith(f"Z-{version}")
+    assert len(after.attempts) > len(before.attempts)
+    stage.check_no_request_failed()
+    stage.check_a_good_release_goes_live()
+
+
+def test_migration_of_a_killed_controller_is_not_cut_short(stage: Stage) -> None:
+    """Half a migration is worse than a late one: the next deploy waits for its end."""
+    word = "/var/lib/farrier/observatory/migrated"
+    stage.site.host.check_output(f"rm -f {word} {word}-begun")
+    before = stage.begin("killed in a long migration")
+    with stage.start(SLOW_MIGRATION) as deploy:
+        assert stage.site.wait_for_path(f"{word}-begun").wait() == 0, deploy.output
+        deploy.kill()
+    stage.check_a_good_release_goes_live()
+    assert stage.site.host.file(word).content_string.strip() == SLOW_MIGRATION
+    assert stage.site.look().attempts[len(before.attempts)]["to"].endswith(f"Z-{SLOW_MIGRATION}")
