@@ -28,6 +28,9 @@ options:
   archive:
     description: For C(begin) and C(build), what C(source_archive) returned.
     type: dict
+  inventory:
+    description: For C(begin), the app of the inventory, of whose changes the host must have been told.
+    type: dict
   upload_to:
     description: For C(build), what C(begin) returned as C(upload_to).
     type: path
@@ -97,6 +100,7 @@ def command(parameters: dict[str, Any], tool: str, check: bool) -> list[str]:
             "version": archive["version"],
             "project": archive["project"],
             "fetch_seconds": archive["seconds"],
+            "inventory": known_to_the_host(parameters["inventory"] or {}),
             "who": parameters["who"],
             "owner": parameters["owner"],
         }
@@ -106,6 +110,13 @@ def command(parameters: dict[str, Any], tool: str, check: bool) -> list[str]:
         owner = ["--owner", json.dumps(parameters["owner"] or {}), "--who", parameters["who"]]
         return [*argv, *release, *owner, *gone, *(["--force"] if parameters["force"] else [])]
     return [*argv, *(["--token", parameters["lease"]] if phase in LEASED else [])]
+
+
+def known_to_the_host(app: dict[str, Any]) -> dict[str, Any]:
+    """Those keys of the inventory's app that the host has from `site.yml`, and must agree with."""
+    keys = ("python", "health_path", "migrate", "hooks", "module")
+    found = {key: app[key] for key in keys if app.get(key) is not None}
+    return {**found, "subdir": (app.get("source") or {}).get("subdir") or ""} if app else {}
 
 
 def failure(app: str, phase: str, result: dict[str, Any]) -> str:
@@ -137,6 +148,7 @@ def main() -> None:
                 "choices": ["begin", *LEASED, "finish", "rollback", "status"],
             },
             "archive": {"type": "dict"},
+            "inventory": {"type": "dict"},
             "lease": {"type": "str", "default": ""},
             "release": {"type": "str", "default": ""},
             "force": {"type": "bool", "default": False},

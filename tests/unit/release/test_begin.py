@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
+from farrier_contract import App
 from farrier_release.application import Application
 from farrier_release.begin import build_inputs
+from farrier_release.config import parse
 from farrier_release.errors import ExitCode
 
 from tests.unit.release.conftest import SHA, Run, add_release, make_live, request
@@ -123,6 +126,51 @@ def test_a_host_that_is_not_prepared_is_refused(run: Run, host: FakeHost) -> Non
     assert code == ExitCode.CONFIGURATION
     assert str(host.configuration.uv) in result["message"]
     assert "site.yml" in result["error"]["next_command"]
+
+
+SETTINGS = {
+    "module": "shop:app",
+    "health_path": "/healthz",
+    "migrate": ["up"],
+    "hooks": {"after_build": ["make"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"python": "3.13"}, "python of test is None here and '3.13' there"),
+        ({"health_path": "/alive"}, "health_path"),
+        ({"subdir": "web"}, "subdir"),
+        ({"migrate": []}, "migrate"),
+        ({"hooks": {"after_build": ["make"], "before_build": ["fetch"]}}, "hooks"),
+        ({"hooks": None}, "hooks"),
+        ({"module": "shop.web:app"}, "module"),
+    ],
+)
+def test_a_host_that_was_not_told_of_a_change_is_not_deployed_to(
+    run: Run, host: FakeHost, changes: dict[str, object], named: str
+) -> None:
+    """The release would be built, migrated or run in another way than the inventory says."""
+    with_settings(host, migrate=["up"], hooks={"after_build": ["make"]})
+    host.configuration.gunicorn_settings.write_text('{"module": "shop:app"}')
+    assert run("begin", "--request", request(inventory=SETTINGS), "--check")[0] == ExitCode.SUCCESS
+    code, result = run("begin", "--request", request(inventory={**SETTINGS, **changes}))
+    assert code == ExitCode.CONFIGURATION
+    assert named in result["message"]
+    assert "site.yml --tags gunicorn,release" in result["error"]["next_command"]
+    assert run("status")[1]["lease"] is None
+
+
+def test_defaults_are_those_of_the_inventory_contract() -> None:
+    """A key that the inventory leaves out has one default, not two."""
+    app = App.model_validate(
+        {"name": "shop", "domains": ["a.example.org"], "source": {"path": "/x"}, "module": "shop:app"}
+    )
+    here = parse({"name": "shop"}, "here")
+    assert (here.python, here.health_path, list(here.migrate)) == (app.python, app.health_path, app.migrate)
+    assert here.keep_releases == app.keep_releases
+    assert {key: list(value) for key, value in asdict(here.hooks).items()} == app.hooks.model_dump()
 
 
 def test_a_host_without_the_applications_users_is_refused(run: Run, host: FakeHost) -> None:

@@ -70,6 +70,7 @@ def parameters(**changes: Any) -> dict[str, Any]:
         "who": "ann",
         "owner": {"pid": 1},
         "gone": "",
+        "inventory": {"name": "shop", "python": "3.13", "hooks": None, "source": {"subdir": "web"}},
         **changes,
     }
 
@@ -100,6 +101,7 @@ def test_the_request_of_begin() -> None:
     assert argv[-3:] == ["--gone", "1.0", "--check"]
     assert '"archive_sha256": "aa"' in argv[6]
     assert "/secret" not in argv[6]
+    assert '"inventory": {"python": "3.13", "subdir": "web"}' in argv[6]
 
 
 def failed(**changes: Any) -> dict[str, Any]:

@@ -6,11 +6,13 @@ import hashlib
 import os
 import secrets
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from farrier_release import activation
 from farrier_release.application import Application
+from farrier_release.config import Hooks
 from farrier_release.errors import ConfigurationError, ReleaseError, UsageError
 from farrier_release.lease import Lease, public_id
 from farrier_release.releases import VERSION_PATTERN
@@ -31,7 +33,8 @@ def begin(
     Args:
         application: what is deployed.
         request: `archive_sha256`, `version`, `project` (what the controller found in the source), `who`,
-            `owner`, `fetch_seconds`.
+            `owner`, `fetch_seconds`, `inventory` (the inventory's keys of the app that the host must agree
+            with).
         gone: public id of a lease whose owner the caller found dead.
         check: only say what would be done.
 
@@ -44,6 +47,7 @@ def begin(
             f"{request['version']!r} cannot be part of a release's name: use letters, digits, . _ -"
         )
     check_host(application)
+    check_inventory(application, request.get("inventory") or {})
     inputs = build_inputs(application, request)
     if already_live(application, inputs):
         live = application.releases.live()
@@ -154,6 +158,41 @@ def check_host(application: Application) -> None:
             f"{state.get('LoadError') or state.get('LoadState') or 'no answer'}",
             next_command="ansible-playbook site.yml",
         )
+
+
+def check_inventory(application: Application, inventory: dict[str, Any]) -> None:
+    """Check that the host's settings are those of the inventory, since it is `site.yml` that brings them
+    here.
+
+    Args:
+        application: whose settings.
+        inventory: `python`, `health_path`, `subdir`, `migrate`, `hooks` and `module`; a key that is not
+            there has its default.
+
+    Raises:
+        ConfigurationError: they differ: the release would not be what the operator expects.
+    """
+    if not inventory:
+        return
+    settings = application.configuration
+    gunicorn = read_json(settings.gunicorn_settings) or {}
+    default = Hooks()
+    hooks = {key: list(value) for key, value in asdict(default).items()} | (inventory.get("hooks") or {})
+    pairs = {
+        "python": (settings.python, inventory.get("python")),
+        "health_path": (settings.health_path, inventory.get("health_path") or "/healthz"),
+        "subdir": (settings.subdir, (inventory.get("subdir") or "").strip("/")),
+        "migrate": (list(settings.migrate), inventory.get("migrate") or []),
+        "hooks": ({key: list(value) for key, value in asdict(settings.hooks).items()}, hooks),
+        "module": (gunicorn.get("module"), inventory.get("module")),
+    }
+    for key, (here, there) in pairs.items():
+        if here != there:
+            raise ConfigurationError(
+                f"This host does not know of a change in the inventory yet: {key} of {settings.name} "
+                f"is {here!r} here and {there!r} there.",
+                next_command="ansible-playbook site.yml --tags gunicorn,release, then deploy again",
+            )
 
 
 def check_space(application: Application) -> None:
