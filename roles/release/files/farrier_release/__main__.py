@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import io
 import json
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from farrier_release import activation, audit, phases, watch
 from farrier_release.application import Application
@@ -43,8 +45,7 @@ def main(
         The exit code, see `ExitCode`.
     """
     options = _parser().parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
+    signal.signal(signal.SIGTERM, _interrupted)
     started = time.monotonic()
     application = None
     try:
@@ -194,9 +195,39 @@ def _object(text: str) -> dict[str, Any]:
     return data
 
 
+class _Unheard(io.TextIOBase):
+    """A stream whose reader may go away: that is no reason to stop half-way."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+            self._stream.flush()
+        return len(text)
+
+
+def outlive_the_caller() -> None:
+    """What has begun goes on when the connection ends, and the terminal that sudo made with it."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which programs that are started here inherit
+    with suppress(PermissionError):  # already the first of a session
+        os.setsid()
+    sys.stdout, sys.stderr = _Unheard(sys.stdout), _Unheard(sys.stderr)
+
+
 def _interrupted(number: int, _: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-if __name__ == "__main__":
+def run() -> NoReturn:
+    """Run the command line: a person may interrupt it, a controller that dies does not."""
+    if "--json" in sys.argv:
+        outlive_the_caller()
+    else:
+        signal.signal(signal.SIGHUP, _interrupted)
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()
