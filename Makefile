@@ -28,6 +28,18 @@ lint: $(READY) ## Lint alone
 unit: $(READY) ## Lint and unit tests, no hosts
 	@tools/test lint unit app
 
+bench-provision: $(READY) ## First run of site.yml against a plain shell script
+	@python tests/benchmarks/provision.py
+
+bench-http: demo ## Requests per second through nginx with TLS against bare uvicorn
+	@python -m tests.benchmarks.throughput
+
+bench-reload: demo ## The same load on the stock and on the hand-over worker during reloads
+	@python -m tests.benchmarks.reload
+
+bench-deploy: demo ## Seconds of a deploy, of a deploy of nothing new, of a rollback
+	@python -m tests.benchmarks.deploy
+
 ssh: $(READY) ## Get into a lab host: make ssh HOST=web1 [CMD='…']
 	@ssh -F build/lab/ssh_config $(HOST) $(CMD)
 
@@ -41,4 +53,4 @@ clean: ## Remove the lab and everything that was made
 	@$(LAB)/clean
 	@rm -rf .venv build app/.venv .ansible .*_cache
 
-.PHONY: help ready demo test lint unit ssh lock docs clean
+.PHONY: help ready bench-provision bench-http bench-reload bench-deploy demo test lint unit ssh lock docs clean
