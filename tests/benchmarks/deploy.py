@@ -1,6 +1,6 @@
 """Wall time of code-only deploys, of a deploy of nothing new and of a rollback, on the demo's host.
 
-Usage: python -m tests.benchmarks.deploy [ROUNDS]. Each round changes one line of a copy of the lab's app. Bars,
+Usage: python -m tests.benchmarks.deploy [ROUNDS]. Each round changes one line of the app. Bars,
 in seconds: deploy 5 (8 with FARRIER_STRATEGY=linear), of which activation 2; nothing new 3; rollback 4.
 """
 
