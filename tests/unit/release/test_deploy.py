@@ -258,10 +258,11 @@ def test_old_releases_go_but_never_what_is_needed(deploy: Deploy, run: Run) -> N
     """Not the live one, not the one before it, not the one the server was started in, whatever their age."""
     configuration = with_settings(deploy.host, keep_releases=2)
     for number in range(3):
-        add_release(configuration, f"2026010{number + 2}T000000Z-between", verified_at=1.0)
+        add_release(configuration, f"2026010{number + 2}T000000Z-between", verified_at=1.0, package="shop")
     deploy.phases("build", "rehearse", "activate")
     left = sorted(path.name for path in configuration.releases_directory.iterdir())
     assert left == [OLD, "20260104T000000Z-between", deploy.release]
+    assert deploy.host.calls.count("farrier-test-forget: shop") == 1
     assert run("finish")[1]["removed"] == []
 
 

@@ -23,7 +23,7 @@ from farrier_release.server_packages import unsupported
 from farrier_release.storage import read_json
 
 # What a build may not do to the host, whatever its build backends are made of.
-_SANDBOX = (
+SANDBOX = (
     "CapabilityBoundingSet=",
     "CPUWeight=50",
     "InaccessiblePaths=-/etc/farrier -/run/farrier -/var/lib/farrier -/var/log/farrier",
@@ -88,6 +88,7 @@ def build(application: Application, lease: Lease) -> dict[str, Any]:
         {
             "release": lease.release,
             "version": lease.request["version"],
+            "package": project.get("package") if project.get("installable") else None,
             "inputs": lease.request["inputs"],
             "python": {"version": report["python_version"], "executable": report["python_executable"]},
             "packages": report["packages"],
@@ -155,7 +156,7 @@ def _run(application: Application, order: BuildOrder) -> dict[str, Any]:
             command=[sys.executable, "-m", "farrier_release.builder"],
             directory=settings.library_directory,
             properties=[
-                *_SANDBOX,
+                *SANDBOX,
                 f"ReadWritePaths={settings.root}",
                 *([f"ReadOnlyPaths={protected}"] if protected else []),
             ],
