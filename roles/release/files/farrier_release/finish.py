@@ -55,11 +55,8 @@ def _forget_builds(application: Application, package: str) -> None:
             user=settings.build_user,
             command=[str(settings.uv), "--quiet", "cache", "clean", package],
             directory=settings.releases_directory,
-            properties=[*SANDBOX, f"ReadWritePaths={settings.cache_directory}"],
-            environment={
-                "HOME": str(settings.cache_directory),
-                "UV_CACHE_DIR": str(settings.cache_directory),
-            },
+            properties=[*SANDBOX, f"ReadWritePaths={cache}"],
+            environment={"HOME": cache, "UV_CACHE_DIR": cache},
             timeout_seconds=settings.build_timeout_seconds,
         )
     )
