@@ -65,7 +65,8 @@ def draw(rows: Columns, marks: list[Mark], path: Path, *, title: str) -> None:
                 fontsize=7,
                 color="#333333",
             )
-    latency.set_yscale("log")
+    if good.any():
+        latency.set_yscale("log")
     latency.set_ylabel("milliseconds")
     latency.set_title(title, fontsize=10, loc="left")
     latency.grid(visible=True, which="major", color="#e5e5e5", linewidth=0.6)

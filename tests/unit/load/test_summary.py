@@ -136,6 +136,15 @@ def test_an_empty_run_can_be_written(tmp_path: Path) -> None:
     assert results.write(summary_of(recorder), recorder, tmp_path, "run").exists()
 
 
+def test_a_run_of_streams_alone_can_be_written(clock: Clock, tmp_path: Path) -> None:
+    """Without any latency there is nothing that a logarithmic axis could show."""
+    recorder = Recorder()
+    clock.seconds = 50.0
+    recorder.add(STREAM, 40.0, status=200, release="r1")
+    recorder.end()
+    assert results.write(summary_of(recorder), recorder, tmp_path, "run").exists()
+
+
 def test_two_runs_side_by_side(clock: Clock) -> None:
     """With the ratio of the second to the first."""
     summary = summary_of(recorded(clock))
