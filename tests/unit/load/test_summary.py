@@ -139,8 +139,9 @@ def test_an_empty_run_can_be_written(tmp_path: Path) -> None:
 def test_a_run_of_streams_alone_can_be_written(clock: Clock, tmp_path: Path) -> None:
     """Without any latency there is nothing that a logarithmic axis could show."""
     recorder = Recorder()
-    clock.seconds = 50.0
-    recorder.add(STREAM, 40.0, status=200, release="r1")
+    for number, release in enumerate(("r1", "r2")):
+        clock.seconds = 50.0 * (number + 1)
+        recorder.add(STREAM, 50.0 * number, status=200, release=release)
     recorder.end()
     assert results.write(summary_of(recorder), recorder, tmp_path, "run").exists()
 
