@@ -65,13 +65,13 @@ def settled_worker_processes(host: Host, wanted: int) -> int:
 def story(host: Host) -> Story:
     """All that is done to the site, in one go; each test asks one thing about it."""
     workers_before = worker_processes(host)
-    short = load_on(host, DOMAIN, "zero_downtime", rate=REQUESTS_PER_SECOND, events=0, downloads=0)
-    # Apart from the others, since a restart waits for what takes long.
-    streams = load_on(host, DOMAIN, "zero_downtime_streams", connections=0, websockets=0)
+    clients = load_on(host, DOMAIN, "zero_downtime", rate=REQUESTS_PER_SECOND, downloads=0)
+    # Apart from the others, since a restart waits for downloads, however long they take.
+    downloads = load_on(host, DOMAIN, "zero_downtime_downloads", connections=0, websockets=0, events=0)
     outside = Outside(address(host), authority(SCENARIO))
-    site = Site(AppHost(host, "zero", "observatory"), outside, DOMAIN, SCENARIO / "inventory", short)
-    with short:
-        with streams:
+    site = Site(AppHost(host, "zero", "observatory"), outside, DOMAIN, SCENARIO / "inventory", clients)
+    with clients:
+        with downloads:
             for number in range(1, DEPLOYS + 1):
                 version = "blue" if number % 2 else "green"
                 site.deploy(f"deploy {number}", version)
@@ -79,15 +79,15 @@ def story(host: Host) -> Story:
             site.roll_back("rollback", "green")
             site.command("nginx reload", "systemctl reload nginx.service")
             site.command("certificate renewal", RENEWAL)
-            site.wait_for_requests("recycling", short.status()["requests"] + REQUESTS_THAT_RECYCLE)
-            seen_by_streams = streams.stop()
+            site.wait_for_requests("recycling", clients.status()["requests"] + REQUESTS_THAT_RECYCLE)
+            seen_by_downloads = downloads.stop()
         site.deploy("server package", "server")
         site.roll_back("rollback of that", "green")
         site.wait_for_requests("the rest", REQUESTS)
-        seen_by_short = short.stop()
-    print(seen_by_short, seen_by_streams, sep="\n")
+        seen_by_clients = clients.stop()
+    print(seen_by_clients, seen_by_downloads, sep="\n")
     workers_after = settled_worker_processes(host, workers_before)
-    return Story(site.steps, seen_by_short, seen_by_streams, workers_before, workers_after)
+    return Story(site.steps, seen_by_clients, seen_by_downloads, workers_before, workers_after)
 
 
 @pytest.fixture(scope="session")

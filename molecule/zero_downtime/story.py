@@ -71,15 +71,15 @@ class Story:
 
     Args:
         steps: what was done.
-        short: report of the clients with short requests and WebSockets, who were there throughout.
-        streams: report of those with events and downloads, who were there but for the restarts.
+        clients: report of those with short requests, WebSockets and events, who were there throughout.
+        downloads: report of those who download, who were there but for the restarts.
         workers_before: number of worker processes before the load.
         workers_after: the same when the load has ended and the last worker has let go.
     """
 
     steps: list[Step]
-    short: Report
-    streams: Report
+    clients: Report
+    downloads: Report
     workers_before: int
     workers_after: int
 
@@ -125,7 +125,7 @@ class Site:
         self._do(label, self._version, lambda: self._app.host.check_output(command))
 
     def wait_for_requests(self, label: str, total: int) -> None:
-        """Do nothing until the clients with short requests have sent so many since their beginning."""
+        """Do nothing until the clients have sent so many since their beginning."""
         self._do(label, self._version, lambda: self._wait(total))
 
     @property
