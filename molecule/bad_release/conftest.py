@@ -36,7 +36,7 @@ def load(host: Host) -> Iterator[Load]:
         name="bad_release",
         connections=16,
         websockets=2,
-        events=0,
+        events=1,
         downloads=1,
         rate=100,
         seconds=1800,
