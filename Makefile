@@ -19,8 +19,11 @@ demo: $(READY) ## Start the lab, install everything, print the URL
 	@ansible-playbook site.yml
 	@ansible-playbook $(LAB)/demo.yml
 
-test: $(READY) ## Lint, unit tests and every molecule scenario
+test: $(READY) ## Lint, unit tests and the molecule scenarios
 	@tools/test
+
+test-load: $(READY) ## The scenarios under load: zero_downtime and bad_release
+	@tools/test load
 
 lint: $(READY) ## Lint alone
 	@tools/test lint
@@ -53,4 +56,4 @@ clean: ## Remove the lab and everything that was made
 	@$(LAB)/clean
 	@rm -rf .venv build app/.venv .ansible .*_cache
 
-.PHONY: help ready bench-provision bench-http bench-reload bench-deploy demo test lint unit ssh lock docs clean
+.PHONY: help ready bench-provision bench-http bench-reload bench-deploy demo test test-load lint unit ssh lock docs clean
