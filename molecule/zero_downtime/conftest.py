@@ -19,8 +19,6 @@ DOMAIN = "zero.lab.test"
 # As many as leave two processors, which also run this client, room for what is done to the site.
 REQUESTS_PER_SECOND = 1500
 DEPLOYS = 20
-# More than all workers together take before they are replaced (max_requests and its spread).
-REQUESTS_THAT_RECYCLE = 4000
 RENEWAL = (
     "env $(systemctl show --property=Environment --value certbot.service)"
     " certbot renew --cert-name observatory --force-renewal --no-random-sleep-on-renew"
@@ -79,7 +77,7 @@ def story(host: Host) -> Story:
             site.roll_back("rollback", "green")
             site.command("nginx reload", "systemctl reload nginx.service")
             site.command("certificate renewal", RENEWAL)
-            site.wait_for_requests("recycling", clients.status()["requests"] + REQUESTS_THAT_RECYCLE)
+            site.wait_for_recycling("recycling")
             seen_by_downloads = downloads.stop()
         site.deploy("server package", "server")
         site.roll_back("rollback of that", "green")

@@ -128,9 +128,24 @@ class Site:
         """Do nothing until the clients have sent so many since their beginning."""
         self._do(label, self._version, lambda: self._wait(total))
 
+    def wait_for_recycling(self, label: str) -> None:
+        """Do nothing until the clients have worn out every worker that serves."""
+        worn_out = self._serving()
+        self._do(label, self._version, lambda: self._wait_until_gone(worn_out))
+
     @property
     def _version(self) -> str:
         return self.steps[-1].version
+
+    def _serving(self) -> set[int]:
+        state = self._app.look()
+        return state.serving - {int(state.status["service"]["main_pid"])}
+
+    def _wait_until_gone(self, workers: set[int]) -> None:
+        deadline = time.monotonic() + REST_SECONDS
+        while left := workers & self._serving():
+            assert time.monotonic() < deadline, f"still serving after {REST_SECONDS:g} s: {left}"
+            time.sleep(0.5)
 
     def _play(self, playbook: str, **variables: str) -> None:
         done = run(self._inventory, playbook, app=self._app.app, **variables)
