@@ -247,8 +247,10 @@ def test_what_the_applications_user_may_forge_is_not_followed(
 ) -> None:
     """Its run directory is its own: a link, a pipe or a monster there stops nobody."""
     master = two.configuration.run_directory / "master.json"
+    elsewhere = tmp_path / "master.json"
+    elsewhere.write_text(master.read_text())
     for forge in (
-        lambda: master.symlink_to("/etc/shadow"),
+        lambda: master.symlink_to(elsewhere),
         lambda: os.mkfifo(master),
         lambda: master.write_text('"text"'),
         lambda: master.write_bytes(b" " * 2_000_000),

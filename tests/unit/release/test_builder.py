@@ -277,14 +277,6 @@ def test_nobody_else_can_write_to_a_release(workshop: Workshop) -> None:
     assert [path for path, mode in modes.items() if mode & 0o022] == []
 
 
-def test_nobody_else_can_write_in_a_release(workshop: Workshop) -> None:
-    """Not even in the files that uv keeps for itself."""
-    workshop.write("requirements.txt", workshop.dep)
-    workshop.build({"kind": "requirements.txt", "path": "requirements.txt", "hashes": True})
-    paths = [path for path in workshop.release.rglob("*") if not path.is_symlink()]
-    assert [path for path in paths if path.stat().st_mode & 0o022] == []
-
-
 def test_the_order_and_the_report_travel_as_json(workshop: Workshop) -> None:
     """The build runs in a process of its own, whose standard output is the report alone."""
     workshop.write("requirements.txt", workshop.dep)

@@ -69,6 +69,24 @@ def test_another_release_went_live_meanwhile(run: Run, live: FakeHost) -> None:
     assert see(run)[1]["changed"] is False
 
 
+def test_another_release_goes_live_at_the_last_moment(
+    run: Run, live: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the watch waits for the lock that a deploy holds."""
+    seen: list[str] = []
+
+    def flip(application: Application, release: str) -> str:
+        if application.releases.live() == NEW and len(seen) == 2:
+            live.configuration.current.unlink()
+            live.configuration.current.symlink_to(f"releases/{OLD}")
+        seen.append(release)
+        return "test.service died"
+
+    monkeypatch.setattr(watch, "_fault", flip)
+    assert see(run)[1]["changed"] is False
+    assert run("log")[1]["attempts"] == []
+
+
 def test_when_the_former_one_does_not_live_either(run: Run, live: FakeHost) -> None:
     """It is shouted in the log."""
     live.restarts = 1

@@ -197,9 +197,7 @@ class Build:
             self._run(shlex.split(command), f"{kind}: {command!r}", self.project)
 
     def compile(self) -> None:
-        """What a worker imports is compiled already, and nobody else can write in the release."""
-        # uv's own lock, which it makes for everybody to write.
-        (self.venv / ".lock").unlink(missing_ok=True)
+        """What a worker imports is compiled already."""
         pairs = ["", str(self.source)]
         live = Path(self.order.live_directory) / ".venv" / "lib" if self.order.live_directory else None
         for library in (self.venv / "lib").iterdir():
