@@ -1,8 +1,24 @@
-"""The controller's half of `release_phase`: who deploys, and whether the lease's holder is alive."""
+"""Run one phase of a release on the host: `farrier-release`, started over the connection itself.
+
+Arguments:
+    app: name of the application.
+    phase: begin, build, rehearse, migrate, activate, abort, rollback or status.
+    archive: for `begin` and `build`, what `source_archive` returned.
+    inventory: for `begin`, the app of the inventory, of whose changes the host must have been told.
+    upload_to, lease: what `begin` returned as `upload_to` and `token`.
+    release, force: for `rollback`, its id (the one before the live one by default), and whether it may be one
+        that was never live and good.
+
+Returns what the tool returns: `changed`, `message`, `seconds`, and by phase `new`, `token`, `release`,
+`upload_to` and others. A failure has the application's own lines, what still serves, and what to run next.
+No module is sent: the tool is on the host already, and a deploy would wait a second longer.
+"""
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,33 +30,135 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 
 import controller_process
 
+TOOL = "/usr/local/bin/farrier-release"
+WITHOUT_LEASE = ("begin", "rollback", "status")
+# Exit code of a shell that cannot find a program.
+NOT_FOUND = 127
+
+Result = dict[str, Any]
+
 
 class ActionModule(ActionBase):
-    """Runs the module on the host, a second time when the lease is held by a process that has died here."""
+    """Runs the tool, a second time when the lease is held by a process that has died here."""
 
     TRANSFERS_FILES = True
     _supports_check_mode = True
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return what the module returns."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
-        if arguments.get("phase") in ("begin", "rollback"):
-            # This is a worker of the process that runs the playbook.
-            arguments.setdefault("owner", controller_process.describe(os.getppid()))
-            arguments.setdefault("who", controller_process.who())
-        if arguments.get("phase") == "build" and not self._task.check_mode:
-            arguments["upload"] = self._upload(arguments.pop("archive")["path"])
-        found = self._execute_module("release_phase", arguments, tmp, task_vars)
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Result:
+        """Return what the tool returns."""
+        result: Result = super().run(tmp, task_vars)
+        _, arguments = self.validate_argument_spec(
+            {
+                "app": {"type": "str", "required": True},
+                "phase": {
+                    "type": "str",
+                    "required": True,
+                    "choices": ["build", "rehearse", "migrate", "activate", "abort", *WITHOUT_LEASE],
+                },
+                "archive": {"type": "dict"},
+                "inventory": {"type": "dict"},
+                "upload_to": {"type": "str", "default": ""},
+                "lease": {"type": "str", "default": ""},
+                "release": {"type": "str", "default": ""},
+                "force": {"type": "bool", "default": False},
+            },
+            required_if=[("phase", "begin", ["archive"])],
+        )
+        app, phase = arguments["app"], arguments["phase"]
+        check = self._task.check_mode
+        if check and phase not in ("begin", "status"):
+            return {**result, "changed": True, "message": f"{app}: would {phase}"}
+        # This is a worker of the process that runs the playbook.
+        owner = controller_process.describe(os.getppid())
+        caller = {"who": controller_process.who(), "owner": owner}
+        before = self._upload(arguments) if phase == "build" else ""
+        argv = command(arguments, caller, check=check)
+        found = self._call(before, argv, app, phase)
         holder = found.get("holder")
         if holder and controller_process.is_gone(holder["owner"]):
-            found = self._execute_module("release_phase", {**arguments, "gone": holder["id"]}, tmp, task_vars)
+            found = self._call("", [*argv, "--gone", holder["id"]], app, phase)
         return {**result, **found}
 
-    def _upload(self, path: str) -> str:
-        """Bring the source archive to the host; the module puts it where the build expects it."""
+    def _upload(self, arguments: dict[str, Any]) -> str:
+        """Bring the source archive to the host; returns the command that puts it where the build expects it."""
+        path = Path(arguments["archive"]["path"])
         directory = self._make_tmp_path()
-        remote: str = self._connection._shell.join_path(directory, Path(path).name)
-        self._transfer_file(path, remote)
+        remote: str = self._connection._shell.join_path(directory, path.name)
+        self._transfer_file(str(path), remote)
         self._fixup_perms2((directory, remote), execute=False)
-        return remote
+        return f"mv -f {shlex.quote(remote)} {shlex.quote(arguments['upload_to'])} && "
+
+    def _call(self, before: str, argv: list[str], app: str, phase: str) -> Result:
+        # Anything on standard input keeps ssh from asking for a terminal, where both outputs would be one.
+        done = self._low_level_execute_command(before + shlex.join(argv), in_data=b"\n", executable="/bin/sh")
+        return outcome(app, phase, done["rc"], done["stdout"], done["stderr"], check=self._task.check_mode)
+
+
+def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -> list[str]:
+    """The command line of a phase.
+
+    Args:
+        arguments: of the task.
+        caller: who runs the playbook: `who`, and the process, `owner`.
+        check: whether only to say what would be done.
+    """
+    phase = arguments["phase"]
+    argv = [TOOL, "--app", arguments["app"], phase, "--json"]
+    if phase == "begin":
+        archive = arguments["archive"]
+        request = {
+            "archive_sha256": archive["sha256"],
+            "version": archive["version"],
+            "project": archive["project"],
+            "fetch_seconds": archive["seconds"],
+            "inventory": known_to_the_host(arguments["inventory"] or {}),
+            **caller,
+        }
+        return [*argv, "--request", json.dumps(request), *(["--check"] if check else [])]
+    if phase == "rollback":
+        release = ["--release", arguments["release"]] if arguments["release"] else []
+        owner = ["--owner", json.dumps(caller["owner"]), "--who", caller["who"]]
+        return [*argv, *release, *owner, *(["--force"] if arguments["force"] else [])]
+    return argv if phase in WITHOUT_LEASE else [*argv, "--token", arguments["lease"]]
+
+
+def known_to_the_host(app: dict[str, Any]) -> dict[str, Any]:
+    """Those keys of the inventory's app that the host has from `site.yml`, and must agree with."""
+    keys = ("python", "health_path", "migrate", "hooks", "module")
+    found = {key: app[key] for key in keys if app.get(key) is not None}
+    return {**found, "subdir": (app.get("source") or {}).get("subdir") or ""} if app else {}
+
+
+def outcome(app: str, phase: str, returncode: int, stdout: str, stderr: str, *, check: bool) -> Result:
+    """What Ansible is told of a call of the tool."""
+    try:
+        result: Result = json.loads(stdout)
+    except ValueError:
+        if returncode == NOT_FOUND and check:
+            return {"changed": True, "new": True, "message": f"{app}: would {phase}"}
+        if returncode == NOT_FOUND:
+            return {"failed": True, "msg": f"{TOOL} is not on this host. Next: ansible-playbook site.yml"}
+        said = (stderr or stdout).strip()
+        msg = f"{app}: {phase} ended with exit code {returncode} and without a result:\n{said}"
+        return {"failed": True, "msg": msg}
+    if result.get("failed"):
+        return {**result, "msg": failure(app, phase, result)}
+    return {**result, "progress": stderr.splitlines()}
+
+
+def failure(app: str, phase: str, result: dict[str, Any]) -> str:
+    """For an operator: what broke, the application's own lines, what still serves, what to do next."""
+    error = result["error"]
+    lines = [f"{app}: {phase} failed. {error['message']}"]
+    if error["log"]:
+        lines += ["It said:", *(f"    {line}" for line in error["log"])]
+    live, trouble = result.get("live"), result.get("live_problem")
+    if live and not trouble:
+        lines.append(f"Still live and serving: {live}")
+    elif live:
+        lines.append(f"LOOK AT IT: {live} should be live, but {trouble}.")
+    else:
+        lines.append("Nothing of this app is live on this host.")
+    if error["next_command"]:
+        lines.append(f"Next: {error['next_command']}")
+    return "\n".join(lines)

@@ -13,8 +13,6 @@ from ansible.errors import AnsibleError, AnsibleFilterError, AnsibleUndefinedVar
 # Ansible imports module_utils on hosts only; this runs on the controller.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 
-import farrier_contract
-from farrier_contract.resolve import Resolver
 
 
 def app_defaults(apps: Any) -> list[dict[str, Any]]:
@@ -25,6 +23,10 @@ def app_defaults(apps: Any) -> list[dict[str, Any]]:
     Raises:
         AnsibleFilterError: An app breaks the contract.
     """
+    # Here, since every process that runs a task loads every filter, and most use none of them.
+    import farrier_contract
+    from farrier_contract.resolve import Resolver
+
     resolver = Resolver(lambda value: value, AnsibleError, AnsibleUndefinedVariable)
     plain = resolver.resolve(apps)
     if not isinstance(plain, list):
@@ -46,6 +48,8 @@ def worker_count(app: Any, vcpus: int, memory_mb: int, app_count: int = 1) -> di
         memory_mb: Memory of the host in MB.
         app_count: Apps that share the host.
     """
+    import farrier_contract
+
     result = farrier_contract.worker_count(
         app["workers"], int(vcpus), int(memory_mb), app["worker_memory_mb"], int(app_count)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import controller_process
 import pytest
 from tree_digest import file_digests
 
-sys.path.append(str(Path(__file__).parents[3] / "plugins" / "modules"))
+sys.path.append(str(Path(__file__).parents[3] / "plugins" / "action"))
 
 import release_phase
 
@@ -53,8 +54,11 @@ def test_of_another_machine_nobody_can_tell(owner: dict[str, Any]) -> None:
     assert controller_process.is_gone(owner) is False
 
 
-def parameters(**changes: Any) -> dict[str, Any]:
-    """Arguments of the module."""
+CALLER = {"who": "ann", "owner": {"pid": 1}}
+
+
+def arguments(**changes: Any) -> dict[str, Any]:
+    """Arguments of the task."""
     return {
         "app": "shop",
         "archive": {
@@ -67,9 +71,6 @@ def parameters(**changes: Any) -> dict[str, Any]:
         "lease": "token",
         "release": "",
         "force": False,
-        "who": "ann",
-        "owner": {"pid": 1},
-        "gone": "",
         "inventory": {"name": "shop", "python": "3.13", "hooks": None, "source": {"subdir": "web"}},
         **changes,
     }
@@ -79,29 +80,61 @@ def parameters(**changes: Any) -> dict[str, Any]:
     ("changes", "expected"),
     [
         ({"phase": "build"}, ["build", "--json", "--token", "token"]),
-        ({"phase": "finish"}, ["finish", "--json"]),
         ({"phase": "status"}, ["status", "--json"]),
         (
-            {"phase": "rollback", "release": "r1", "force": True, "gone": "1.0"},
+            {"phase": "rollback", "release": "r1", "force": True},
             [
                 *("rollback", "--json", "--release", "r1"),
-                *("--owner", '{"pid": 1}', "--who", "ann", "--gone", "1.0", "--force"),
+                *("--owner", '{"pid": 1}', "--who", "ann", "--force"),
             ],
         ),
     ],
 )
 def test_the_command_of_a_phase(changes: dict[str, Any], expected: list[str]) -> None:
     """As the tool on the host understands it."""
-    assert release_phase.command(parameters(**changes), "tool", False) == ["tool", "--app", "shop", *expected]
+    argv = release_phase.command(arguments(**changes), CALLER, check=False)
+    assert argv == [release_phase.TOOL, "--app", "shop", *expected]
 
 
 def test_the_request_of_begin() -> None:
     """What the host needs, and nothing about the controller's files."""
-    argv = release_phase.command(parameters(phase="begin", gone="1.0"), "tool", True)
-    assert argv[-3:] == ["--gone", "1.0", "--check"]
-    assert '"archive_sha256": "aa"' in argv[6]
-    assert "/secret" not in argv[6]
-    assert '"inventory": {"python": "3.13", "subdir": "web"}' in argv[6]
+    argv = release_phase.command(arguments(phase="begin"), CALLER, check=True)
+    assert argv[-1] == "--check"
+    request = json.loads(argv[-2])
+    assert request["inventory"] == {"python": "3.13", "subdir": "web"}
+    assert (request["who"], request["owner"], request["archive_sha256"]) == ("ann", {"pid": 1}, "aa")
+    assert "/secret" not in argv[-2]
+
+
+def test_what_came_of_a_phase() -> None:
+    """What the tool says is what Ansible is told, with what it said on the way."""
+    told = release_phase.outcome("shop", "build", 0, '{"changed": true}', "one\ntwo\n", check=False)
+    assert told == {"changed": True, "progress": ["one", "two"]}
+
+
+def test_a_phase_without_a_result() -> None:
+    """Killed, or not even started: what there is of its words is shown."""
+    told = release_phase.outcome("shop", "build", 137, "", "Killed\n", check=False)
+    assert told["failed"]
+    assert told["msg"] == "shop: build ended with exit code 137 and without a result:\nKilled"
+
+
+def test_a_host_that_was_never_prepared() -> None:
+    """The deploy says what is to be run before it; check mode goes on as if it had been."""
+    told = release_phase.outcome("shop", "begin", 127, "", "sh: not found", check=False)
+    assert told == {
+        "failed": True,
+        "msg": f"{release_phase.TOOL} is not on this host. Next: ansible-playbook site.yml",
+    }
+    assert release_phase.outcome("shop", "begin", 127, "", "sh: not found", check=True)["new"] is True
+
+
+def test_a_failure_of_the_tool_is_one_of_the_task() -> None:
+    """With the words for people, and the rest for whoever wants more."""
+    stdout = json.dumps({"failed": True, "changed": False, **failed()})
+    told = release_phase.outcome("shop", "rehearse", 1, stdout, "", check=False)
+    assert told["failed"]
+    assert told["msg"] == release_phase.failure("shop", "rehearse", failed())
 
 
 def failed(**changes: Any) -> dict[str, Any]:
