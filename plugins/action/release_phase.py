@@ -80,7 +80,7 @@ class ActionModule(ActionBase):
         return {**result, **found}
 
     def _upload(self, arguments: dict[str, Any]) -> str:
-        """Bring the source archive to the host; returns the command that puts it where the build expects it."""
+        """Bring the source archive to the host; returns what puts it where the build expects it."""
         path = Path(arguments["archive"]["path"])
         directory = self._make_tmp_path()
         remote: str = self._connection._shell.join_path(directory, path.name)

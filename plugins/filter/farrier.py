@@ -14,7 +14,6 @@ from ansible.errors import AnsibleError, AnsibleFilterError, AnsibleUndefinedVar
 sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 
 
-
 def app_defaults(apps: Any) -> list[dict[str, Any]]:
     """Return the apps as plain data with every key of the contract, as docs/inventory.md lists them.
 

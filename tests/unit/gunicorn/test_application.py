@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import pytest
+from farrier_gunicorn.access_log import AccessLog
 from farrier_gunicorn.application import Application, ServedApplication
 
 HEADERS = [(b"host", b"a"), (b"x-request-id", b"abc"), (b"authorization", b"s3cr3t")]
@@ -34,7 +35,13 @@ def call(application: ServedApplication, request: dict[str, Any]) -> list[Any]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    asyncio.run(application(request, receive, send))
+    async def one_request() -> None:
+        try:
+            await application(request, receive, send)
+        finally:
+            application.access_log.close()
+
+    asyncio.run(one_request())
     return sent
 
 
@@ -46,7 +53,7 @@ def serve(*messages: dict[str, Any], error: Exception | None = None) -> ServedAp
             raise error
 
     application: Application = app
-    return ServedApplication(application, "release-1")
+    return ServedApplication(application, "release-1", AccessLog())
 
 
 def test_access_log_line(capfd: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from farrier_gunicorn.access_log import AccessLog
 from farrier_gunicorn.application import ServedApplication
 from farrier_gunicorn.event_stream import is_event_stream
 
@@ -48,7 +49,7 @@ def stream(*pieces: bytes, end_after: int) -> list[Any]:
     async def run() -> None:
         await asyncio.wait_for(served(SCOPE, receive, send), timeout=10)
 
-    served = ServedApplication(app, "release-1")
+    served = ServedApplication(app, "release-1", AccessLog())
     asyncio.run(run())
     return sent
 
@@ -80,7 +81,7 @@ def test_failure_of_an_app_whose_stream_goes_on_is_reported() -> None:
         return {}
 
     with pytest.raises(ValueError, match="broken"):
-        asyncio.run(ServedApplication(app, "release-1")(SCOPE, nothing, nothing))
+        asyncio.run(ServedApplication(app, "release-1", AccessLog())(SCOPE, nothing, nothing))
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
+from farrier_gunicorn.access_log import AccessLog
 from farrier_gunicorn.event_stream import EventStream, is_event_stream
 
 Message = MutableMapping[str, Any]
@@ -19,7 +17,6 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_STDOUT = 1
 _INTERNAL_SERVER_ERROR = 500  # which uvicorn answers for an exception
 _CONNECTION_CLOSE = (b"connection", b"close")
 
@@ -27,9 +24,10 @@ _CONNECTION_CLOSE = (b"connection", b"close")
 class ServedApplication:
     """The app as uvicorn calls it. Plain ASGI, nothing of uvicorn's inside is used here."""
 
-    def __init__(self, application: Application, release: str) -> None:
+    def __init__(self, application: Application, release: str, access_log: AccessLog) -> None:
         self._application = application
         self._release = release
+        self.access_log = access_log
         self.closing = False
         """Whether answers ask the proxy not to use the connection again."""
         self.startup_failure: str | None = None
@@ -112,13 +110,13 @@ class ServedApplication:
         await self._application(scope, receive, send_on)
 
     def _log(self, scope: Scope, method: str, status: int | None, started: float) -> None:
-        """One line on standard output. No status: the client went before there was an answer.
+        """One line. No status: the client went before there was an answer.
 
         The query is left out: it may hold what belongs in no log.
         """
         client = scope.get("client")
         request_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        line = json.dumps(
+        self.access_log.write(
             {
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
                 "request_id": request_id.decode("latin-1"),
@@ -130,5 +128,3 @@ class ServedApplication:
                 "release": self._release,
             }
         )
-        with suppress(OSError):  # a full log must not fail a request
-            os.write(_STDOUT, line.encode() + b"\n")

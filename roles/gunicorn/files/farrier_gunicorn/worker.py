@@ -17,6 +17,7 @@ from uvicorn.server import Server
 from uvicorn_worker import UvicornWorker
 
 from farrier_gunicorn import status
+from farrier_gunicorn.access_log import AccessLog
 from farrier_gunicorn.application import ServedApplication
 from farrier_gunicorn.generation import Generation
 from farrier_gunicorn.server import DrainTimes, HandoverServer
@@ -76,7 +77,7 @@ class HandoverWorker(UvicornWorker):
         self.config.app = self.wsgi
         self.config.headers = [("X-Release", configuration.release)]
         self.config.load()
-        self._application = ServedApplication(self.config.loaded_app, configuration.release)
+        self._application = ServedApplication(self.config.loaded_app, configuration.release, AccessLog())
         self.config.loaded_app = self._application
         server = HandoverServer(
             self.config,
@@ -93,6 +94,7 @@ class HandoverWorker(UvicornWorker):
         heartbeat = asyncio.create_task(self._keep_heart_beating(server))
         await server.serve(sockets=self.sockets)
         heartbeat.cancel()
+        self._application.access_log.close()
         if not server.started:
             sys.exit(_BOOT_FAILED)
 
