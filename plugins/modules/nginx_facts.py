@@ -13,8 +13,8 @@ DOCUMENTATION = r"""
 module: nginx_facts
 short_description: What of the host decides how nginx is configured
 description:
-  - Reads the versions of nginx and of its OpenSSL, whether the host has IPv6, who listens on given ports,
-    and whether nginx has been running since before its unit was last written.
+  - Reads the versions of nginx and of its OpenSSL, which packages are missing, whether the host has IPv6, who
+    listens on given ports, and whether nginx has been running since before its unit was last written.
   - Changes nothing.
 options:
   ports:
@@ -22,6 +22,11 @@ options:
     type: list
     elements: int
     default: [80, 443]
+  packages:
+    description: Debian packages, of which the missing ones are named. Asking the apt module takes ten times as long.
+    type: list
+    elements: str
+    default: []
 author: [The Farrier developers (@farrier)]
 """
 
@@ -39,6 +44,7 @@ ansible_facts:
     farrier_nginx:
       version: 1.26.3
       openssl: 3.5.1
+      missing_packages: []
       ipv6: true
       is_outdated: false
       listeners: [{port: 80, process: apache2, pid: 312, unit: apache2.service}]
@@ -53,18 +59,29 @@ OPENSSL = re.compile(r"(?:running|built) with OpenSSL ([\d.]+)")
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={"ports": {"type": "list", "elements": "int", "default": [80, 443]}},
+        argument_spec={
+            "ports": {"type": "list", "elements": "int", "default": [80, 443]},
+            "packages": {"type": "list", "elements": "str", "default": []},
+        },
         supports_check_mode=True,
     )
     build = module.run_command([NGINX, "-V"])[2] if Path(NGINX).exists() else ""
     facts = {
         "version": _last(VERSION, build),
         "openssl": _last(OPENSSL, build),
+        "missing_packages": _missing(module),
         "ipv6": Path("/proc/net/if_inet6").exists(),
         "is_outdated": _is_outdated(module),
         "listeners": listeners.listeners(module.params["ports"]),
     }
     module.exit_json(changed=False, ansible_facts={"farrier_nginx": facts})
+
+
+def _missing(module: AnsibleModule) -> list[str]:
+    wanted = module.params["packages"]
+    show = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"]
+    installed = module.run_command([*show, *wanted])[1].splitlines() if wanted else []
+    return [package for package in wanted if f"{package} installed" not in installed]
 
 
 def _is_outdated(module: AnsibleModule) -> bool:
