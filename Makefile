@@ -40,6 +40,9 @@ bench-http: demo ## Requests per second through nginx with TLS against bare uvic
 bench-reload: demo ## The same load on the stock and on the hand-over worker during reloads
 	@python -m tests.benchmarks.reload
 
+bench-workers: demo ## Requests per second of the hand-over worker against the stock one, with no reload
+	@python -m tests.benchmarks.workers
+
 bench-deploy: demo ## Seconds of a deploy, of a deploy of nothing new, of a rollback
 	@python -m tests.benchmarks.deploy
 
@@ -56,4 +59,4 @@ clean: ## Remove the lab and everything that was made
 	@$(LAB)/clean
 	@rm -rf .venv build app/.venv .ansible .*_cache
 
-.PHONY: help ready bench-provision bench-http bench-reload bench-deploy demo test test-load lint unit ssh lock docs clean
+.PHONY: help ready bench-provision bench-http bench-reload bench-workers bench-deploy demo test test-load lint unit ssh lock docs clean
