@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shared.deploys import run
 from shared.outside import Answer, Outside, authority
 from testinfra.host import Host
 from websockets.sync.client import connect
@@ -25,6 +26,7 @@ STATIC = "/srv/observatory/current/source/src/observatory/static"
 ACCESS_LOG = "/var/log/nginx/access.log"
 LOG_DELAY_SECONDS = 5.0
 EXPOSURE_LIMIT = 3.0
+TLS_VERSIONS = {"intermediate": ("-tls1_2", "-tls1_3"), "modern": ("-tls1_3",)}
 
 
 @pytest.fixture
@@ -104,13 +106,23 @@ def test_http2_is_spoken(outside: Outside, domain: str) -> None:
     assert outside.speaks_http2(domain)
 
 
-@pytest.mark.parametrize(("version", "accepted"), [("-tls1_1", False), ("-tls1_2", True), ("-tls1_3", True)])
-def test_old_tls_is_refused(host: Host, domain: str, version: str, accepted: bool) -> None:
-    """Mozilla's guidelines begin at TLS 1.2; OpenSSL's own defaults need not."""
+@pytest.mark.parametrize("version", ["-tls1_1", "-tls1_2", "-tls1_3"])
+def test_old_tls_is_refused(host: Host, domain: str, variables: dict[str, Any], version: str) -> None:
+    """Mozilla's guidelines begin at TLS 1.2, or at 1.3 where asked; OpenSSL's own defaults need not."""
+    accepted = version in TLS_VERSIONS[variables.get("nginx_tls_profile", "intermediate")]
     client = "openssl s_client -connect 127.0.0.1:443 -cipher ALL:@SECLEVEL=0"  # else this side would refuse
     handshake = host.run(f"{client} {version} -servername {domain} </dev/null")
     assert handshake.succeeded == accepted
     assert accepted or "alert protocol version" in handshake.stderr
+
+
+def test_browsers_insist_on_https_where_it_was_asked_for(
+    outside: Outside, domain: str, variables: dict[str, Any]
+) -> None:
+    """And nowhere else: nothing takes it back before its time."""
+    seconds = variables.get("nginx_hsts_max_age_seconds", 0)
+    header = outside.https(domain, "/version").headers["Strict-Transport-Security"]
+    assert header == (f"max-age={seconds}" if seconds else None)
 
 
 def test_forged_headers_do_not_get_in(outside: Outside, domain: str) -> None:
@@ -255,3 +267,20 @@ def test_package_upgrades_do_not_restart_it(host: Host) -> None:
     before = host.check_output(main_process)
     host.check_output("deb-systemd-invoke restart nginx.service")
     assert host.check_output(main_process) == before
+
+
+def test_an_app_in_maintenance_says_so(outside: Outside, variables: dict[str, Any]) -> None:
+    """From one request to the next; the other app goes on, and so does this one afterwards."""
+    first, second = variables["lab_edge_domains"]
+    try:
+        done = run(SCENARIO / "inventory", "maintenance", app="second", maintenance="on")
+        assert not done.failed, done.output
+        answer = outside.https(second, "/version")
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "300")
+        assert b"Back soon" in answer.body
+        assert outside.https(first, "/version").status == 200
+    finally:
+        done = run(SCENARIO / "inventory", "maintenance", app="second", maintenance="off")
+    assert not done.failed, done.output
+    assert outside.https(second, "/version").status == 200
+    assert outside.https(second, "/readyz").headers["Retry-After"] is None

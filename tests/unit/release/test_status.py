@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from farrier_release import audit
 from farrier_release.__main__ import main
+from farrier_release.status import days_until
 
 from tests.unit.release.conftest import Run, make_live
 from tests.unit.release.machine import FakeHost
@@ -86,3 +88,12 @@ def test_an_unknown_application_is_one_json_document_too(
     result = json.loads(capsys.readouterr().out)
     assert code == 4
     assert "It has: test" in result["message"]
+
+
+@pytest.mark.parametrize(
+    ("moment", "days"),
+    [("2026-01-15T12:00:00Z", 14), ("2026-01-15T11:59:59Z", 13), ("2025-12-31T12:00:00Z", -1)],
+)
+def test_days_that_a_certificate_has_left(moment: str, days: int) -> None:
+    """Whole days: an alarm comes rather too early."""
+    assert days_until(moment, datetime(2026, 1, 1, 12, tzinfo=UTC)) == days

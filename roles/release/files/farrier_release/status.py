@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 from farrier_release import audit
@@ -23,6 +24,7 @@ def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
     manifest = releases.manifest(live or "") or {}
     service = look_at(application)
     lease = application.lease_file.read()
+    expires = certificate_of(settings.edge) if settings.edge else None
     found: dict[str, Any] = {
         "changed": False,
         "app": settings.name,
@@ -51,7 +53,8 @@ def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
         ],
         "attempts": audit.last(settings, attempts),
         "disk_used_mb": disk_used_bytes(settings.root) // _MEGABYTE,
-        "certificate_expires": certificate_of(settings.edge) if settings.edge else None,
+        "certificate_expires": expires,
+        "certificate_days": days_until(expires, datetime.now(UTC)) if expires else None,
     }
     return {**found, "text": lines(found)}
 
@@ -88,8 +91,13 @@ def lines(found: dict[str, Any]) -> list[str]:
         f"  disk       {found['disk_used_mb']} MB in {len(found['releases'])} release(s) and the cache"
     )
     if found["certificate_expires"]:
-        text.append(f"  TLS        until {found['certificate_expires']}")
+        text.append(f"  TLS        until {found['certificate_expires']}, {found['certificate_days']} day(s)")
     return text
+
+
+def days_until(moment: str, now: datetime) -> int:
+    """Whole days from `now` to a moment in ISO 8601 with its time zone; negative when it is past."""
+    return (datetime.fromisoformat(moment) - now).days
 
 
 def _attempt(attempt: dict[str, Any]) -> str:
