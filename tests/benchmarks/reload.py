@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 
-from tests.benchmarks.remote import ROOT, SSH, Remote
+from tests.benchmarks.remote import ROOT, Remote, arguments
 from tests.load import Load, Report
 from tests.load.compare import compare
 
@@ -31,14 +30,9 @@ def measure(remote: Remote, load: Load, app: str, *, reloads: int, pause_seconds
 
 def main() -> int:
     """Print both reports and their comparison; exit 1 when the hand-over worker has failed a request."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="web1", help="the host that is both edge and app")
-    parser.add_argument("--ssh", default=SSH, help="the command that reaches it")
-    parser.add_argument("--app", default="observatory")
-    parser.add_argument("--url", default="https://observatory.lab.test")
+    parser = arguments(__doc__)
     parser.add_argument("--ca", default=str(ROOT / "build/lab/acme/ca.pem"))
     parser.add_argument("--name", default="observatory.lab.test", help="the name in the URL")
-    parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--rate", type=float, help="at most so many requests a second")
     parser.add_argument("--reloads", type=int, default=12)
     parser.add_argument("--pause-seconds", type=float, default=1.0, help="between reloads")

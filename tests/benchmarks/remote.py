@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import shlex
 import subprocess
@@ -13,6 +14,17 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 SSH = f"ssh -F {ROOT / 'build/lab/ssh_config'}"
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of what every benchmark of the demo's site can be told."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--host", default="web1", help="the host that is both edge and app")
+    parser.add_argument("--ssh", default=SSH, help="the command that reaches it")
+    parser.add_argument("--app", default="observatory")
+    parser.add_argument("--url", default="https://observatory.lab.test")
+    parser.add_argument("--connections", type=int, default=64)
+    return parser
 
 
 class RemoteError(Exception):

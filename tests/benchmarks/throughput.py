@@ -8,7 +8,6 @@ name in /etc/hosts, where `make demo` has put it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import statistics
@@ -20,7 +19,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.benchmarks.remote import ROOT, SSH, Remote
+from tests.benchmarks.remote import ROOT, Remote, arguments
 
 BAR = 0.75
 UNIT = "farrier-benchmark-uvicorn-{port}"
@@ -108,13 +107,8 @@ def read_wrk(output: str) -> float:
 
 def main() -> int:
     """Print a line a round and the ratio of the medians; exit 1 when it is under the bar."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="web1", help="the host that is both edge and app")
-    parser.add_argument("--ssh", default=SSH, help="the command that reaches it")
-    parser.add_argument("--app", default="observatory")
-    parser.add_argument("--url", default="https://observatory.lab.test")
+    parser = arguments(__doc__)
     parser.add_argument("--path", default="/version")
-    parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
     parser.add_argument("--port", type=int, default=18380, help="for uvicorn, on the host")

@@ -6,11 +6,10 @@ round after round, and the bar is a ratio of 0.98.
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
 
-from tests.benchmarks.remote import SSH, Remote
+from tests.benchmarks.remote import Remote, arguments
 from tests.benchmarks.throughput import requests_per_second
 
 BAR = 0.98
@@ -19,13 +18,8 @@ WORKER_CLASSES = ("stock", "handover")
 
 def main() -> int:
     """Print a line a round and the median of the rounds' ratios; exit 1 when it is under the bar."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="web1", help="the host that is both edge and app")
-    parser.add_argument("--ssh", default=SSH, help="the command that reaches it")
-    parser.add_argument("--app", default="observatory")
-    parser.add_argument("--url", default="https://observatory.lab.test")
+    parser = arguments(__doc__)
     parser.add_argument("--path", default="/version")
-    parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement")
     given = parser.parse_args()

@@ -33,6 +33,20 @@ def read_all(theirs: socket.socket) -> list[dict[str, object]]:
     return [json.loads(line) for line in data.splitlines()]
 
 
+def write_and_close(descriptor: int, *entries: dict[str, object]) -> float:
+    """Write lines as a worker that ends; returns the seconds that the end took."""
+
+    async def serve() -> float:
+        log = AccessLog(descriptor)
+        for entry in entries:
+            log.write(entry)
+        began = time.monotonic()
+        log.close()
+        return time.monotonic() - began
+
+    return asyncio.run(serve())
+
+
 def test_lines_are_sent_by_themselves(journal: tuple[socket.socket, socket.socket]) -> None:
     """In order, and without anybody asking for it."""
     ours, theirs = journal
@@ -81,13 +95,7 @@ def test_a_journal_that_stands_still_stops_nobody(journal: tuple[socket.socket, 
 def test_the_last_lines_are_sent_at_the_end(journal: tuple[socket.socket, socket.socket]) -> None:
     """A worker that ends has a tenth of a second's lines left."""
     ours, theirs = journal
-
-    async def serve() -> None:
-        log = AccessLog(ours.fileno())
-        log.write({"n": 0})
-        log.close()
-
-    asyncio.run(serve())
+    write_and_close(ours.fileno(), {"n": 0})
     assert read_all(theirs) == [{"n": 0}]
 
 
@@ -96,39 +104,18 @@ def test_the_end_does_not_wait_for_a_journal_that_stands_still(
 ) -> None:
     """A second is all that it gets."""
     ours, _ = journal
-
-    async def serve() -> float:
-        log = AccessLog(ours.fileno())
-        for _ in range(900):
-            log.write({"path": "x" * 1000})
-        began = time.monotonic()
-        log.close()
-        return time.monotonic() - began
-
-    assert 0.9 < asyncio.run(serve()) < 5
+    assert 0.9 < write_and_close(ours.fileno(), *[{"path": "x" * 1000}] * 900) < 5
 
 
 def test_nobody_listens(journal: tuple[socket.socket, socket.socket]) -> None:
     """journald was stopped."""
     ours, theirs = journal
     theirs.close()
-
-    async def serve() -> None:
-        log = AccessLog(ours.fileno())
-        log.write({"n": 0})
-        log.close()
-
-    asyncio.run(serve())
+    write_and_close(ours.fileno(), {"n": 0})
 
 
 def test_the_descriptor_is_left_as_it_was(journal: tuple[socket.socket, socket.socket]) -> None:
     """The app prints to it too, and would fail if it did not wait."""
     ours, _ = journal
-
-    async def serve() -> None:
-        log = AccessLog(ours.fileno())
-        log.write({"n": 0})
-        log.close()
-
-    asyncio.run(serve())
+    write_and_close(ours.fileno(), {"n": 0})
     assert os.get_blocking(ours.fileno())
