@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from shared.deploys import AppHost
 from shared.outside import Outside, authority
-from story import REQUESTS, Site, Story
+from story import RELOADS_OF_SLOW_APP, REQUESTS, Site, Story
 from testinfra.host import Host
 
 from tests.load import Load, Report
@@ -25,7 +25,6 @@ RENEWAL = (
 )
 # The longest that a worker may drain, and a little more.
 SETTLED_WITHIN_SECONDS = 65.0
-RELOADS_OF_SLOW_APP = 3
 
 
 def address(host: Host) -> str:
@@ -85,7 +84,12 @@ def story(host: Host) -> Story:
         seen_by_clients = clients.stop()
     print(seen_by_clients, seen_by_downloads, sep="\n")
     workers_after = settled_worker_processes(host, workers_before)
-    return Story(site.steps, seen_by_clients, seen_by_downloads, workers_before, workers_after)
+    told = Story(site.steps, seen_by_clients, seen_by_downloads, workers_before, workers_after)
+    for label in ("server package", "rollback of that"):
+        boot_seconds = told.step(label).attempt["seconds"]["rehearse"]
+        pause_seconds = told.clients.mark(label)["longest_gap_milliseconds"] / 1000
+        print(f"{label}: a pause of {pause_seconds:.2f} s, for an app that starts in {boot_seconds:.2f} s")
+    return told
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from shared.outside import Outside
 from tests.load import Load, Report
 
 REQUESTS = 300_000
+RELOADS_OF_SLOW_APP = 3
 REST_SECONDS = 900.0
 
 

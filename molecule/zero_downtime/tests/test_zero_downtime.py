@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from story import REQUESTS, Story
+from story import RELOADS_OF_SLOW_APP, REQUESTS, Story
 
 from tests.load import Report
 
 GROUP = "app"
 
-RESTART_MARGIN_SECONDS = 1.5
 RSS_TOLERANCE = 0.05
 IMPORT_OF_SLOW_APP_SECONDS = 3
-SLOWEST_OF_SLOW_APP_MILLISECONDS = 2000
 
 
 def test_no_request_failed(story: Story) -> None:
@@ -64,15 +62,6 @@ def test_another_server_package_gets_another_master(story: Story, label: str) ->
     assert step.main_pid_after != step.main_pid_before
 
 
-@pytest.mark.parametrize("label", ["server package", "rollback of that"])
-def test_a_restart_pauses_for_the_start_and_little_more(story: Story, label: str) -> None:
-    """Requests wait in the held socket while the app starts, which took so long in its rehearsal."""
-    boot_seconds = story.step(label).attempt["seconds"]["rehearse"]
-    pause_seconds = story.clients.mark(label)["longest_gap_milliseconds"] / 1000
-    print(f"{label}: a pause of {pause_seconds:.2f} s, for an app that starts in {boot_seconds:.2f} s")
-    assert pause_seconds <= boot_seconds + RESTART_MARGIN_SECONDS
-
-
 def test_the_master_does_not_grow(story: Story) -> None:
     """Twenty reloads are a week's; a master lives for years."""
     before_kb, after_kb = story.alternating[0].rss_before_kb, story.alternating[-1].rss_after_kb
@@ -102,6 +91,8 @@ def test_the_new_certificate_is_shown(story: Story) -> None:
 
 def test_an_app_that_imports_for_three_seconds_answers_meanwhile(reloads_of_slow_app: Report) -> None:
     """With the stock worker nobody accepts from the reload on until the import is done."""
-    assert reloads_of_slow_app.mark("reload 1")["seconds"] > IMPORT_OF_SLOW_APP_SECONDS
     assert reloads_of_slow_app.failed == 0, reloads_of_slow_app.failures
-    assert reloads_of_slow_app.slowest_milliseconds < SLOWEST_OF_SLOW_APP_MILLISECONDS
+    for number in range(1, RELOADS_OF_SLOW_APP + 1):
+        reload = reloads_of_slow_app.mark(f"reload {number}")
+        assert reload["seconds"] > IMPORT_OF_SLOW_APP_SECONDS
+        assert reload["longest_gap_milliseconds"] < reload["seconds"] * 1000 / 2

@@ -40,6 +40,7 @@ class Behaviour:
         body: answer's body.
         dies_when_live: whether the whole service ends when it is restarted into this release.
         rehearsal_dies: whether the rehearsal's worker is replaced after it was ready.
+        queued_looks: how often systemd is seen to be busy with something else before it starts the rehearsal.
     """
 
     boots: bool = True
@@ -50,6 +51,7 @@ class Behaviour:
     body: str = "{}"
     dies_when_live: bool = False
     rehearsal_dies: bool = False
+    queued_looks: int = 0
 
 
 @dataclass
@@ -100,6 +102,8 @@ class FakeHost(Host):
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     # What systemctl, tasks and detached commands were asked for, in order.
     calls: list[str] = field(default_factory=list)
+    # With what the detached commands have ended.
+    detached_codes: list[int] = field(default_factory=list)
     users: set[str] = field(default_factory=lambda: {"test", "test-build"})
     # Commands of tasks (their last word) that fail.
     failing_tasks: set[str] = field(default_factory=set)
@@ -114,7 +118,7 @@ class FakeHost(Host):
     # Called in place of the activation's process, to kill it half way.
     interrupt_reload: bool = False
     _rehearsed: str = ""
-    _rehearsal_started: float = 0.0
+    _queued_looks: int = 0
 
     def __post_init__(self) -> None:
         self.server = Server(Path(self.configuration.socket))
@@ -150,7 +154,9 @@ class FakeHost(Host):
             return DONE
         # Of its own unit; nobody reads what it prints.
         with contextlib.redirect_stdout(io.StringIO()):
-            main(list(command[1:]), host=self, configuration_directory=self.configuration_directory)
+            self.detached_codes.append(
+                main(list(command[1:]), host=self, configuration_directory=self.configuration_directory)
+            )
         return DONE
 
     def has_user(self, name: str) -> bool:
@@ -253,7 +259,7 @@ class FakeHost(Host):
             return DONE
         release = unit.partition("@")[2].removesuffix(".service")
         behaviour = self.behaviour(release)
-        self._rehearsed = release
+        self._rehearsed, self._queued_looks = release, behaviour.queued_looks
         if not behaviour.boots:
             self._fail(directory, release)
         elif not behaviour.hangs:
@@ -267,8 +273,11 @@ class FakeHost(Host):
         behaviour = self.behaviour(self._rehearsed)
         if behaviour.rehearsal_dies and any("farrier-test-activate" in call for call in self.calls):
             self._write_worker(self.configuration.rehearsal_directory, self._rehearsed, os.getppid())
+        if self._queued_looks:
+            self._queued_looks -= 1
+            return {"ActiveState": "inactive", "Job": "7", "Result": "success", "NRestarts": "0"}
         state = "active" if self._rehearsed else "inactive"
-        return {"ActiveState": state, "Result": "success", "NRestarts": "0", "LoadState": "loaded"}
+        return {"ActiveState": state, "Job": "", "Result": "success", "NRestarts": "0"}
 
 
 class KilledError(BaseException):

@@ -143,6 +143,8 @@ def test_a_reload_that_fails_is_undone(run: Run, two: FakeHost) -> None:
     assert (result["live"], result["live_problem"]) == (OLD, "")
     status = run("status")[1]
     assert (status["lease"], status["attempts"][-1]["result"]) == (None, "undone")
+    # Nothing is left to mend, so no unit has failed.
+    assert two.detached_codes == [ExitCode.SUCCESS]
     # Workers of it may still be draining.
     assert two.configuration.release_directory(NEW).exists()
 
@@ -197,6 +199,8 @@ def test_when_not_even_the_undoing_works_it_is_shouted(run: Run, two: FakeHost) 
     assert "COULD NOT BE PUT BACK" in result["message"]
     assert "journalctl -u test.service" in result["error"]["next_command"]
     assert result["live_problem"]
+    # Which has systemd start farrier-recover.
+    assert two.detached_codes == [ExitCode.BROKEN]
     assert (two.configuration.root / ".activation.json").exists()
     two.behaviours.clear()
     assert run("recover")[1]["changed"] is True

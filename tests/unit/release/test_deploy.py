@@ -208,6 +208,19 @@ def test_a_health_path_that_fails(deploy: Deploy, monkeypatch: pytest.MonkeyPatc
     nothing_has_happened(deploy)
 
 
+def test_a_rehearsal_that_systemd_starts_late(deploy: Deploy) -> None:
+    """A unit that waits for its start is inactive too, and not dead."""
+    deploy.host.behaviours[deploy.release] = Behaviour(queued_looks=1)
+    assert deploy.phases("build", "rehearse")[0] == ExitCode.SUCCESS
+
+
+def test_a_rehearsal_begins_when_no_other_is_left(deploy: Deploy) -> None:
+    """They share a directory, which systemd removes at the end of each."""
+    deploy.phases("build", "rehearse")
+    stop = deploy.host.calls.index("stop test-rehearsal@*.service")
+    assert deploy.host.calls[stop + 1] == f"start --no-block test-rehearsal@{deploy.release}.service"
+
+
 def test_a_release_that_dies_a_little_later(deploy: Deploy) -> None:
     """It is left running after the rehearsal, and looked at again before the symlink moves."""
     with_settings(deploy.host, rehearsal_seconds=0.1)

@@ -48,9 +48,13 @@ def test_a_task_is_sandboxed(asked: list[list[str]]) -> None:
 
 
 def test_a_detached_unit_is_not_waited_for(asked: list[list[str]]) -> None:
-    """The caller may die; what comes after the command, however it ends, is the unit's own business."""
+    """The caller may die; what comes after the command, however it ends, is the unit's own business.
+
+    One of the same name that has failed is no obstacle.
+    """
     Host().start_detached("farrier-shop-activate", ["tool"], on_failure="mend.service", timeout_seconds=9)
-    (argv,) = asked
+    before, argv = asked
+    assert before == ["systemctl", "reset-failed", "farrier-shop-activate"]
     assert "--wait" not in argv
     assert "--property=OnFailure=mend.service" in argv
 

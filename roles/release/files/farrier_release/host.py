@@ -86,7 +86,7 @@ class Host:
         """Start a command as root in a unit of its own, which outlives this process and its caller.
 
         Args:
-            unit: name of the unit. A second one of the same name is refused by systemd.
+            unit: name of the unit. A second one of the same name is refused by systemd while the first runs.
             command: program and arguments.
             on_failure: a unit that is started when the command fails, killed included; "" for none.
             timeout_seconds: after which systemd ends it.
@@ -101,6 +101,8 @@ class Host:
             "--",
             *command,
         ]
+        # systemd may keep a unit that has failed for a while, and with it the name.
+        self.systemctl("reset-failed", unit)
         return run(argv, timeout_seconds=60)
 
     def has_user(self, name: str) -> bool:

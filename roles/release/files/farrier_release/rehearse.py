@@ -16,7 +16,7 @@ _STATE_EVERY_SECONDS = 0.25
 _PROBE_TIMEOUT_SECONDS = 5
 # A health path may answer "not yet" for a moment after the start, but not for long.
 _WRONG_ANSWER_PATIENCE_SECONDS = 3
-_STATE = ("ActiveState", "Result", "NRestarts", "MainPID", "LoadState")
+_STATE = ("ActiveState", "Job", "Result", "NRestarts")
 
 
 def rehearse(application: Application, lease: Lease) -> dict[str, Any]:
@@ -31,6 +31,8 @@ def rehearse(application: Application, lease: Lease) -> dict[str, Any]:
     started = time.time()
     lease.rehearsal = {"unit": unit, "started_at": started}
     application.lease_file.renew(lease)
+    # All rehearsals share a directory; one that is still ending would take it away from the next.
+    application.host.systemctl("stop", application.configuration.rehearsal_unit_of("*"))
     done = application.host.systemctl("start", "--no-block", unit)
     if done.returncode != 0:
         raise ConfigurationError(
@@ -140,6 +142,8 @@ def _death(application: Application, release: str, unit: str, started: float) ->
     if failure:
         return f"its worker did not boot: {failure.error}"
     state = application.host.show(unit, *_STATE)
+    if state.get("Job"):  # systemd has not come to it yet
+        return ""
     if state.get("ActiveState") in ("failed", "inactive", "deactivating"):
         return f"it died: {state.get('Result', 'unknown')}"
     if state.get("NRestarts", "0") != "0":
