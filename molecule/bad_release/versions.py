@@ -104,15 +104,16 @@ def broken_backend(tree: Path) -> None:
 
 
 # What everyone else sees of a process that the kernel ends for its memory: it grows, and a SIGKILL ends it
-# without a word. The kernel itself is not asked to do it: not every machine gives containers a memory limit.
+# without a word, well within the rehearsal's three seconds. The kernel itself is not asked to do it: not every
+# machine gives containers a memory limit.
 EAT_MEMORY = (
     "import asyncio, signal",
     "eaten = []",
     "def eat():",
     "    eaten.append(b'x' * 20_000_000)",
-    "    if len(eaten) == 20:",
+    "    if len(eaten) == 10:",
     "        os.kill(os.getpid(), signal.SIGKILL)",
-    "    asyncio.get_running_loop().call_later(0.08, eat)",
+    "    asyncio.get_running_loop().call_later(0.05, eat)",
     "eat()",
 )
 DIE_SOON = (
