@@ -104,8 +104,8 @@ def broken_backend(tree: Path) -> None:
 
 
 # What everyone else sees of a process that the kernel ends for its memory: it grows, and a SIGKILL ends it
-# without a word, well within the rehearsal's three seconds. The kernel itself is not asked to do it: not every
-# machine gives containers a memory limit.
+# without a word, well within the rehearsal's three seconds. The kernel itself is not asked to do it: not
+# every machine gives containers a memory limit.
 EAT_MEMORY = (
     "import asyncio, signal",
     "eaten = []",
