@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import signal
+import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from hashlib import sha256
+from typing import BinaryIO
 
 import pytest
 from farrier_gunicorn import status
@@ -16,6 +19,9 @@ from websockets.exceptions import ConnectionClosedError
 from websockets.sync.client import ClientConnection, unix_connect
 
 from tests.unit.gunicorn.host import Host, wait_for
+
+# Opcodes of frames.
+TEXT, CLOSE = 1, 8
 
 
 def connect_websocket(host: Host) -> ClientConnection:
@@ -42,6 +48,35 @@ def test_websocket_is_closed_with_1012_and_reconnects_to_the_new_release(
     with connect_websocket(host) as connection:
         connection.send("hello")
         assert connection.recv() == "2 hello"
+
+
+def read_frame(stream: BinaryIO) -> tuple[int, bytes]:
+    """Opcode and content of a short frame from a server."""
+    first, length = stream.read(2)
+    return first & 0x0F, stream.read(length)
+
+
+def test_websocket_is_not_closed_under_its_clients_words(host: Host) -> None:
+    """A proxy that finds the socket gone while it passes a message on never reads the close frame."""
+    host.start()
+    with socket.socket(socket.AF_UNIX) as client, client.makefile("rwb") as stream:
+        client.settimeout(5)
+        client.connect(str(host.socket))
+        key = base64.b64encode(bytes(16)).decode()
+        stream.write(
+            f"GET /websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        stream.flush()
+        while stream.readline() != b"\r\n":
+            pass
+        assert host.deploy("2").returncode == 0
+        assert read_frame(stream) == (CLOSE, (1012).to_bytes(2, "big"))
+        for opcode, content in ((TEXT, b"hello"), (CLOSE, (1012).to_bytes(2, "big"))):
+            time.sleep(0.2)
+            stream.write(bytes([0x80 | opcode, 0x80 | len(content)]) + bytes(4) + content)
+            stream.flush()
+        assert stream.read() == b""
 
 
 @pytest.mark.parametrize("worker_class", ["handover", "handover_h11"])

@@ -122,6 +122,40 @@ def test_websocket_handshake_is_left_alone_while_the_worker_drains() -> None:
     assert call(application, scope("websocket")) == [{"type": "websocket.accept"}]
 
 
+def test_websocket_that_was_ended_is_gone_for_the_app() -> None:
+    """What the app sends after that must not reach uvicorn, for which it would be a mistake of the app's."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        for _ in range(2):
+            application.end_websockets()
+            await asyncio.sleep(0)
+        with pytest.raises(OSError, match="restarts"):
+            await send({"type": "websocket.send", "text": "one more thing"})
+
+    application = ServedApplication(app, "release-1", AccessLog())
+    assert call(application, scope("websocket")) == [
+        {"type": "websocket.accept"},
+        {"type": "websocket.close", "code": 1012},
+    ]
+
+
+def test_websocket_that_is_not_open_is_not_ended() -> None:
+    """Not before its handshake, and not after the app itself has closed it."""
+    messages = [{"type": "websocket.accept"}, {"type": "websocket.close"}]
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        application.end_websockets()
+        await asyncio.sleep(0)
+        for message in messages:
+            await send(message)
+        application.end_websockets()
+        await asyncio.sleep(0)
+
+    application = ServedApplication(app, "release-1", AccessLog())
+    assert call(application, scope("websocket")) == messages
+
+
 def test_reason_of_a_failed_start_up_is_kept() -> None:
     """uvicorn only logs it."""
     application = serve({"type": "lifespan.startup.failed", "message": "no database"})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
 from farrier_gunicorn.access_log import AccessLog
 from farrier_gunicorn.event_stream import EventStream, is_event_stream
+from farrier_gunicorn.websocket import WebSocket
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -33,15 +34,25 @@ class ServedApplication:
         self.startup_failure: str | None = None
         """What the app said of its start-up, when that failed."""
         self._event_streams: set[EventStream] = set()
+        self._websockets: set[WebSocket] = set()
         self._endings: set[asyncio.Task[None]] = set()
 
     def end_event_streams(self) -> None:
         """End them between two events. Who listens to one asks again, and another worker answers."""
         for stream in self._event_streams:
             if not stream.is_to_end:
-                ending = asyncio.create_task(stream.end())
-                self._endings.add(ending)
-                ending.add_done_callback(self._endings.discard)
+                self._begin(stream.end())
+
+    def end_websockets(self) -> None:
+        """Close with 1012, "service restart", whatever has finished its handshake."""
+        for websocket in self._websockets:
+            if websocket.is_to_end:
+                self._begin(websocket.end())
+
+    def _begin(self, ending: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(ending)
+        self._endings.add(task)
+        task.add_done_callback(self._endings.discard)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -87,6 +98,7 @@ class ServedApplication:
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         status = 403
+        websocket = WebSocket(send)
 
         async def send_on(message: Message) -> None:
             nonlocal status
@@ -94,11 +106,13 @@ class ServedApplication:
                 status = 101
             elif message["type"] == "websocket.http.response.start":
                 status = message["status"]
-            await send(message)
+            await websocket.send(message)
 
+        self._websockets.add(websocket)
         try:
             await self._application(scope, receive, send_on)
         finally:
+            self._websockets.discard(websocket)
             self._log(scope, "WEBSOCKET", status, started)
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:

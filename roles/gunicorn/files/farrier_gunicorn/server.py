@@ -9,7 +9,6 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FrameType
-from typing import Any
 
 from uvicorn.config import Config
 from uvicorn.server import Server
@@ -150,7 +149,7 @@ class HandoverServer(Server):
             if order is Order.SERVE:
                 return True
             now = asyncio.get_running_loop().time()
-            self._close_websockets()
+            self._application.end_websockets()
             if order is Order.STOP or now - began >= self._times.total - _EVENT_STREAMS_SECONDS:
                 self._application.end_event_streams()
             if self.force_exit or now - began >= self._times.total:
@@ -164,17 +163,3 @@ class HandoverServer(Server):
         # What lies in the kernel is read before uvicorn closes idle connections, without a pause in between.
         await asyncio.sleep(0)
         return False
-
-    def _close_websockets(self) -> None:
-        """Close with 1012, "service restart", whatever has finished its handshake."""
-        connections: list[Any] = list(self.server_state.connections)
-        for connection in connections:
-            is_http = isinstance(connection, self.config.http_protocol_class)
-            if not (is_http or connection.transport.is_closing()) and _has_finished_handshake(connection):
-                connection.shutdown()
-
-
-def _has_finished_handshake(websocket: Any) -> bool:
-    # Named differently in the protocol that uvicorn prefers before 0.51.
-    event: asyncio.Event | None = getattr(websocket, "handshake_completed_event", None)
-    return event.is_set() if event else websocket.handshake_complete
