@@ -59,7 +59,7 @@ RELIED_ON_IN_WORKERS: dict[str, str] = {
     "uvicorn.protocols.http.h11_impl:H11Protocol.__init__": "is called with three keywords",
     "uvicorn.protocols.http.h11_impl:H11Protocol.shutdown": "closes an idle connection",
     "uvicorn.protocols.http.h11_impl:RequestResponseCycle.send": "obeys `connection: close`",
-    "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol.send": "closes by a handshake",
+    "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol.send": "awaits the answer",
     "uvicorn.lifespan.on:LifespanOn.startup": "makes state; fails by should_exit",
 }
 
