@@ -219,6 +219,7 @@ def test_an_activation_that_is_killed_before_the_reload_is_undone(run: Run, two:
     assert code == ExitCode.SUCCESS
     assert f"{OLD} is live" in result["message"]
     assert (two.live(), two.server.release) == (OLD, OLD)
+    assert "reset-failed farrier-test-activate.service" in two.calls
     assert run("recover")[1]["changed"] is False
 
 

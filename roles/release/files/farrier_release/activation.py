@@ -35,6 +35,11 @@ def marker_path(application: Application) -> Path:
     return application.configuration.root / ".activation.json"
 
 
+def unit_of(application: Application) -> str:
+    """Name of the unit that `perform` runs in."""
+    return f"farrier-{application.configuration.name}-activate"
+
+
 def activate(application: Application, lease: Lease) -> dict[str, Any]:
     """Run `perform` in a unit of its own and wait for it.
 
@@ -44,7 +49,7 @@ def activate(application: Application, lease: Lease) -> dict[str, Any]:
     settings = application.configuration
     outcome = settings.lock_directory / f"{settings.name}.outcome-{secrets.token_hex(8)}.json"
     started = time.time()
-    unit = f"farrier-{settings.name}-activate"
+    unit = unit_of(application)
     done = application.host.start_detached(
         unit,
         [*application.tool, "perform", "--token", lease.token, "--outcome", str(outcome)],
@@ -150,6 +155,8 @@ def recover(application: Application) -> dict[str, Any]:
     live, wanted, origin = releases.live(), marker["to"], marker["from"]
     application.say(f"an activation of {wanted} was interrupted")
     application.host.systemctl("stop", settings.rehearsal_unit_of(wanted))
+    # What was killed is no failure any more when this is done.
+    application.host.systemctl("reset-failed", f"{unit_of(application)}.service")
     entry = {"what": "recover", "who": "farrier-release", "from": origin, "to": wanted}
     # One that was not reloaded yet has no worker of the new release, and never will.
     if live == wanted and any(worker.release == wanted for worker in workers(settings.run_directory)):
