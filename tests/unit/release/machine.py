@@ -102,8 +102,6 @@ class FakeHost(Host):
     behaviours: dict[str, Behaviour] = field(default_factory=dict)
     # What systemctl, tasks and detached commands were asked for, in order.
     calls: list[str] = field(default_factory=list)
-    # With what the detached commands have ended.
-    detached_codes: list[int] = field(default_factory=list)
     users: set[str] = field(default_factory=lambda: {"test", "test-build"})
     # Commands of tasks (their last word) that fail.
     failing_tasks: set[str] = field(default_factory=set)
@@ -147,16 +145,14 @@ class FakeHost(Host):
         return Completed(1 if failed else 0, self.task_output, [])
 
     def start_detached(
-        self, unit: str, command: Sequence[str], *, on_failure: str = "", timeout_seconds: int
+        self, unit: str, command: Sequence[str], *, afterwards: str = "", timeout_seconds: int
     ) -> Completed:
-        self.calls.append(unit)
+        self.calls.append(f"{unit}, then {afterwards}" if afterwards else unit)
         if unit.endswith("-watch"):
             return DONE
         # Of its own unit; nobody reads what it prints.
         with contextlib.redirect_stdout(io.StringIO()):
-            self.detached_codes.append(
-                main(list(command[1:]), host=self, configuration_directory=self.configuration_directory)
-            )
+            main(list(command[1:]), host=self, configuration_directory=self.configuration_directory)
         return DONE
 
     def has_user(self, name: str) -> bool:

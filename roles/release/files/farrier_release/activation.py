@@ -35,11 +35,6 @@ def marker_path(application: Application) -> Path:
     return application.configuration.root / ".activation.json"
 
 
-def unit_of(application: Application) -> str:
-    """Name of the unit that `perform` runs in."""
-    return f"farrier-{application.configuration.name}-activate"
-
-
 def activate(application: Application, lease: Lease) -> dict[str, Any]:
     """Run `perform` in a unit of its own and wait for it.
 
@@ -49,11 +44,13 @@ def activate(application: Application, lease: Lease) -> dict[str, Any]:
     settings = application.configuration
     outcome = settings.lock_directory / f"{settings.name}.outcome-{secrets.token_hex(8)}.json"
     started = time.time()
-    unit = unit_of(application)
+    unit = f"farrier-{settings.name}-activate"
+    # Not by OnFailure=: systemd may then keep the failed unit for good, and with it the name.
+    mend = f"/bin/sh -c 'test ! -e {marker_path(application)} || exec {' '.join(application.tool)} recover'"
     done = application.host.start_detached(
         unit,
         [*application.tool, "perform", "--token", lease.token, "--outcome", str(outcome)],
-        on_failure=f"farrier-recover@{settings.name}.service",
+        afterwards=mend,
         timeout_seconds=settings.service_timeout_seconds * 2 + settings.task_timeout_seconds,
     )
     if done.returncode != 0:
@@ -155,8 +152,6 @@ def recover(application: Application) -> dict[str, Any]:
     live, wanted, origin = releases.live(), marker["to"], marker["from"]
     application.say(f"an activation of {wanted} was interrupted")
     application.host.systemctl("stop", settings.rehearsal_unit_of(wanted))
-    # What was killed is no failure any more when this is done.
-    application.host.systemctl("reset-failed", f"{unit_of(application)}.service")
     entry = {"what": "recover", "who": "farrier-release", "from": origin, "to": wanted}
     # One that was not reloaded yet has no worker of the new release, and never will.
     if live == wanted and any(worker.release == wanted for worker in workers(settings.run_directory)):

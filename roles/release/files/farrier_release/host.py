@@ -81,14 +81,15 @@ class Host:
         return run(argv, stdin=task.stdin)
 
     def start_detached(
-        self, unit: str, command: Sequence[str], *, on_failure: str = "", timeout_seconds: int
+        self, unit: str, command: Sequence[str], *, afterwards: str = "", timeout_seconds: int
     ) -> Completed:
         """Start a command as root in a unit of its own, which outlives this process and its caller.
 
         Args:
-            unit: name of the unit. A second one of the same name is refused by systemd while the first runs.
+            unit: name of the unit. A second one of the same name is refused by systemd.
             command: program and arguments.
-            on_failure: a unit that is started when the command fails, killed included; "" for none.
+            afterwards: a command line, as systemd reads it, that is run when the command has ended in
+                whatever way, killed included; "" for none.
             timeout_seconds: after which systemd ends it.
         """
         argv = [
@@ -97,12 +98,10 @@ class Host:
             f"--unit={unit}",
             f"--property=RuntimeMaxSec={timeout_seconds}",
             "--property=TimeoutStopSec=300",
-            *([f"--property=OnFailure={on_failure}"] if on_failure else []),
+            *([f"--property=ExecStopPost={afterwards}"] if afterwards else []),
             "--",
             *command,
         ]
-        # systemd may keep a unit that has failed for a while, and with it the name.
-        self.systemctl("reset-failed", unit)
         return run(argv, timeout_seconds=60)
 
     def has_user(self, name: str) -> bool:

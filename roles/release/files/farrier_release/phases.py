@@ -50,12 +50,6 @@ def perform(application: Application, token: str, outcome: Path) -> dict[str, An
         application: whose lease is to be fulfilled.
         token: of the lease.
         outcome: where the result goes as soon as it is known; old releases are removed after that.
-
-    Returns:
-        What happened; a failure too, once nothing is left of it.
-
-    Raises:
-        ReleaseError: the release failed, and what was live before could not be put back (BROKEN).
     """
     with application.lease_file.locked():
         lease = application.lease_file.holder(token)
@@ -71,10 +65,7 @@ def perform(application: Application, token: str, outcome: Path) -> dict[str, An
                 _remove_release(application, lease)
             application.lease_file.drop()
             write_json(outcome, {"error": error.details()}, mode=0o600)
-            # Its unit fails only where there is something left to mend.
-            if error.exit_code == ExitCode.BROKEN:
-                raise
-            return {"changed": False, "failed": True, "message": error.message, "error": error.details()}
+            raise
         application.lease_file.drop()
         write_json(outcome, result, mode=0o600)
         prune(application)
