@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "plugins/module_utils"))
 
-from farrier_contract import App, Hooks, Source
+from farrier_contract import App, Edge, EdgePath, Hooks, Source
 from farrier_contract.names import (
     KIT_SUFFIXES,
     RESERVED_ENVIRONMENT_NAMES,
@@ -107,6 +107,8 @@ def page() -> str:
         f"## Keys of an app\n\n{table(App)}\n",
         f"## Keys of `source`\n\nExactly one of `path`, `git` and `archive`.\n\n{table(Source)}\n",
         f"## Keys of `hooks`\n\n{Hooks.__doc__}\n\n{table(Hooks)}\n",
+        f"## Keys of `edge`\n\n{Edge.__doc__}\n\n{table(Edge)}\n",
+        f"## Keys of a prefix in `edge.paths`\n\n{EdgePath.__doc__}\n\n{table(EdgePath)}\n",
         rules,
     ]
     return "\n".join(parts)

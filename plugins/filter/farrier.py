@@ -55,9 +55,37 @@ def worker_count(app: Any, vcpus: int, memory_mb: int, app_count: int = 1) -> di
     return asdict(result)
 
 
+def edge_locations(app: Any) -> list[dict[str, Any]]:
+    """Return the places of an app's URLs that nginx has rules for, see `farrier_contract.locations`.
+
+    Args:
+        app: One entry of what `app_defaults` returns.
+    """
+    import farrier_contract
+
+    return farrier_contract.locations(app)
+
+
+def edge_users(app: Any) -> list[dict[str, str]]:
+    """Return {"name", "content"} of each file of password hashes that nginx needs for an app."""
+    return [
+        {
+            "name": f"{app['name']}-{place['id']}",
+            "content": "".join(f"{user}:{password}\n" for user, password in sorted(place["users"].items())),
+        }
+        for place in edge_locations(app)
+        if place["users"]
+    ]
+
+
 class FilterModule:
     """The filters of Farrier."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"app_defaults": app_defaults, "worker_count": worker_count}
+        return {
+            "app_defaults": app_defaults,
+            "edge_locations": edge_locations,
+            "edge_users": edge_users,
+            "worker_count": worker_count,
+        }

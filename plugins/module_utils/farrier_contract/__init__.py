@@ -2,8 +2,9 @@
 
 from .explain import app_problems
 from .inventory import GROUPS, MISSING, HostView, inventory_problems
+from .locations import locations
 from .mistakes import Hidden, Problem, Unresolved, render
-from .model import App, Hooks, Source
+from .model import App, Edge, EdgePath, Hooks, Source
 from .sizing import WorkerCount, worker_count
 from .versions import core_problems
 
@@ -11,6 +12,8 @@ __all__ = [
     "GROUPS",
     "MISSING",
     "App",
+    "Edge",
+    "EdgePath",
     "Hidden",
     "Hooks",
     "HostView",
@@ -21,6 +24,7 @@ __all__ = [
     "app_problems",
     "core_problems",
     "inventory_problems",
+    "locations",
     "render",
     "worker_count",
 ]

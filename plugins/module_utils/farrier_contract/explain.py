@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -66,7 +66,8 @@ def dotted(path: Path) -> str:
 
 def shown(value: object, path: Path) -> str:
     """Write a value for a message, unless it may be secret; then ""."""
-    if isinstance(value, Hidden) or "secrets" in path or (path[:1] == ("env",) and isinstance(value, str)):
+    is_secret = "secrets" in path or "users" in path or (path[:1] == ("env",) and isinstance(value, str))
+    if isinstance(value, Hidden) or is_secret:
         return ""
     if isinstance(value, str):
         text = re.sub(r"://[^/@\s]*@", "://…@", value)
@@ -147,9 +148,14 @@ def _outside_limit(kind: str, path: Path, value: object, details: Any) -> tuple[
 
 
 def _model_at(path: Path) -> type[BaseModel]:
+    """The model whose keys are at a path; a part may be the name of an entry in a mapping of models."""
     model: type[BaseModel] = App
-    for part in path:
+    parts = iter(path)
+    for part in parts:
         annotation = model.model_fields[str(part)].annotation
+        if get_origin(annotation) is dict:
+            next(parts)
+            annotation = get_args(annotation)[1]
         assert isinstance(annotation, type)
         model = annotation
     return model
@@ -159,12 +165,17 @@ def _example_of(path: Path) -> str:
     """Return "key: example" of the nearest declared key."""
     model: type[BaseModel] = App
     example = ""
-    for part in path:
+    parts = iter(path)
+    for part in parts:
         field = model.model_fields.get(str(part))
         if field is None or not field.examples:
             break
         example = f"{part}: {json.dumps(field.examples[0], ensure_ascii=False)}"
-        if not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        annotation: Any = field.annotation
+        if get_origin(annotation) is dict:
+            next(parts, None)
+            annotation = get_args(annotation)[1]
+        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             break
-        model = field.annotation
+        model = annotation
     return example or "name: … and the keys of docs/inventory.md"

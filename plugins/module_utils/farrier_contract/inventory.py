@@ -8,7 +8,7 @@ from typing import Any
 
 from .explain import app_problems, shown, subject_of, suggestion
 from .mistakes import Problem, Unresolved, merge
-from .sources import source_problems
+from .sources import snippet_problems, source_problems
 
 GROUPS = {"edge": "nginx and TLS", "app": "gunicorn and the releases"}
 MISSING = object()
@@ -93,6 +93,8 @@ def _entry_problems(view: HostView) -> list[Problem]:
             subject, name = subject_of(raw, index), raw.get("name")
             if isinstance(raw.get("source"), Mapping):
                 found += source_problems(subject, raw["source"])
+            if isinstance(raw.get("edge"), Mapping):
+                found += snippet_problems(subject, raw["edge"])
             found += _shared_variable_problems(subject, raw.get("env"), raw.get("secrets"))
             if isinstance(name, str) and name in names:
                 what, fix = "is the name of an earlier app, too", "give each app a name of its own"

@@ -16,6 +16,10 @@ EnvironmentValue = Annotated[str, AfterValidator(values.no_null_character)]
 Command = Annotated[str, AfterValidator(values.command)]
 RelativeDirectory = Annotated[str, AfterValidator(values.relative_directory)]
 StaticPrefix = Annotated[str, AfterValidator(values.static_prefix)]
+EdgePrefix = Annotated[str, AfterValidator(values.edge_prefix)]
+Network = Annotated[str, AfterValidator(values.network)]
+UserName = Annotated[str, AfterValidator(values.user_name)]
+PasswordHash = Annotated[str, AfterValidator(values.password_hash)]
 
 
 def _key(meaning: str, kind: str, example: object, default: Any = ..., **limits: Any) -> Any:
@@ -122,6 +126,73 @@ class Hooks(_Strict):
     )
 
 
+class EdgePath(_Strict):
+    """What nginx does with requests below one prefix of the URL."""
+
+    requests_per_second: int | None = _key(
+        "Of one client, twice as many in a burst; more are answered 429. `0`: any number.",
+        "number",
+        5,
+        None,
+        ge=0,
+    )
+    connections: int | None = _key(
+        "At the same time of one client; more are answered 429. `0`: any number.", "number", 10, None, ge=0
+    )
+    allow: list[Network] | None = _key(
+        "Addresses and networks that are let in; others are answered 403. `[]`: everyone.",
+        "list of addresses",
+        ["10.0.0.0/8", "2001:db8::/32"],
+        None,
+    )
+    users: dict[UserName, PasswordHash] | None = _key(
+        "Who may come in, each with the hash of a password that `openssl passwd -6` prints. `{}`: everyone.",
+        "mapping of user: hash",
+        {"ann": "$6$salt$hash"},
+        None,
+    )
+    request_body_max_mb: int | None = _key(
+        "Largest body of a request, in place of the app's.", "number of MB", 500, None, ge=1
+    )
+    cache_seconds: int | None = _key(
+        "How long nginx repeats an answer to requests without cookies and passwords. `0`: not at all.",
+        "number of seconds",
+        1,
+        None,
+        ge=0,
+        le=86_400,
+    )
+    immutable: bool | None = _key(
+        "Files below a prefix of `static` never change under one name; browsers keep them for a year.",
+        "true or false",
+        True,
+        None,
+    )
+
+
+class Edge(_Strict):
+    """How nginx serves the app to the world."""
+
+    redirect_to_first_domain: bool = _key(
+        "Send who asks for another of `domains` to the first: www to bare, or the other way round.",
+        "true or false",
+        True,
+        False,
+    )
+    paths: dict[EdgePrefix, EdgePath] = _key(
+        "Prefixes of the URL, each with keys of its own; what a longer one leaves out it has of the shorter.",
+        "mapping of prefix: mapping",
+        {"/": {"connections": 50}, "/admin": {"allow": ["10.0.0.0/8"]}},
+        {},
+    )
+    snippet: Annotated[str, AfterValidator(values.absolute_path)] | None = _key(
+        "File on the controller with nginx directives for the app's server; tested before it goes live.",
+        "absolute path",
+        "{{ inventory_dir }}/files/observatory.conf",
+        None,
+    )
+
+
 class App(_Strict):
     """One entry of `apps`."""
 
@@ -224,3 +295,25 @@ class App(_Strict):
     keep_releases: int = _key(
         "Releases kept on the host. The live and the previous one are never removed.", "number", 10, 5, ge=2
     )
+    edge: Edge = _key(
+        "Limits, access, caching and redirects in nginx.",
+        "mapping",
+        {"redirect_to_first_domain": True},
+        Edge(),
+    )
+
+    @model_validator(mode="after")
+    def _files_and_answers(self) -> App:
+        for prefix, path in self.edge.paths.items():
+            is_static = any(f"{prefix}/".startswith(f"{static.rstrip('/')}/") for static in self.static)
+            if path.immutable and not is_static:
+                raise MistakeError(
+                    f"has edge.paths.{prefix} immutable, which is no prefix of static nor below one",
+                    "files are immutable, answers of an app may be cached with cache_seconds",
+                )
+            if path.cache_seconds and is_static:
+                raise MistakeError(
+                    f"has cache_seconds in edge.paths.{prefix}, where nginx answers with files",
+                    "remove it there",
+                )
+        return self

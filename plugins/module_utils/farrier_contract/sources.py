@@ -1,4 +1,4 @@
-"""Whether what a source names on the controller is there."""
+"""Whether what an app names on the controller is there."""
 
 from __future__ import annotations
 
@@ -41,6 +41,21 @@ def source_problems(subject: str, source: Mapping[str, Any]) -> list[Problem]:
         elif key == "path" and not _has_folder(place, source.get("subdir")):
             add("subdir", f"is no folder of {place}", f"correct it; `ls {place}` shows what is there")
     return problems
+
+
+def snippet_problems(subject: str, edge: Mapping[str, Any]) -> list[Problem]:
+    """Look at the file that `edge.snippet` names.
+
+    Args:
+        subject: Names the app in the problems.
+        edge: The key `edge` of the app, of whatever quality.
+    """
+    text = edge.get("snippet")
+    if not isinstance(text, str) or not text.startswith("/") or Path(text).is_file():
+        return []
+    fix = f"correct it; `ls {Path(text).parent}` shows what is there"
+    value = shown(text, ("edge", "snippet"))
+    return [Problem(subject, "edge.snippet", value, "is no file on the controller", fix)]
 
 
 def _has_folder(place: Path, subdir: object) -> bool:

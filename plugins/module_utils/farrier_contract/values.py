@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 from typing import Literal
@@ -16,6 +17,8 @@ STATIC_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 RELATIVE_DIRECTORY = re.compile(r"[A-Za-z0-9._+@-]+(/[A-Za-z0-9._+@-]+)*/?")
 GIT_ADDRESS = re.compile(r"(https?|ssh|git|file)://[^\s]+|[\w.-]+@[\w.-]+:[^\s]+|/[^\s]+")
 GIT_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+@-]*")
+USER_NAME = re.compile(r"[A-Za-z0-9._@-]+")
+PASSWORD_HASH = re.compile(r"\$(2[aby]|5|6|apr1|y)\$[A-Za-z0-9./$=,]+")
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 WorkerPolicy = Literal["per_core", "double"]
@@ -66,6 +69,40 @@ def static_prefix(value: str) -> str:
         raise MistakeError("is no plain path of a URL", "write letters, digits, . _ ~ - and /, as in /static")
     if f"{value}/".startswith("/.well-known/acme-challenge/"):
         raise MistakeError("is where certificates are validated", "choose another prefix")
+    return value
+
+
+def edge_prefix(value: str) -> str:
+    """A URL prefix for which nginx has rules, without the slash at its end; "/" alone is the whole site."""
+    return value if value == "/" else static_prefix(value).rstrip("/")
+
+
+def network(value: str) -> str:
+    """An IP address or network."""
+    try:
+        ipaddress.ip_network(value)
+    except ValueError as error:
+        what = "is no address or network"
+        if "host bits set" in str(error):
+            what = "has bits beyond its length"
+            raise MistakeError(what, f"write {ipaddress.ip_network(value, strict=False)}") from None
+        raise MistakeError(what, "write as in 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32") from None
+    return value
+
+
+def user_name(value: str) -> str:
+    """The name of somebody with a password for nginx."""
+    if not USER_NAME.fullmatch(value):
+        raise MistakeError("is no name of a user", "write letters, digits, . _ @ and -")
+    return value
+
+
+def password_hash(value: str) -> str:
+    """A password as crypt(3) keeps it."""
+    if not PASSWORD_HASH.fullmatch(value):
+        raise MistakeError(
+            "is not the hash of a password", "write what `openssl passwd -6` prints, in quotes"
+        )
     return value
 
 

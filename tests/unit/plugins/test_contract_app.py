@@ -348,3 +348,52 @@ def test_entry_that_is_no_mapping_is_refused(raw: object) -> None:
     (problem,) = app_problems(raw, 3)
     assert problem.subject == "apps[3]"
     assert "name: " in problem.fix
+
+
+def test_edge_of_an_app_is_accepted() -> None:
+    """Everything at once, as docs/inventory.md has it."""
+    paths = {
+        "/": {"connections": 50, "requests_per_second": 20},
+        "/admin/": {
+            "allow": ["10.0.0.0/8", "2001:db8::/32", "203.0.113.7"],
+            "users": {"ann": "$6$salt$hash"},
+        },
+        "/catalog": {"cache_seconds": 1},
+        "/static/assets": {"immutable": True},
+    }
+    edge = {"redirect_to_first_domain": True, "paths": paths, "snippet": "/etc/hostname"}
+    assert problems(edge=edge, static={"/static": "static"}) == []
+
+
+@pytest.mark.parametrize(
+    ("paths", "key", "what"),
+    [
+        ({"admin": {}}, "edge.paths.admin", "does not begin with /"),
+        ({"/.well-known/acme-challenge": {}}, "edge.paths./.well-known/acme-challenge", "certificates"),
+        ({"/a": {"alow": []}}, "edge.paths./a.alow", "is an unknown key"),
+        ({"/a": {"allow": ["10.0.0.1/8"]}}, "edge.paths./a.allow[0]", "bits beyond its length"),
+        ({"/a": {"allow": ["office"]}}, "edge.paths./a.allow[0]", "is no address or network"),
+        ({"/a": {"users": {"a:b": "$6$salt$hash"}}}, "edge.paths./a.users.a:b", "is no name of a user"),
+        ({"/a": {"connections": -1}}, "edge.paths./a.connections", "is below 0"),
+        ({"/a": {"cache_seconds": "1"}}, "edge.paths./a.cache_seconds", "is text, not a whole number"),
+        ({"/a": {"immutable": True}}, "", "edge.paths./a immutable"),
+        ({"/static/a": {"cache_seconds": 1}}, "", "edge.paths./static/a, where nginx answers with files"),
+    ],
+)
+def test_mistakes_in_edge_paths_are_refused(paths: dict[str, Any], key: str, what: str) -> None:
+    """nginx would refuse some of it later, and obey the rest in a way that nobody meant."""
+    problem = only(edge={"paths": paths}, static={"/static": "static"})
+    assert problem.key == key
+    assert what in problem.what
+
+
+def test_password_that_is_no_hash_is_refused_and_not_shown() -> None:
+    """Somebody has written the password itself."""
+    problem = only(edge={"paths": {"/": {"users": {"ann": "hunter2"}}}})
+    assert "openssl passwd -6" in problem.fix
+    assert "hunter2" not in repr(problem)
+
+
+def test_unknown_key_of_a_prefix_suggests_what_was_meant() -> None:
+    """As everywhere else, under a key that the operator has chosen too."""
+    assert only(edge={"paths": {"/a": {"alow": []}}}).fix == "did you mean allow?"

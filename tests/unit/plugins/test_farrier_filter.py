@@ -95,3 +95,54 @@ def test_limited_number_says_why() -> None:
     """An operator who asked for 8 and got 1 finds the reason beside the number."""
     reason = worker_count(8, 2, 700, 128).reason
     assert reason == "8 wanted (as the inventory says), but 444 MB hold 1: 128 MB each, twice during a reload"
+
+
+@pytest.fixture
+def places(filters: dict[str, Callable[..., Any]]) -> Callable[..., dict[str, dict[str, Any]]]:
+    """Return the places of an app by prefix."""
+
+    def of(paths: dict[str, Any], **static: str) -> dict[str, dict[str, Any]]:
+        named = {f"/{prefix}": directory for prefix, directory in static.items()}
+        (app,) = filters["app_defaults"]([{**APP, "edge": {"paths": paths}, "static": named}])
+        return {place["prefix"]: place for place in filters["edge_locations"](app)}
+
+    return of
+
+
+def test_a_place_in_a_protected_one_is_protected(places: Callable[..., Any]) -> None:
+    """Who allows large uploads below /admin does not mean to open it to the world."""
+    found = places(
+        {
+            "/": {"connections": 9},
+            "/admin": {"allow": ["10.0.0.0/8"], "connections": 3},
+            "/admin/upload": {"request_body_max_mb": 500},
+            "/admin/upload/open": {"allow": []},
+            "/administrators": {},
+        }
+    )
+    assert (found["/admin/upload"]["allow"], found["/admin/upload"]["connections"]) == (["10.0.0.0/8"], 3)
+    assert found["/admin/upload/open"]["allow"] == []
+    assert (found["/administrators"]["allow"], found["/administrators"]["connections"]) == (None, 9)
+    # nginx takes the first expression that fits.
+    assert list(found) == sorted(found, key=len, reverse=True)
+    assert len({place["id"] for place in found.values()}) == len(found)
+
+
+def test_files_below_a_static_prefix_are_found(places: Callable[..., Any]) -> None:
+    """A rule for some of them does not make them answers of the app."""
+    found = places({"/static/assets": {"immutable": True}}, static="public/")
+    assert (found["/static"]["directory"], found["/static"]["immutable"]) == ("public", None)
+    assert (found["/static/assets"]["directory"], found["/static/assets"]["immutable"]) == (
+        "public/assets",
+        True,
+    )
+    assert found["/"]["directory"] is None
+
+
+def test_files_of_passwords_bear_the_id_of_their_place(filters: dict[str, Callable[..., Any]]) -> None:
+    """nginx looks for them under that name."""
+    paths = {"/admin": {"users": {"ben": "$6$b", "ann": "$6$a"}}, "/admin/open": {"users": {}}}
+    (app,) = filters["app_defaults"]([{**APP, "edge": {"paths": paths}}])
+    place = next(place for place in filters["edge_locations"](app) if place["prefix"] == "/admin")
+    expected = {"name": f"observatory-{place['id']}", "content": "ann:$6$a\nben:$6$b\n"}
+    assert filters["edge_users"](app) == [expected]

@@ -1,0 +1,45 @@
+"""Which places of an app's URLs nginx treats in ways of their own, and in which."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .model import EdgePath
+
+
+def locations(app: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the places, longer prefixes first, the whole site ("/") always among them.
+
+    Each has what the contract's `edge.paths` says of it; what it leaves out it has of the nearest prefix
+    around it that says so, so that a place inside a protected one is protected.
+
+    Args:
+        app: One app with every key of the contract.
+
+    Returns:
+        For each place its `prefix`, an `id` that is unique in the app and stays the same, the `directory` of
+        the project that its files are in (None where the app answers), and every key of `edge.paths`, None
+        where nobody says anything.
+    """
+    paths = app["edge"]["paths"]
+    static = {prefix.rstrip("/"): directory for prefix, directory in app["static"].items()}
+    places = []
+    for prefix in sorted({"/", *paths, *static}, key=lambda prefix: (-len(prefix), prefix)):
+        place: dict[str, Any] = dict.fromkeys(EdgePath.model_fields)
+        for around in _around(prefix, paths):
+            place |= {key: value for key, value in paths[around].items() if value is not None}
+        place |= {"prefix": prefix, "id": hashlib.sha256(prefix.encode()).hexdigest()[:8], "directory": None}
+        for around in _around(prefix, static):
+            place["directory"] = static[around].rstrip("/") + prefix.removeprefix(around)
+        places.append(place)
+    return places
+
+
+def _around(prefix: str, prefixes: Iterable[str]) -> list[str]:
+    """The prefixes that a prefix is within, itself included, the widest first."""
+    return sorted(
+        (one for one in prefixes if one == "/" or f"{prefix}/".startswith(f"{one}/")),
+        key=len,
+    )
