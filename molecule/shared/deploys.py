@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -53,11 +54,14 @@ class Playbook:
     Args:
         inventory: directory or file.
         name: of the playbook in playbooks/, without .yml.
-        variables: as given by -e; names and values are text.
+        variables: as given by -e.
+        tags: to which the run is restricted; none for all.
     """
 
-    def __init__(self, inventory: Path, name: str, variables: dict[str, str]) -> None:
-        extra = [word for key, value in variables.items() for word in ("-e", f"{key}={value}")]
+    def __init__(
+        self, inventory: Path, name: str, variables: dict[str, Any], tags: Sequence[str] = ()
+    ) -> None:
+        extra = ["-e", json.dumps(variables), *(["--tags", ",".join(tags)] if tags else [])]
         programs = Path(sys.executable).parent
         self._mark = f"{MARK}={uuid.uuid4().hex}"
         self._output = tempfile.NamedTemporaryFile("w+", prefix="farrier-run-", errors="replace")  # noqa: SIM115 - closed in __exit__
@@ -136,9 +140,9 @@ class Playbook:
         return sorted(found)
 
 
-def run(inventory: Path, name: str, **variables: str) -> Run:
+def run(inventory: Path, name: str, tags: Sequence[str] = (), **variables: Any) -> Run:
     """Run a playbook to its end; arguments as those of `Playbook`."""
-    with Playbook(inventory, name, variables) as playbook:
+    with Playbook(inventory, name, variables, tags) as playbook:
         return playbook.end()
 
 

@@ -78,6 +78,11 @@ def edge_users(app: Any) -> list[dict[str, str]]:
     ]
 
 
+def host_addresses(hosts: Any, hostvars: Any) -> list[str]:
+    """Return where Ansible reaches each host: its `ansible_host`, or its name where it has none."""
+    return [str(hostvars[host].get("ansible_host", host)) for host in hosts]
+
+
 class FilterModule:
     """The filters of Farrier."""
 
@@ -87,5 +92,6 @@ class FilterModule:
             "app_defaults": app_defaults,
             "edge_locations": edge_locations,
             "edge_users": edge_users,
+            "host_addresses": host_addresses,
             "worker_count": worker_count,
         }

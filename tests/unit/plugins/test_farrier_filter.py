@@ -146,3 +146,9 @@ def test_files_of_passwords_bear_the_id_of_their_place(filters: dict[str, Callab
     place = next(place for place in filters["edge_locations"](app) if place["prefix"] == "/admin")
     expected = {"name": f"observatory-{place['id']}", "content": "ann:$6$a\nben:$6$b\n"}
     assert filters["edge_users"](app) == [expected]
+
+
+def test_hosts_are_reached_by_their_address(filters: dict[str, Callable[..., Any]]) -> None:
+    """Where the inventory gives none, the name has to do."""
+    hostvars: dict[str, dict[str, str]] = {"one": {"ansible_host": "10.0.0.1"}, "two": {}}
+    assert filters["host_addresses"](["one", "two"], hostvars) == ["10.0.0.1", "two"]

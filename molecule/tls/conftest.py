@@ -1,0 +1,35 @@
+"""What the tests of this scenario share: the two edges, and the host of their authority and judges."""
+
+from __future__ import annotations
+
+import pytest
+import testinfra
+import yaml
+from edges import INVENTORY, Edge
+from shared.deploys import ROOT
+from testinfra.host import Host
+
+
+def reached(name: str) -> Host:
+    """A host of the lab, as root."""
+    return testinfra.get_host(f"ssh://{name}?sudo=true", ssh_config=str(ROOT / "build/lab/ssh_config"))
+
+
+@pytest.fixture(scope="session")
+def edges() -> dict[str, Edge]:
+    """Both edges by name."""
+    hosts = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["children"]
+    addresses = {name: host["ansible_host"] for name, host in hosts["lab"]["hosts"].items()}
+    return {name: Edge(name, addresses[name], reached(name)) for name in hosts["edge"]["hosts"]}
+
+
+@pytest.fixture(scope="session")
+def edge(edges: dict[str, Edge]) -> Edge:
+    """The edge that clients find first."""
+    return edges["edge-a"]
+
+
+@pytest.fixture(scope="session")
+def judge() -> Host:
+    """The host on which the authority, its DNS and the judges are."""
+    return reached("judge")

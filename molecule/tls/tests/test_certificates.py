@@ -1,0 +1,175 @@
+"""Certificates that come, change and fail to come; whatever happens, the site goes on with what it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from edges import DOMAIN, DOMAINS, SCENARIO, Edge, site
+from shared.outside import authority
+from testinfra.host import Host
+
+ADDED = [*DOMAINS, "added.tls.lab.test"]
+CHALLENGES = "/.well-known/acme-challenge"
+
+
+@contextmanager
+def authority_is_down(judge: Host) -> Iterator[None]:
+    """Nobody answers at the authority's address; Pebble then comes back as another one, as it always does."""
+    judge.check_output("systemctl stop pebble.service")
+    try:
+        yield
+    finally:
+        judge.check_output("systemctl start pebble.service")
+        root = judge.check_output(
+            "curl --silent --retry 20 --retry-connrefused -k https://localhost:15000/roots/0"
+        )
+        authority(SCENARIO).write_text(f"{root}\n")
+
+
+def test_each_edge_has_a_certificate_of_its_own(edges: dict[str, Edge]) -> None:
+    """Private keys do not travel; and each was validated although the name leads to one of the two first."""
+    for edge in edges.values():
+        assert edge.names() == sorted(DOMAINS)
+        assert edge.outside.https(DOMAIN, "/version").status == 200  # the authority is the lab's
+    assert len({edge.certificate().serial_number for edge in edges.values()}) == len(edges)
+
+
+def test_challenge_on_the_wrong_edge_is_passed_on(edges: dict[str, Edge]) -> None:
+    """And only once: what neither knows is not asked back and forth."""
+    place = f"/var/www/farrier-acme{CHALLENGES}"
+    for owner in edges.values():
+        owner.host.check_output(f"mkdir -p {place} && echo of {owner.name} > {place}/token")
+        try:
+            for edge in edges.values():
+                assert edge.outside.http(DOMAIN, f"{CHALLENGES}/token").body == f"of {owner.name}\n".encode()
+        finally:
+            owner.host.check_output(f"rm {place}/token")
+    for edge in edges.values():
+        assert edge.outside.http(DOMAIN, f"{CHALLENGES}/nobodys").status == 404
+
+
+def test_a_domain_comes_and_goes_under_load(edge: Edge) -> None:
+    """No client notices, and nothing else is issued anew."""
+    with edge.load("tls_domains") as load:
+        load.wait_for_requests(500)
+        before = edge.certificate().serial_number
+        for label, domains in (("added", ADDED), ("removed", list(DOMAINS))):
+            load.mark(label)
+            done = site("nginx", "certbot", tls_domains=domains)
+            assert not done.failed, done.output
+            assert edge.names() == sorted(domains)
+            after = edge.certificate().serial_number
+            assert after != before
+            before = after
+        load.mark("renewal")
+        edge.host.check_output(
+            "env $(systemctl show --property=Environment --value certbot.service) certbot renew"
+            " --cert-name observatory --force-renewal --no-random-sleep-on-renew"
+        )
+        assert edge.certificate().serial_number != before
+        load.mark("nothing to do")
+        done = site("nginx", "certbot")
+        assert "changed=0" in done.output, done.output
+        report = load.stop()
+    print(report)
+    assert report.failed == 0, report.failures
+
+
+def test_an_authority_that_is_down_takes_nothing_down(edge: Edge, judge: Host) -> None:
+    """The play says so at its end, in the authority's own words or certbot's; the next run goes on."""
+    before = edge.certificate().serial_number
+    with authority_is_down(judge):
+        done = site("nginx", "certbot", tls_domains=ADDED)
+        assert done.failed
+        assert "https://acme.lab.test:14000/dir" in done.output
+        assert "Connection refused" in done.output
+        assert edge.certificate().serial_number == before
+        assert edge.outside.https(DOMAIN, "/version").status == 200
+    # It has forgotten the account, which is had anew.
+    done = site("nginx", "certbot", tls_domains=ADDED)
+    assert not done.failed, done.output
+    assert edge.names() == sorted(ADDED)
+
+
+def test_an_authority_that_refuses_is_quoted(edge: Edge) -> None:
+    """Its problem document says what to do better than any message of ours."""
+    before = edge.certificate().serial_number
+    done = site("nginx", "certbot", tls_domains=[*DOMAINS, "refused.tls.lab.test"])
+    assert done.failed
+    for text in (
+        "app observatory:",
+        "rejectedIdentifier",
+        "refused.tls.lab.test",
+        "The sites go on with what they have",
+    ):
+        assert text in done.output, done.output
+    assert edge.certificate().serial_number == before
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("", "wrong.tls.lab.test does not resolve on this host"),
+        ("10.77.77.63 wrong.tls.lab.test", "wrong.tls.lab.test (10.77.77.63) cannot be reached"),
+    ],
+    ids=["no address", "address of another host"],
+)
+def test_a_domain_that_leads_elsewhere_is_found_before_the_authority_is_asked(
+    edges: dict[str, Edge], edge: Edge, line: str, problem: str
+) -> None:
+    """Authorities count failures, and lock out who has too many."""
+    before = edge.certificate().serial_number
+    for one in edges.values():
+        one.host.check_output(f"cp /etc/hosts /root/hosts && echo '{line}' >> /etc/hosts")
+    try:
+        done = site("nginx", "certbot", tls_domains=[*DOMAINS, "wrong.tls.lab.test"])
+    finally:
+        for one in edges.values():
+            one.host.check_output("cat /root/hosts > /etc/hosts")
+    assert done.failed
+    for text in ("app observatory:", problem, "Let the name's A and AAAA records lead to this host"):
+        assert text in done.output, done.output
+    assert edge.certificate().serial_number == before
+
+
+def test_an_expired_certificate_is_replaced(edge: Edge) -> None:
+    """As after a year in which the host was off."""
+    directory = "/etc/letsencrypt/live/observatory"
+    key = load_pem_private_key(edge.host.check_output(f"cat {directory}/privkey.pem").encode(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, DOMAIN)])
+    names = x509.SubjectAlternativeName([x509.DNSName(domain) for domain in DOMAINS])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=90)).not_valid_after(now - timedelta(days=1))
+    expired = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    pem = expired.public_bytes(Encoding.PEM).decode()
+    for file in ("cert.pem", "fullchain.pem"):
+        edge.host.check_output(f"cat > {directory}/{file} <<'EOF'\n{pem}EOF")
+    edge.host.check_output("systemctl reload nginx.service")
+    assert edge.certificate().not_valid_after_utc < now
+    done = site("nginx", "certbot")
+    assert not done.failed, done.output
+    assert "the certificate expired on" in done.output
+    assert edge.certificate().not_valid_after_utc > now
+    assert edge.outside.https(DOMAIN, "/version").status == 200
+
+
+def test_from_nothing_to_a_certificate(edge: Edge) -> None:
+    """How long a new site has to wait, with the placeholder shown meanwhile; the number is printed."""
+    edge.host.check_output("certbot delete --non-interactive --cert-name observatory")
+    edge.host.check_output("rm /etc/farrier/tls/observatory")
+    done = site("nginx")
+    assert not done.failed, done.output
+    assert edge.certificate().subject.rfc4514_string() == "CN=No certificate yet"
+    done = site("certbot")
+    assert not done.failed, done.output
+    print(f"from no certificate to one: {done.seconds:.1f} s of site.yml --tags certbot, on two edges")
+    assert edge.names() == sorted(DOMAINS)

@@ -1,0 +1,128 @@
+"""What outside tools say of the finished edges; their verdicts are asserted, and their numbers printed."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+from edges import DOMAIN, Edge
+from testinfra.host import Host
+
+from tests.load import Report
+
+PROFILES = {"edge-a": "intermediate", "edge-b": "modern"}
+BAD = ("HIGH", "CRITICAL")
+SLOW_CONNECTIONS = 1000
+OTHERS_REQUESTS = 1000
+PATIENCE_SECONDS = 20.0
+SLOW = {
+    "headers": "-H -i 10 -x 24",
+    "body": "-B -i 10 -s 8192 -x 10",
+    "reading": "-X -w 512 -y 1024 -n 5 -z 32 -k 3",
+}
+
+
+@pytest.fixture(params=PROFILES)
+def edge(request: pytest.FixtureRequest, edges: dict[str, Edge]) -> Edge:
+    """Each edge."""
+    return edges[request.param]
+
+
+@pytest.fixture(scope="session")
+def root(judge: Host) -> str:
+    """Path of the authority's root certificate on the judge's host."""
+    judge.check_output("curl --silent -k https://localhost:15000/roots/0 --output /root/root.pem")
+    return "/root/root.pem"
+
+
+def test_sslyze_finds_the_profile_kept(judge: Host, root: str, edge: Edge) -> None:
+    """Mozilla's guidelines to the letter, as its makers check them."""
+    server = f"'{DOMAIN}:443{{{edge.address}}}'"
+    profile = PROFILES[edge.name]
+    done = judge.run(f"/opt/judges/bin/sslyze --mozilla_config {profile} --certinfo_ca_file {root} {server}")
+    verdict = done.stdout[done.stdout.find("COMPLIANCE AGAINST") :]
+    print(verdict)
+    assert done.rc == 0, verdict
+
+
+def test_testssl_grades_it_well(judge: Host, root: str, edge: Edge) -> None:
+    """Every attack with a name, every cipher that openssl has ever had."""
+    report = f"/root/testssl-{edge.name}.json"
+    judge.check_output(f"rm -f {report}")
+    options = f"--quiet --color 0 --add-ca {root} --ip {edge.address} --jsonfile {report}"
+    judge.run(f"testssl {options} https://{DOMAIN}")
+    findings = json.loads(judge.check_output(f"cat {report}"))
+    grade = next(finding["finding"] for finding in findings if finding["id"] == "overall_grade")
+    bad = [finding for finding in findings if finding["severity"] in BAD]
+    print(f"{edge.name}: testssl grade {grade}, {len(findings)} findings, {len(bad)} HIGH or CRITICAL")
+    assert bad == []
+    assert grade in ("A", "A+")
+
+
+def test_gixy_finds_nothing(judge: Host, edge: Edge) -> None:
+    """In the whole configuration as nginx has it, the operator's own snippet included."""
+    whole = edge.host.check_output("nginx -T 2>/dev/null")
+    judge.check_output(
+        f"cat > /root/{edge.name}.conf <<'END OF CONFIGURATION'\n{whole}\nEND OF CONFIGURATION"
+    )
+    done = judge.run(f"/opt/judges/bin/gixy --format json - < /root/{edge.name}.conf")
+    found = json.loads(done.stdout)
+    bad = [finding for finding in found if finding["severity"] in ("MEDIUM", "HIGH")]
+    print(f"{edge.name}: gixy has {len(found)} findings, {len(bad)} of MEDIUM or above")
+    assert bad == []
+
+
+def test_http2_carries_a_load(judge: Host, edge: Edge) -> None:
+    """Many requests at once on few connections."""
+    load = f"h2load --requests 2000 --clients 10 --max-concurrent-streams 10 --connect-to={edge.address}:443"
+    said = judge.check_output(f"{load} --sni {DOMAIN} https://{DOMAIN}/version")
+    print(next(line for line in said.splitlines() if line.startswith("finished in")))
+    assert "2000 succeeded, 0 failed, 0 errored, 0 timeout" in said
+    assert re.search(r"status codes: 2000 2xx", said)
+    assert "Application protocol: h2" in said
+
+
+@pytest.mark.parametrize("slow", SLOW)
+def test_slow_clients_hold_nobody_up(judge: Host, edges: dict[str, Edge], slow: str) -> None:
+    """Somebody opens a thousand connections and sends, or reads, next to nothing on each."""
+    edge = edges["edge-a"]  # to which the name leads first
+    quiet = others(edge, f"tls_quiet_{slow}")
+    judge.check_output(
+        "systemd-run --quiet --collect --unit=slow --property=LimitNOFILE=20000 --"
+        f" slowhttptest {SLOW[slow]} -c {SLOW_CONNECTIONS} -r 500 -l 60 -p 3 -u https://{DOMAIN}/echo"
+    )
+    try:
+        wait_until(lambda: open_connections(edge) >= SLOW_CONNECTIONS * 0.9, "the slow connections stand")
+        disturbed = others(edge, f"tls_slow_{slow}")
+        held = open_connections(edge)
+    finally:
+        judge.run("systemctl stop slow.service")
+    p99 = [report.summary["milliseconds"]["p99"] for report in (quiet, disturbed)]
+    print(
+        f"{held} slow connections ({slow}): p99 of others {p99[0]:.1f} ms without, {p99[1]:.1f} ms with them"
+    )
+    assert held >= SLOW_CONNECTIONS / 2
+    assert disturbed.failed == 0, disturbed.failures
+
+
+def others(edge: Edge, name: str) -> Report:
+    """What clients see who behave."""
+    with edge.load(name, connections=8, websockets=0, events=0, downloads=0, rate=100) as load:
+        load.wait_for_requests(OTHERS_REQUESTS)
+        return load.stop()
+
+
+def open_connections(edge: Edge) -> int:
+    """How many the edge has with clients."""
+    return int(edge.host.check_output("ss -Htn state established '( sport = :443 )' | wc -l"))
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for something that takes seconds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, f"not in {PATIENCE_SECONDS:g} s: {what}"
+        time.sleep(0.5)
