@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "plugins/module_utils"))
 
-from farrier_contract import App, Edge, EdgePath, Hooks, Source
+from farrier_contract import App, Certificate, Edge, EdgePath, Hooks, Source
 from farrier_contract.names import (
     KIT_SUFFIXES,
     RESERVED_ENVIRONMENT_NAMES,
@@ -42,6 +42,8 @@ RULES = """\
 ## Rules beyond the single key
 
 - Names of apps and domains are unique. A domain belongs to one app, on whatever hosts that runs.
+- A wildcard (`*.example.org`) is never the first of `domains`, and needs a `certificate` by DNS or from
+  elsewhere than an authority. Files of a certificate are looked at: key, names, order and dates.
 - An app cannot have the name of a user, group or unit of the system, as nginx, root or mail are, nor end in
   {suffixes}.
 - A variable stands in `env` or in `secrets`, not in both. These are set or read by others and cannot be
@@ -109,6 +111,7 @@ def page() -> str:
         f"## Keys of `hooks`\n\n{Hooks.__doc__}\n\n{table(Hooks)}\n",
         f"## Keys of `edge`\n\n{Edge.__doc__}\n\n{table(Edge)}\n",
         f"## Keys of a prefix in `edge.paths`\n\n{EdgePath.__doc__}\n\n{table(EdgePath)}\n",
+        f"## Keys of `certificate`\n\n{Certificate.__doc__}\n\n{table(Certificate)}\n",
         rules,
     ]
     return "\n".join(parts)

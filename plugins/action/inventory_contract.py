@@ -36,7 +36,9 @@ class ActionModule(ActionBase):
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
         names = dict.fromkeys(host for group in GROUPS for host in groups.get(group, []))
         hosts = {name: self._host_view(name, task_vars) for name in names}
-        problems = inventory_problems(groups, hosts)
+        from farrier_contract.vaulted import reader
+
+        problems = inventory_problems(groups, hosts, reader(self._loader))
         if problems:
             return {**result, "failed": True, "msg": render(problems)}
         apps = sorted({app["name"] for view in hosts.values() for app in cast("list[Any]", view.apps)})

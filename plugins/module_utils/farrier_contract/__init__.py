@@ -3,8 +3,8 @@
 from .explain import app_problems
 from .inventory import GROUPS, MISSING, HostView, inventory_problems
 from .locations import locations
-from .mistakes import Hidden, Problem, Unresolved, render
-from .model import App, Edge, EdgePath, Hooks, Source
+from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
+from .model import App, Certificate, Edge, EdgePath, Hooks, Source
 from .sizing import WorkerCount, worker_count
 from .versions import core_problems
 
@@ -12,11 +12,13 @@ __all__ = [
     "GROUPS",
     "MISSING",
     "App",
+    "Certificate",
     "Edge",
     "EdgePath",
     "Hidden",
     "Hooks",
     "HostView",
+    "MistakeError",
     "Problem",
     "Source",
     "Unresolved",

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from . import names
 from .mistakes import Hidden, MistakeError, Problem, Unresolved
 from .model import App
 
@@ -43,11 +44,12 @@ def app_problems(raw: object, index: int) -> list[Problem]:
         index: Its place in the list, from 0; used where it has no usable name.
     """
     subject = subject_of(raw, index)
+    problems: list[Problem] = []
     try:
         App.model_validate(raw)
     except ValidationError as error:
-        return [_problem(subject, raw, details) for details in error.errors(include_url=False)]
-    return []
+        problems = [_problem(subject, raw, details) for details in error.errors(include_url=False)]
+    return problems + _wildcard_problems(subject, raw)
 
 
 def subject_of(raw: object, index: int) -> str:
@@ -81,6 +83,31 @@ def shown(value: object, path: Path) -> str:
 def suggestion(wrong: str, known: list[str]) -> str:
     """Return the known name that was probably meant, or ""."""
     return next(iter(difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)), "")
+
+
+def _wildcard_problems(subject: str, raw: object) -> list[Problem]:
+    """Find wildcards that the app's certificate cannot have, and one where a single name is needed."""
+    domains = raw.get("domains") if isinstance(raw, Mapping) else None
+    certificate = raw.get("certificate") if isinstance(raw, Mapping) else None
+    chosen = certificate if isinstance(certificate, Mapping) else {}
+    possible = chosen.get("source", "acme") != "acme" or chosen.get("challenge") == "dns"
+    problems = []
+    for position, domain in enumerate(domains if isinstance(domains, list) else []):
+        if not isinstance(domain, str) or not names.is_wildcard(domain):
+            continue
+        key, value = f"domains[{position}]", shown(domain, ("domains", position))
+        if not possible:
+            what = "is a wildcard, and the challenge over HTTP proves single names only"
+            fix = (
+                "list each hostname; or prove it by DNS, certificate: {challenge: dns}; "
+                "or bring a certificate, certificate: {source: files, …}, see docs/tls.md"
+            )
+            problems.append(Problem(subject, key, value, what, fix))
+        if position == 0:
+            what = "is a wildcard, and the kit asks the app for itself by the first domain"
+            fix = f"put a single name first, as in {domain.removeprefix('*.')}"
+            problems.append(Problem(subject, key, value, what, fix))
+    return problems
 
 
 def _problem(subject: str, raw: object, details: Any) -> Problem:

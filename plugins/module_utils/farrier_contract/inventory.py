@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
+from .certificates import Reader, certificate_problems, read_plainly
 from .explain import app_problems, shown, subject_of, suggestion
 from .mistakes import Problem, Unresolved, merge
 from .sources import snippet_problems, source_problems
@@ -40,17 +42,21 @@ class HostView:
         return self.locations.get(path, "")
 
 
-def inventory_problems(groups: Mapping[str, list[str]], hosts: Mapping[str, HostView]) -> list[Problem]:
+def inventory_problems(
+    groups: Mapping[str, list[str]], hosts: Mapping[str, HostView], read: Reader = read_plainly
+) -> list[Problem]:
     """Return every mistake of the inventory, in the order of groups, hosts and apps.
 
     Args:
         groups: Hosts by group, all groups of the inventory.
         hosts: Every host of the groups `edge` and `app`.
+        read: Returns what is in a file of the controller, see `certificate_problems`.
     """
+    read = cache(read)
     problems: list[Problem] = []
     for host, view in hosts.items():
         group = "app" if host in groups.get("app", []) else "edge"
-        for problem in _list_problems(view, group) + _entry_problems(view):
+        for problem in _list_problems(view, group) + _entry_problems(view, read):
             problem.hosts = [host]
             problems.append(problem)
     return _group_problems(groups) + merge(problems) + _domain_problems(hosts)
@@ -84,7 +90,7 @@ def _list_problems(view: HostView, group: str) -> list[Problem]:
     return [Problem(f"group {group}", "apps", "", what, fix)]
 
 
-def _entry_problems(view: HostView) -> list[Problem]:
+def _entry_problems(view: HostView, read: Reader) -> list[Problem]:
     problems: list[Problem] = []
     names: set[str] = set()
     for index, raw in enumerate(view.entries()):
@@ -95,6 +101,7 @@ def _entry_problems(view: HostView) -> list[Problem]:
                 found += source_problems(subject, raw["source"])
             if isinstance(raw.get("edge"), Mapping):
                 found += snippet_problems(subject, raw["edge"])
+            found += certificate_problems(subject, raw, read)
             found += _shared_variable_problems(subject, raw.get("env"), raw.get("secrets"))
             if isinstance(name, str) and name in names:
                 what, fix = "is the name of an earlier app, too", "give each app a name of its own"

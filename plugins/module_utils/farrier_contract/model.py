@@ -10,7 +10,7 @@ from . import names, values
 from .mistakes import MistakeError
 
 AppName = Annotated[str, AfterValidator(names.app_name)]
-Domain = Annotated[str, AfterValidator(names.hostname)]
+Domain = Annotated[str, AfterValidator(names.domain)]
 EnvironmentName = Annotated[str, AfterValidator(names.environment_name)]
 EnvironmentValue = Annotated[str, AfterValidator(values.no_null_character)]
 Command = Annotated[str, AfterValidator(values.command)]
@@ -193,6 +193,53 @@ class Edge(_Strict):
     )
 
 
+class Certificate(_Strict):
+    """Where the certificate of the app's domains comes from."""
+
+    source: Literal["acme", "files", "self_signed", "mkcert"] = _key(
+        "`acme`: an authority; `files`: your own; `self_signed`: the host; `mkcert`: this machine's mkcert.",
+        "acme, files, self_signed or mkcert",
+        "files",
+        "acme",
+    )
+    fullchain: Annotated[str, AfterValidator(values.absolute_path)] | None = _key(
+        "PEM file on the controller: the site's certificate, then those of its authority. With `files`.",
+        "absolute path",
+        "{{ inventory_dir }}/files/example.org.pem",
+        None,
+    )
+    privkey: Annotated[str, AfterValidator(values.absolute_path)] | None = _key(
+        "PEM file on the controller with its key, best encrypted by ansible-vault. With `files`.",
+        "absolute path",
+        "{{ inventory_dir }}/files/example.org.key",
+        None,
+    )
+    challenge: Literal["http", "dns"] = _key(
+        "How an authority is shown whose the domains are. `dns` is for wildcards and hosts it cannot reach.",
+        "http or dns",
+        "dns",
+        "http",
+    )
+
+    @model_validator(mode="after")
+    def _of_one_source(self) -> Certificate:
+        for key in ("fullchain", "privkey"):
+            given = getattr(self, key) is not None
+            if self.source == "files" and not given:
+                example = Certificate.model_fields[key].examples
+                raise MistakeError(f"has source files without {key}", f'add {key}: "{(example or [""])[0]}"')
+            if self.source != "files" and given:
+                raise MistakeError(
+                    f"has {key}, which belongs to source files", f"write source: files, or remove {key}"
+                )
+        if self.challenge == "dns" and self.source != "acme":
+            raise MistakeError(
+                f"has challenge dns, and with source {self.source} no authority asks for one",
+                "remove challenge, or write source: acme",
+            )
+        return self
+
+
 class App(_Strict):
     """One entry of `apps`."""
 
@@ -202,7 +249,7 @@ class App(_Strict):
         "observatory",
     )
     domains: list[Domain] = _key(
-        "Hostnames that the app answers to. The first names the certificate.",
+        "Hostnames that the app answers to, the main one first. For wildcards see `certificate`.",
         "list of hostnames",
         ["observatory.example.org"],
         min_length=1,
@@ -300,6 +347,9 @@ class App(_Strict):
         "mapping",
         {"redirect_to_first_domain": True},
         Edge(),
+    )
+    certificate: Certificate = _key(
+        "Where the certificate of the domains comes from.", "mapping", {"challenge": "dns"}, Certificate()
     )
 
     @model_validator(mode="after")

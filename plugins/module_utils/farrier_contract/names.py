@@ -92,8 +92,29 @@ def app_name(value: str) -> str:
     return value
 
 
+def domain(value: str) -> str:
+    """Return the hostname or wildcard if a certificate can bear it; raise :class:`MistakeError` if not."""
+    if not value.startswith("*"):
+        return hostname(value)
+    if not value.startswith("*."):
+        raise MistakeError("is no wildcard", "write *. and a name, as in *.example.org")
+    try:
+        hostname(value.removeprefix("*."))
+    except MistakeError as error:
+        raise MistakeError(f"is a wildcard below a name that {error.what}", f"below *. {error.fix}") from None
+    return value
+
+
+def is_wildcard(value: str) -> bool:
+    """Tell whether a text is a sound wildcard."""
+    try:
+        return domain(value).startswith("*.")
+    except MistakeError:
+        return False
+
+
 def hostname(value: str) -> str:
-    """Return the domain if a certificate can be issued for it; raise :class:`MistakeError` if not."""
+    """Return the name if a certificate can be issued for it alone; raise :class:`MistakeError` if not."""
     bare = value.strip().lower()
     if "://" in value:
         raise MistakeError(
@@ -107,10 +128,6 @@ def hostname(value: str) -> str:
         raise MistakeError("is an IP address", "write a hostname that resolves to it")
     if re.fullmatch(r"[^:]+:\d+", bare):
         raise MistakeError("has a port", f"write the hostname alone: {bare.split(':')[0]}")
-    if value.startswith("*"):
-        raise MistakeError(
-            "is a wildcard", "list each hostname; the challenge over HTTP proves single names only"
-        )
     if bare.endswith("."):
         raise MistakeError("ends with a dot", f"write {bare.rstrip('.')}")
     if bare != value:

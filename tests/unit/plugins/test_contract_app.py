@@ -191,7 +191,9 @@ def test_app_names_of_the_system_are_refused(name: str) -> None:
         ("Example.org", "write example.org"),
         ("example.org.", "write example.org"),
         (" example.org", "write example.org"),
-        ("*.example.org", "list each hostname; the challenge over HTTP proves single names only"),
+        ("*example.org", "write *. and a name, as in *.example.org"),
+        ("*.Example.org", "below *. write example.org"),
+        ("*.org", "below *. write it in full: org.example.org"),
         ("https://example.org/x", "write the hostname alone: example.org"),
         ("example.org:8443", "write the hostname alone: example.org"),
         ("müller.example", "write its encoded form: xn--mller-kva.example"),
@@ -397,3 +399,44 @@ def test_password_that_is_no_hash_is_refused_and_not_shown() -> None:
 def test_unknown_key_of_a_prefix_suggests_what_was_meant() -> None:
     """As everywhere else, under a key that the operator has chosen too."""
     assert only(edge={"paths": {"/a": {"alow": []}}}).fix == "did you mean allow?"
+
+
+def test_wildcard_needs_another_proof_than_the_usual() -> None:
+    """The way out is said, and there are two."""
+    domains = ["example.org", "*.example.org"]
+    problem = only(domains=domains)
+    assert (problem.key, problem.value) == ("domains[1]", '"*.example.org"')
+    assert "certificate: {challenge: dns}" in problem.fix
+    assert "certificate: {source: files, …}" in problem.fix
+    for certificate in ({"challenge": "dns"}, {"source": "self_signed"}, {"source": "mkcert"}):
+        assert problems(domains=domains, certificate=certificate) == []
+    assert problems(domains=domains, certificate={"source": "acme", "challenge": "http"}) == [problem]
+
+
+def test_wildcard_never_comes_first() -> None:
+    """Whoever asks an app for itself needs a name that leads to it."""
+    problem = only(domains=["*.example.org", "example.org"], certificate={"challenge": "dns"})
+    assert (problem.key, problem.fix) == ("domains[0]", "put a single name first, as in example.org")
+
+
+@pytest.mark.parametrize(
+    ("certificate", "what"),
+    [
+        ({"source": "letsencrypt"}, "is not acme, files, self_signed or mkcert"),
+        ({"challenge": "tls"}, "is not http or dns"),
+        ({"source": "files", "privkey": "/k"}, "has source files without fullchain"),
+        ({"source": "files", "fullchain": "/c"}, "has source files without privkey"),
+        ({"fullchain": "/c", "privkey": "/k"}, "has fullchain, which belongs to source files"),
+        ({"source": "mkcert", "privkey": "/k"}, "has privkey, which belongs to source files"),
+        ({"source": "files", "fullchain": "c.pem", "privkey": "/k"}, "is not absolute"),
+        (
+            {"source": "self_signed", "challenge": "dns"},
+            "has challenge dns, and with source self_signed no authority asks for one",
+        ),
+    ],
+)
+def test_certificate_is_of_one_source(certificate: dict[str, Any], what: str) -> None:
+    """Half a source would be found out on a host, and two mean that one of them is not obeyed."""
+    problem = only(certificate=certificate)
+    assert problem.what == what
+    assert problem.key.startswith("certificate")

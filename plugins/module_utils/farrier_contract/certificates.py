@@ -1,0 +1,170 @@
+"""Whether the certificate that an app brings along is good for the app."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from farrier_edge.wildcards import covers
+
+from .explain import shown
+from .mistakes import MistakeError, Problem
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+
+Reader = Callable[[Path], bytes]
+
+LEFT_AT_LEAST = timedelta(days=7)
+FILES = ("fullchain", "privkey")
+
+
+def read_plainly(path: Path) -> bytes:
+    """Return what is in a file.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    return path.read_bytes()
+
+
+def certificate_problems(subject: str, app: Mapping[str, Any], read: Reader) -> list[Problem]:
+    """Look at the files that `certificate` names.
+
+    Args:
+        subject: Names the app in the problems.
+        app: The app, of whatever quality.
+        read: Returns the content of a file; raises OSError or :class:`MistakeError` where it cannot.
+    """
+    given, domains = app.get("certificate"), app.get("domains")
+    if not isinstance(given, Mapping) or given.get("source") != "files":
+        return []
+    if not all(isinstance(given.get(key), str) and given[key].startswith("/") for key in FILES):
+        return []
+    problems: list[Problem] = []
+    contents: dict[str, bytes] = {}
+
+    def add(key: str, mistake: MistakeError) -> None:
+        value = shown(given[key], ("certificate", key))
+        problems.append(Problem(subject, f"certificate.{key}", value, mistake.what, mistake.fix))
+
+    for key in FILES:
+        try:
+            contents[key] = _content(Path(given[key]), read)
+        except MistakeError as error:
+            add(key, error)
+    names = [domain for domain in domains if isinstance(domain, str)] if isinstance(domains, list) else []
+    for key, mistake in mistakes(contents.get("fullchain"), contents.get("privkey"), names, LEFT_AT_LEAST):
+        add(key, mistake)
+    return problems
+
+
+def mistakes(
+    fullchain: bytes | None, privkey: bytes | None, domains: Sequence[str], left_at_least: timedelta
+) -> Iterator[tuple[str, MistakeError]]:
+    """Yield what keeps a certificate from being of use, each with "fullchain" or "privkey"; never the key.
+
+    Args:
+        fullchain: Certificates in PEM, the site's own first; None leaves out what has to do with them.
+        privkey: Key in PEM; None leaves out what has to do with it.
+        domains: Names that it has to be good for.
+        left_at_least: For how long it has to be valid from now on.
+    """
+    chain: list[Certificate] = []
+    public = b""
+    try:
+        chain = _certificates(fullchain) if fullchain is not None else []
+    except MistakeError as mistake:
+        yield "fullchain", mistake
+    try:
+        public = _public_half(privkey) if privkey is not None else b""
+    except MistakeError as mistake:
+        yield "privkey", mistake
+    if not chain:
+        return
+    place = 0
+    if public:
+        fitting = [number for number, one in enumerate(chain) if _spki(one.public_key()) == public]
+        if not fitting:
+            what = "is the key of another certificate than that in fullchain"
+            yield "privkey", MistakeError(what, "name the key that this certificate was asked for with")
+        elif (place := fitting[0]) > 0:
+            what = f"has the site's own certificate in place {place + 1}"
+            yield (
+                "fullchain",
+                MistakeError(what, "put it first, and after it the one that signed it, and so on"),
+            )
+    yield from (("fullchain", mistake) for mistake in _unfit(chain[place], domains, left_at_least))
+
+
+def _content(path: Path, read: Reader) -> bytes:
+    if not path.is_file():
+        raise MistakeError(
+            "is no file on the controller", f"correct it; `ls {path.parent}` shows what is there"
+        )
+    try:
+        return read(path)
+    except OSError as error:
+        raise MistakeError(
+            f"cannot be read ({error.strerror})", f"let yourself read it; see `ls -l {path}`"
+        ) from None
+
+
+def _certificates(content: bytes) -> list[Certificate]:
+    from cryptography import x509
+
+    try:
+        return x509.load_pem_x509_certificates(content)
+    except ValueError:
+        fix = "write the site's certificate into it, then those of its authority, in PEM as they came"
+        raise MistakeError("holds no certificate, or a broken one", fix) from None
+
+
+def _public_half(content: bytes) -> bytes:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        return _spki(load_pem_private_key(content, None).public_key())
+    except TypeError:
+        fix = "take it off with `openssl pkey`, and encrypt the file with ansible-vault instead"
+        raise MistakeError("is locked with a passphrase", fix) from None
+    except (ValueError, UnsupportedAlgorithm):
+        fix = "write the key into it, in PEM: -----BEGIN PRIVATE KEY-----"
+        raise MistakeError("holds no private key, or a broken one", fix) from None
+
+
+def _spki(key: Any) -> bytes:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return bytes(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo))
+
+
+def _unfit(
+    certificate: Certificate, domains: Sequence[str], left_at_least: timedelta
+) -> Iterator[MistakeError]:
+    now, names = datetime.now(UTC), _names(certificate)
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    missing = [domain for domain in domains if not covers(names, domain)]
+    if missing:
+        what = f"does not cover {', '.join(missing)}, but {', '.join(names) or 'no name at all'}"
+        yield MistakeError(what, "bring one that covers every domain, or correct domains")
+    if begins > now:
+        yield MistakeError(f"is not valid before {begins:%Y-%m-%d %H:%M} UTC", "wait, or set the clock right")
+    if ends <= now:
+        yield MistakeError(f"expired on {ends:%Y-%m-%d}", "bring a new one")
+    elif ends - now < left_at_least:
+        days = (ends - now).days
+        yield MistakeError(f"expires on {ends:%Y-%m-%d}, in {days} day(s)", "bring a new one")
+
+
+def _names(certificate: Certificate) -> list[str]:
+    from cryptography import x509
+
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (x509.ExtensionNotFound, ValueError):
+        return []
+    return extension.value.get_values_for_type(x509.DNSName)
