@@ -55,8 +55,8 @@ def certificate_problems(subject: str, app: Mapping[str, Any], read: Reader) -> 
             contents[key] = _content(Path(given[key]), read)
         except MistakeError as error:
             add(key, error)
-    names = [domain for domain in domains if isinstance(domain, str)] if isinstance(domains, list) else []
-    for key, mistake in mistakes(contents.get("fullchain"), contents.get("privkey"), names, LEFT_AT_LEAST):
+    wanted = [domain for domain in domains if isinstance(domain, str)] if isinstance(domains, list) else []
+    for key, mistake in mistakes(contents.get("fullchain"), contents.get("privkey"), wanted, LEFT_AT_LEAST):
         add(key, mistake)
     return problems
 
@@ -97,6 +97,18 @@ def mistakes(
                 MistakeError(what, "put it first, and after it the one that signed it, and so on"),
             )
     yield from (("fullchain", mistake) for mistake in _unfit(chain[place], domains, left_at_least))
+
+
+def names(fullchain: bytes) -> list[str]:
+    """Return the names that a certificate is for.
+
+    Args:
+        fullchain: Certificates in PEM, the site's own first.
+
+    Raises:
+        MistakeError: There is none in it.
+    """
+    return _names(_certificates(fullchain)[0])
 
 
 def _content(path: Path, read: Reader) -> bytes:
@@ -145,11 +157,11 @@ def _spki(key: Any) -> bytes:
 def _unfit(
     certificate: Certificate, domains: Sequence[str], left_at_least: timedelta
 ) -> Iterator[MistakeError]:
-    now, names = datetime.now(UTC), _names(certificate)
+    now, borne = datetime.now(UTC), _names(certificate)
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    missing = [domain for domain in domains if not covers(names, domain)]
+    missing = [domain for domain in domains if not covers(borne, domain)]
     if missing:
-        what = f"does not cover {', '.join(missing)}, but {', '.join(names) or 'no name at all'}"
+        what = f"does not cover {', '.join(missing)}, but {', '.join(borne) or 'no name at all'}"
         yield MistakeError(what, "bring one that covers every domain, or correct domains")
     if begins > now:
         yield MistakeError(f"is not valid before {begins:%Y-%m-%d %H:%M} UTC", "wait, or set the clock right")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 from .conftest import Play
+from .test_contract_certificates import KEY, certificate, written
 
 PLAYBOOK = """
 - name: The inventory is sound
@@ -100,3 +104,18 @@ def test_every_mistake_is_told_and_no_host_touched(run_playbook: Play) -> None:
         assert line in output
     assert "hunter2" not in output
     assert output.count("fatal: [") == 1
+
+
+def test_key_of_a_certificate_may_be_in_a_vault(run_playbook: Play, tmp_path: Path) -> None:
+    """With the vault's password it is looked at as any other, without it that is said."""
+    locked = VaultLib([("default", VaultSecret(b"sesame"))]).encrypt(written(KEY))
+    (tmp_path / "chain.pem").write_bytes(certificate(KEY, ["observatory.example.org"], 90))
+    (tmp_path / "key.pem").write_bytes(locked)
+    (tmp_path / "password").write_text("sesame")
+    brings = f'{{source: files, fullchain: "{tmp_path}/chain.pem", privkey: "{tmp_path}/key.pem"}}'
+    hosts = f"{GOOD.rstrip()}\n        certificate: {brings}\n"
+    run = run_playbook(PLAYBOOK, "--vault-password-file", "password", hosts=hosts)
+    assert run.returncode == 0, run.stdout + run.stderr
+    run = run_playbook(PLAYBOOK, hosts=hosts)
+    assert run.returncode != 0
+    assert f'key certificate.privkey: "{tmp_path}/key.pem" cannot be decrypted' in run.stdout + run.stderr

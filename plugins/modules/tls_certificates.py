@@ -1,0 +1,124 @@
+#!/usr/bin/python
+"""Ansible module: certificates that no ACME authority issues, in the places that the web server reads."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.farrier_edge import lineage, own
+
+DOCUMENTATION = r"""
+module: tls_certificates
+short_description: Certificates that no ACME authority issues
+description:
+  - Keeps each certificate in C(DIRECTORY/.own), where only root can read it, and lets C(DIRECTORY/NAME) lead
+    to it in one step. What no such path leads to any more is removed.
+  - Self-signed ones are made on the host, and made anew when their end is near or the domains have changed.
+  - Leaves C(pending) on the host until nginx has loaded what is on the disk, as M(nginx_configuration) does.
+  - The action plugin of the same name is what a role uses. It reads the files on the controller, and turns
+    the apps into these options.
+options:
+  directory:
+    description: Directory of the paths that the web server reads; made with mode 0700 when it is not there.
+    type: path
+    required: true
+  chains:
+    description: Certificates in PEM by the name of the app, its own first.
+    type: dict
+    default: {}
+  privkeys:
+    description: Keys in PEM by the name of the app.
+    type: dict
+    default: {}
+  self_signed:
+    description: Domains by the name of the app, for the apps whose certificate the host makes itself.
+    type: dict
+    default: {}
+  pending:
+    description: File that stands for something on the disk that nginx has not loaded.
+    type: path
+    required: true
+author: [The Farrier developers (@farrier)]
+"""
+
+EXAMPLES = r"""
+- name: Certificates from elsewhere are in their places
+  tls_certificates:
+    directory: /etc/farrier/tls
+    apps: [{name: shop, domains: [shop.example.org], certificate: {source: self_signed}}]
+    pending: /run/farrier-nginx-pending
+"""
+
+RETURN = r"""
+placed:
+  description: Why an app has another certificate than before, by app.
+  returned: always
+  type: dict
+removed:
+  description: Directories of certificates that no app's path leads to any more.
+  returned: always
+  type: list
+"""
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "directory": {"type": "path", "required": True},
+            "chains": {"type": "dict", "default": {}},
+            # Of its own, and not beside each chain: what is within a list would reach the host's journal.
+            "privkeys": {"type": "dict", "default": {}, "no_log": True},
+            "self_signed": {"type": "dict", "default": {}},
+            "pending": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    directory = Path(module.params["directory"])
+    placed: dict[str, str] = {}
+    for name, chain in module.params["chains"].items():
+        pair = own.Pair(chain, module.params["privkeys"][name])
+        if not own.is_kept(directory, name, pair):
+            placed[name] = "it is another one, or was changed on the host"
+            _keep(module, name, pair)
+    for name, domains in module.params["self_signed"].items():
+        if reason := _why_made_anew(directory, name, domains):
+            placed[name] = reason
+            if not module.check_mode:
+                _keep(module, name, _make(module, name, domains))
+    removed = list(own.left_over(directory))
+    if not module.check_mode:
+        for path in removed:
+            shutil.rmtree(path)
+    module.exit_json(changed=bool(placed or removed), placed=placed, removed=[str(path) for path in removed])
+
+
+def _keep(module: AnsibleModule, name: str, pair: own.Pair) -> None:
+    if not module.check_mode:
+        Path(module.params["pending"]).touch()
+        own.keep(Path(module.params["directory"]), name, pair)
+
+
+def _make(module: AnsibleModule, name: str, domains: list[str]) -> own.Pair:
+    try:
+        return own.self_signed(Path(module.params["directory"]), domains)
+    except subprocess.CalledProcessError as error:
+        module.fail_json(
+            msg=f"app {name}: openssl could not make a certificate for {', '.join(domains)}: {error.stderr}"
+        )
+        raise
+
+
+def _why_made_anew(directory: Path, name: str, domains: list[str]) -> str:
+    current = own.current(directory, name)
+    if current is None or not own.is_self_signed(current / "fullchain.pem"):
+        return "there is none of the host's own making yet"
+    return str(own.why_not(*lineage.inspect(current / "fullchain.pem"), domains, datetime.now(UTC)))
+
+
+if __name__ == "__main__":
+    main()
