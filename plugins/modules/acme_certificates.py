@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.farrier_edge import certbot, lineage, probe, served
+from ansible.module_utils.farrier_edge import certbot, lineage, probe, served, wildcards
 
 DOCUMENTATION = r"""
 module: acme_certificates
 short_description: One certificate per app from an ACME authority, by certbot
 description:
   - Asks for a certificate where there is none, where its names are not the app's domains, where it came
-    from another authority, and where it has expired. Renewal is left to certbot's timer.
-  - Before the authority is asked, the host fetches a challenge of its own from every domain.
+    from another authority or by another kind of challenge, where it has expired, and where C(replace) says
+    so. Renewal is left to certbot's timer.
+  - Before the authority challenges it over HTTP, the host fetches a challenge of its own from every domain.
+  - Names that a wildcard of the same app covers are left out, since authorities refuse to certify both.
   - Makes sure that the web server shows what certbot has, by running C(deploy_hook) where it does not.
   - A certificate whose app is gone is kept but renewed no more; it is back in service when the app comes
     back.
@@ -27,7 +29,8 @@ description:
     and says which and why.
 options:
   apps:
-    description: C(name) and C(domains) of each app that wants a certificate, which gets the app's name.
+    description: >-
+      C(name), C(domains) and C(certificate) of each app that wants a certificate, which gets the app's name.
     type: list
     elements: dict
     required: true
@@ -56,13 +59,43 @@ options:
     description: Whether the host asks itself for a challenge before it asks the authority.
     type: bool
     default: true
+  preferred_profile:
+    description: Kind of certificate to ask for where the authority has it. Needs certbot 4.
+    type: str
+    default: ""
+  eab_kid:
+    description: Name of the key that binds a new account to one that the authority knows.
+    type: str
+    default: ""
+  eab_hmac_key:
+    description: That key, in base64url.
+    type: str
+    default: ""
+  dns_authenticator:
+    description: Plugin of certbot for the apps whose C(certificate.challenge) is C(dns).
+    type: str
+    default: ""
+  dns_credentials:
+    description: File on the host with the plugin's settings.
+    type: str
+    default: ""
+  dns_arguments:
+    description: Further arguments of certbot for these apps.
+    type: list
+    elements: str
+    default: []
+  replace:
+    description: Names of apps whose certificate is asked for although there is a good one.
+    type: list
+    elements: str
+    default: []
 author: [The Farrier developers (@farrier)]
 """
 
 EXAMPLES = r"""
 - name: Every app has a certificate
   acme_certificates:
-    apps: [{name: observatory, domains: [observatory.example.org]}]
+    apps: [{name: observatory, domains: [observatory.example.org], certificate: {challenge: http}}]
     directory_url: https://acme-v02.api.letsencrypt.org/directory
     webroot: /var/www/farrier-acme
     deploy_hook: /usr/local/sbin/farrier-certificate-deployed
@@ -94,6 +127,7 @@ problems:
 CONFIGURATION = Path("/etc/letsencrypt")
 ISSUE_TIMEOUT_SECONDS = 300
 RELOAD_TIMEOUT_SECONDS = 10
+REPLACED = "was asked for with certbot_replace"
 WAY_AROUND = "Where only the host itself cannot reach its names, set certbot_self_probe: false."
 
 
@@ -123,9 +157,18 @@ def main() -> None:
             "webroot": {"type": "path", "required": True},
             "deploy_hook": {"type": "path", "required": True},
             "self_probe": {"type": "bool", "default": True},
+            "preferred_profile": {"type": "str", "default": ""},
+            "eab_kid": {"type": "str", "default": ""},
+            "eab_hmac_key": {"type": "str", "default": "", "no_log": True},
+            "dns_authenticator": {"type": "str", "default": ""},
+            "dns_credentials": {"type": "str", "default": ""},
+            "dns_arguments": {"type": "list", "elements": "str", "default": []},
+            "replace": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
+    for name in sorted(set(module.params["replace"]) - {app["name"] for app in module.params["apps"]}):
+        module.warn(f"certbot_replace names {name}, and no app of this name has an ACME certificate here")
     outcome = Outcome()
     _retire(module, outcome)
     accounts = _accounts(module)
@@ -169,39 +212,57 @@ def _issue(module: AnsibleModule, app: dict[str, Any], outcome: Outcome) -> None
         if module.check_mode:
             return
         lineage.revive(retired)
-    present = lineage.read(CONFIGURATION, app["name"])
+    order, challenge = _order(module), app["certificate"]["challenge"]
     reason = lineage.why_not(
-        present, app["domains"], wanted["directory_url"], _accounts(module), datetime.now(UTC)
+        lineage.read(CONFIGURATION, app["name"]),
+        wildcards.necessary(app["domains"]),
+        order.server,
+        _accounts(module),
+        certbot.authenticator(order, challenge),
+        datetime.now(UTC),
     )
+    if not reason and app["name"] in wanted["replace"] and app["name"] not in outcome.issued:
+        reason = REPLACED
     if not reason:
         return
     if module.check_mode:
         outcome.issued[app["name"]] = reason
         return
-    webroot = Path(wanted["webroot"])
-    unreachable = (
-        [probe.problem(domain, webroot) for domain in app["domains"]] if wanted["self_probe"] else []
-    )
-    if any(unreachable):
-        raise NoCertificateError("\n".join([*filter(None, unreachable), WAY_AROUND]))
-    _ask(module, app)
+    if challenge == "http" and wanted["self_probe"]:
+        unreachable = [probe.problem(domain, order.webroot) for domain in app["domains"]]
+        if any(unreachable):
+            raise NoCertificateError("\n".join([*filter(None, unreachable), WAY_AROUND]))
+    _ask(module, app, order)
     outcome.issued[app["name"]] = reason
 
 
-def _ask(module: AnsibleModule, app: dict[str, Any]) -> None:
+def _order(module: AnsibleModule) -> certbot.Order:
     wanted = module.params
-    order = certbot.Order(
-        wanted["directory_url"], wanted["email"], Path(wanted["webroot"]), wanted["deploy_hook"]
+    dns = certbot.Dns(wanted["dns_authenticator"], wanted["dns_credentials"], wanted["dns_arguments"])
+    webroot = Path(wanted["webroot"])
+    return certbot.Order(
+        wanted["directory_url"],
+        wanted["email"],
+        webroot,
+        wanted["deploy_hook"],
+        wanted["preferred_profile"],
+        dns,
     )
-    command = certbot.arguments(app["name"], app["domains"], order)
+
+
+def _ask(module: AnsibleModule, app: dict[str, Any], order: certbot.Order) -> None:
+    wanted = module.params
+    domains = wildcards.necessary(app["domains"])
+    command = certbot.arguments(app["name"], domains, order, app["certificate"]["challenge"])
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     if wanted["ca_file"]:
         environment["REQUESTS_CA_BUNDLE"] = wanted["ca_file"]
     try:
-        problem = certbot.run(command, environment, ISSUE_TIMEOUT_SECONDS)
-        if certbot.ACCOUNT_LOST in problem:
-            certbot.forget_account(CONFIGURATION, order.server)
-            problem = certbot.run(command, environment, ISSUE_TIMEOUT_SECONDS)
+        with certbot.account_binding(wanted["eab_kid"], wanted["eab_hmac_key"]) as binding:
+            problem = certbot.run([*command, *binding], environment, ISSUE_TIMEOUT_SECONDS)
+            if certbot.ACCOUNT_LOST in problem:
+                certbot.forget_account(CONFIGURATION, order.server)
+                problem = certbot.run([*command, *binding], environment, ISSUE_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
         problem = f"no answer within {ISSUE_TIMEOUT_SECONDS} s"
     if problem:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,21 @@ NO_REASON = f"certbot did not say why; see {LOG} on the host"
 
 
 @dataclass(frozen=True)
+class Dns:
+    """How certbot answers challenges over DNS.
+
+    Attributes:
+        authenticator: Plugin of certbot, as in "dns-rfc2136", or "" where there is none.
+        credentials: File with the plugin's settings, or "".
+        arguments: Further arguments of certbot.
+    """
+
+    authenticator: str = ""
+    credentials: str = ""
+    arguments: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Order:
     """What every certificate is asked for with.
 
@@ -32,25 +49,68 @@ class Order:
         email: Address that the authority may write to, or "".
         webroot: Directory below which the challenges are.
         hook: Program that certbot runs after each new certificate of a lineage, the first included.
+        profile: Kind of certificate to ask for where the authority has it, or "".
+        dns: How challenges over DNS are answered.
     """
 
     server: str
     email: str
     webroot: Path
     hook: str
+    profile: str = ""
+    dns: Dns = Dns()
 
 
-def arguments(name: str, domains: Sequence[str], order: Order) -> list[str]:
-    """Return the command that gets a certificate with exactly these domains, in place of any there is."""
+def authenticator(order: Order, challenge: str) -> str:
+    """Return the plugin of certbot that answers a challenge, by the name that it keeps for renewals."""
+    return order.dns.authenticator if challenge == "dns" else "webroot"
+
+
+def arguments(name: str, domains: Sequence[str], order: Order, challenge: str = "http") -> list[str]:
+    """Return the command that gets a certificate with exactly these domains, in place of any there is.
+
+    Args:
+        name: Name of the certificate.
+        domains: Names in it.
+        order: What every certificate is asked for with.
+        challenge: "http" or "dns".
+    """
     command = ["certbot", "certonly", "--non-interactive", "--agree-tos", "--no-eff-email"]
     command += ["--server", order.server]
     command += ["--email", order.email] if order.email else ["--register-unsafely-without-email"]
     command += ["--cert-name", name, "--key-type", "ecdsa", "--elliptic-curve", "secp256r1"]
     command += ["--renew-with-new-domains", "--force-renewal", "--deploy-hook", order.hook]
-    command += ["--webroot", "--webroot-path", str(order.webroot)]
+    command += ["--preferred-profile", order.profile] if order.profile else []
+    command += ["--authenticator", authenticator(order, challenge)]
+    if challenge == "dns":
+        command += ["--preferred-challenges", "dns"]
+        if order.dns.credentials:
+            command += [f"--{order.dns.authenticator}-credentials", order.dns.credentials]
+        command += order.dns.arguments
+    else:
+        command += ["--webroot-path", str(order.webroot)]
     for domain in domains:
         command += ["--domain", domain]
     return command
+
+
+@contextmanager
+def account_binding(kid: str, hmac_key: str) -> Iterator[list[str]]:
+    """Give the arguments that bind a new account to one that the authority knows; none where kid is "".
+
+    The key is in a file that only root can read: everyone on the host sees arguments, and certbot logs them.
+
+    Args:
+        kid: Name of the key, from the authority.
+        hmac_key: The key, in base64url.
+    """
+    if not kid:
+        yield []
+        return
+    with tempfile.NamedTemporaryFile("w", prefix="farrier-account-", suffix=".ini") as file:
+        file.write(f"eab-kid = {kid}\neab-hmac-key = {hmac_key}\n")
+        file.flush()
+        yield ["--config", file.name]
 
 
 def run(command: Sequence[str], environment: Mapping[str, str], timeout_seconds: float) -> str:

@@ -22,12 +22,14 @@ class Lineage:
         expires: When it stops being valid.
         server: Address of the ACME directory that it came from and will be renewed at.
         account: Name of the account that it will be renewed with.
+        authenticator: Plugin of certbot that will answer the challenges.
     """
 
     domains: frozenset[str]
     expires: datetime
     server: str
     account: str
+    authenticator: str
 
 
 def read(configuration: Path, name: str) -> Lineage | None:
@@ -43,7 +45,9 @@ def read(configuration: Path, name: str) -> Lineage | None:
         return None
     domains, expires = inspect(certificate)
     settings = _settings(renewal)
-    return Lineage(domains, expires, settings.get("server", ""), settings.get("account", ""))
+    return Lineage(
+        domains, expires, *(settings.get(key, "") for key in ("server", "account", "authenticator"))
+    )
 
 
 def inspect(certificate: Path) -> tuple[frozenset[str], datetime]:
@@ -61,7 +65,12 @@ def inspect(certificate: Path) -> tuple[frozenset[str], datetime]:
 
 
 def why_not(
-    lineage: Lineage | None, domains: Collection[str], server: str, accounts: Collection[str], now: datetime
+    lineage: Lineage | None,
+    domains: Collection[str],
+    server: str,
+    accounts: Collection[str],
+    authenticator: str,
+    now: datetime,
 ) -> str:
     """Return why the lineage is not the wanted one, or "" when it is.
 
@@ -70,6 +79,7 @@ def why_not(
         domains: Wanted names.
         server: Wanted ACME directory.
         accounts: Names of the accounts at that directory.
+        authenticator: Plugin of certbot that is to answer the challenges.
         now: Time by which it must not have expired.
     """
     if lineage is None:
@@ -84,6 +94,8 @@ def why_not(
         return f"the certificate came from {lineage.server}"
     if lineage.account not in accounts:
         return "its account is gone, so that it could not be renewed"
+    if lineage.authenticator != authenticator:
+        return f"its challenges are answered by {lineage.authenticator or 'nothing'}, not by {authenticator}"
     if lineage.expires <= now:
         return f"the certificate expired on {lineage.expires:%Y-%m-%d}"
     return ""

@@ -46,7 +46,13 @@ def make_lineage(tmp_path: Path, make_certificate: MakeCertificate) -> MakeLinea
     """Return a function that lays out a certificate as certbot does, and gives certbot's directory."""
 
     def make(
-        name: str, domains: Sequence[str], *, days: int = 90, server: str = SERVER, hook: str = HOOK
+        name: str,
+        domains: Sequence[str],
+        *,
+        days: int = 90,
+        server: str = SERVER,
+        hook: str = HOOK,
+        authenticator: str = "webroot",
     ) -> Path:
         configuration = tmp_path / "letsencrypt"
         make_certificate(domains, configuration / "live" / name, days)
@@ -54,7 +60,8 @@ def make_lineage(tmp_path: Path, make_certificate: MakeCertificate) -> MakeLinea
         renewal.parent.mkdir(exist_ok=True)
         renewal.write_text(
             "# renew_before_expiry = 30 days\nversion = 4.0.0\n\n[renewalparams]\n"
-            f"account = {ACCOUNT}\nrenew_hook = {hook}\nserver = {server}\n[[webroot_map]]\n"
+            f"account = {ACCOUNT}\nauthenticator = {authenticator}\nrenew_hook = {hook}\nserver = {server}\n"
+            "[[webroot_map]]\n"
         )
         (configuration / "accounts" / server.partition("://")[2] / ACCOUNT).mkdir(parents=True, exist_ok=True)
         return configuration

@@ -12,7 +12,7 @@ from typing import Any
 
 import farrier_edge
 import pytest
-from farrier_edge import certbot
+from farrier_edge import certbot, own
 
 from .conftest import ACCOUNT, HOOK, SERVER, MakeCertificate, MakeLineage
 
@@ -31,16 +31,27 @@ class EndedError(Exception):
 Run = Callable[..., EndedError]
 
 
+def app(name: str, *domains: str, challenge: str = "http") -> dict[str, Any]:
+    """Return an app as the module gets it."""
+    return {
+        "name": name,
+        "domains": list(domains) or [f"{name}.example"],
+        "certificate": {"source": "acme", "challenge": challenge},
+    }
+
+
 class Authority:
     """Stands in for certbot and the authority behind it.
 
     Attributes:
         asked: names of the certificates that were asked for, in order.
+        commands: how they were asked for.
         answers: what it says to the next who ask; it issues when there is nothing left to say.
     """
 
     def __init__(self, make_lineage: MakeLineage) -> None:
         self.asked: list[str] = []
+        self.commands: list[list[str]] = []
         self.answers: list[str] = []
         self._make_lineage = make_lineage
 
@@ -50,10 +61,12 @@ class Authority:
         assert environment["LC_ALL"] == "C.UTF-8"
         name = command[command.index("--cert-name") + 1]
         self.asked.append(name)
+        self.commands.append(command)
+        authenticator = command[command.index("--authenticator") + 1]
         if self.answers and (answer := self.answers.pop(0)):
             return answer
         domains = [value for word, value in pairwise(command) if word == "--domain"]
-        self._make_lineage(name, domains)
+        self._make_lineage(name, domains, authenticator=authenticator)
         return ""
 
 
@@ -66,7 +79,7 @@ def authority(make_lineage: MakeLineage) -> Authority:
 @pytest.fixture
 def module(tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """Return the module's file, loaded as Ansible lays it out, on a host whose web server shows all."""
-    for name in ("certbot", "lineage", "probe", "served"):
+    for name in ("certbot", "lineage", "probe", "served", "wildcards"):
         library = importlib.import_module(f"farrier_edge.{name}")
         monkeypatch.setitem(sys.modules, f"ansible.module_utils.farrier_edge.{name}", library)
     monkeypatch.setitem(sys.modules, "ansible.module_utils.farrier_edge", farrier_edge)
@@ -85,24 +98,38 @@ def module(tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def run(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs the module for some apps, by name with one domain each."""
+    """Return a function that runs the module for some apps, by name with one domain each.
+
+    Its result has the module's warnings, too.
+    """
 
     def run(*names: str, check_mode: bool = False, **other: Any) -> EndedError:
         class FakeModule:
             def __init__(self, **_: Any) -> None:
                 self.check_mode = check_mode
                 self.params = {
-                    "apps": [{"name": name, "domains": [f"{name}.example"]} for name in names],
+                    "apps": [app(name) for name in names],
                     "directory_url": SERVER,
                     "ca_file": None,
                     "email": "",
                     "webroot": "/nonexistent",
                     "deploy_hook": HOOK,
                     "self_probe": True,
+                    "preferred_profile": "",
+                    "eab_kid": "",
+                    "eab_hmac_key": "",
+                    "dns_authenticator": "",
+                    "dns_credentials": "",
+                    "dns_arguments": [],
+                    "replace": [],
                 } | other
+                self.warnings: list[str] = []
+
+            def warn(self, warning: str) -> None:
+                self.warnings.append(warning)
 
             def exit_json(self, **result: Any) -> None:
-                raise EndedError(False, result)
+                raise EndedError(False, {**result, "warnings": self.warnings})
 
             def fail_json(self, **result: Any) -> None:
                 raise EndedError(True, result)
@@ -212,3 +239,93 @@ def test_the_certificate_of_an_app_that_left_is_retired(run: Run, authority: Aut
     back = run("one", "two")
     assert back.result["revived"] == ["two"]
     assert authority.asked == ["one", "two"]
+
+
+def test_proof_by_dns_asks_nobody_for_a_challenge(
+    run: Run, authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host may be one that the world cannot reach; a wildcard stands for what it covers."""
+    monkeypatch.setattr(farrier_edge.probe, "problem", lambda domain, _: f"{domain} leads elsewhere.")
+    apps = [app("one", "www.one.example", "*.one.example", "one.example", challenge="dns")]
+    dns = {"dns_authenticator": "dns-rfc2136", "dns_credentials": "/x.ini", "dns_arguments": ["--more"]}
+    assert not run(apps=apps, **dns).failed
+    (command,) = authority.commands
+    asked_for = [value for word, value in pairwise(command) if word == "--domain"]
+    assert asked_for == ["*.one.example", "one.example"]
+    assert {"dns-rfc2136", "/x.ini", "--more"} <= set(command)
+    assert not run(apps=apps, **dns).result["changed"]
+
+
+def test_another_kind_of_challenge_is_asked_for_once(run: Run) -> None:
+    """certbot renews by the one that it was asked with last."""
+    run("one")
+    apps = [app("one", challenge="dns")]
+    assert "webroot" in run(apps=apps, dns_authenticator="manual").result["issued"]["one"]
+    assert not run(apps=apps, dns_authenticator="manual").result["changed"]
+
+
+def test_a_good_one_is_replaced_when_asked_for(run: Run, authority: Authority) -> None:
+    """Its key may be known to others; once each, and a name that is wrong does not pass for done."""
+    run("one", "two")
+    replaced = run("one", "two", replace=["two", "too"])
+    assert replaced.result["issued"] == {"two": "was asked for with certbot_replace"}
+    (warning,) = replaced.result["warnings"]
+    assert "names too" in warning
+    assert authority.asked == ["one", "two", "two"]
+
+
+def test_one_is_replaced_once_though_the_account_was_lost(
+    run: Run, authority: Authority, tmp_path: Path
+) -> None:
+    """A new account makes the module go through all apps again."""
+    run("one")
+    authority.answers = [f"{certbot.ACCOUNT_LOST} :: not found"]
+    for renewal in (tmp_path / "letsencrypt/renewal").glob("*"):
+        renewal.unlink()
+    accounts = tmp_path / "letsencrypt/accounts/acme.example/directory"
+    (accounts / ACCOUNT).rename(accounts / "old")
+    assert not run("one", replace=["one"]).failed
+    assert authority.asked == ["one", "one", "one"]
+
+
+def test_a_new_account_is_bound_without_showing_the_key(run: Run, authority: Authority) -> None:
+    """It is in a file that is gone by now."""
+    run("one", eab_kid="kid-1", eab_hmac_key="c2VjcmV0")
+    (command,) = authority.commands
+    assert "--config" in command
+    assert "c2VjcmV0" not in " ".join(command)
+    assert not Path(command[command.index("--config") + 1]).exists()
+
+
+def test_an_app_goes_from_an_authority_to_a_certificate_of_its_own_and_back(
+    run: Run, authority: Authority, module: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The path leads to the one after the other, nothing old stays, and the authority is asked once."""
+    tls, live = tmp_path / "tls", tmp_path / "letsencrypt/live/one"
+    hook = tmp_path / "hook"
+    template = (
+        MODULE.parents[2] / "roles/certbot/templates/usr/local/sbin/farrier-certificate-deployed.j2"
+    ).read_text()
+    for variable, value in [("certbot_tls_directory", str(tls)), ("certbot_reload_command", "true")]:
+        template = template.replace(f"{{{{ {variable} }}}}", value)
+    hook.write_text(template)
+    hook.chmod(0o755)
+    (tmp_path / "logger").symlink_to("/bin/true")
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr(farrier_edge.served, "shows", lambda *_: (tls / "one").readlink() == live)
+    tls.mkdir()
+    (tls / "one").symlink_to(".placeholder")
+    monkeypatch.setattr(module, "RELOAD_TIMEOUT_SECONDS", 0)
+    assert run("one", deploy_hook=str(hook)).result["deployed"] == ["one"]
+    renewal = tmp_path / "letsencrypt/renewal/one.conf"
+    renewal.write_text(renewal.read_text().replace(HOOK, str(hook)))
+
+    own.keep(tls, "one", own.Pair("chain", "key"))
+    assert run(deploy_hook=str(hook)).result["retired"] == ["one"]
+    assert own.is_kept(tls, "one", own.Pair("chain", "key"))
+
+    back = run("one", deploy_hook=str(hook))
+    assert (back.failed, back.result["revived"], back.result["deployed"]) == (False, ["one"], ["one"])
+    assert (tls / "one").readlink() == live
+    assert list(own.left_over(tls)) == [own.place(tls, "one", own.Pair("chain", "key"))]
+    assert authority.asked == ["one"]

@@ -11,6 +11,12 @@ from farrier_edge import certbot
 
 ORDER = certbot.Order("https://acme.example/directory", "", Path("/var/www/acme"), "/usr/local/sbin/deployed")
 
+
+def vars_of(order: certbot.Order) -> tuple[str, str, Path, str]:
+    """Return what is always needed of an order."""
+    return order.server, order.email, order.webroot, order.hook
+
+
 REFUSED = """Saving debug log to /var/log/letsencrypt/letsencrypt.log
 Requesting a certificate for one.example
 
@@ -50,6 +56,54 @@ def test_an_account_needs_no_address() -> None:
     command = certbot.arguments("one", ["one.example"], with_address)
     assert command[command.index("--email") + 1] == "op@example.org"
     assert "--register-unsafely-without-email" not in command
+
+
+def option(command: list[str], name: str) -> str:
+    """Return the value of an option that is given once."""
+    (value,) = [value for word, value in pairwise(command) if word == name]
+    return value
+
+
+def test_challenges_over_http_are_answered_from_the_webroot() -> None:
+    """Whatever is known about DNS: it is chosen for each app."""
+    order = certbot.Order(*vars_of(ORDER), dns=certbot.Dns("dns-rfc2136", "/etc/x.ini", ["--more"]))
+    command = certbot.arguments("one", ["one.example"], order)
+    assert option(command, "--authenticator") == certbot.authenticator(order, "http") == "webroot"
+    assert option(command, "--webroot-path") == "/var/www/acme"
+    assert not {"--dns-rfc2136-credentials", "--more", "--preferred-challenges"} & set(command)
+
+
+def test_challenges_over_dns_are_answered_by_the_plugin() -> None:
+    """With the option of its own for its credentials; a hook needs none."""
+    order = certbot.Order(*vars_of(ORDER), dns=certbot.Dns("dns-rfc2136", "/etc/x.ini", ["--more", "30"]))
+    command = certbot.arguments("one", ["*.one.example"], order, "dns")
+    assert option(command, "--authenticator") == certbot.authenticator(order, "dns") == "dns-rfc2136"
+    assert option(command, "--dns-rfc2136-credentials") == "/etc/x.ini"
+    assert option(command, "--preferred-challenges") == "dns"
+    assert option(command, "--more") == "30"
+    assert "--webroot-path" not in command
+    by_hook = certbot.Order(*vars_of(ORDER), dns=certbot.Dns("manual", "", ["--manual-auth-hook", "/x"]))
+    command = certbot.arguments("one", ["*.one.example"], by_hook, "dns")
+    assert "--manual-credentials" not in command
+
+
+def test_a_profile_is_asked_for_where_there_is_one() -> None:
+    """An older certbot does not know the option."""
+    assert "--preferred-profile" not in certbot.arguments("one", ["one.example"], ORDER)
+    order = certbot.Order(*vars_of(ORDER), profile="shortlived")
+    assert option(certbot.arguments("one", ["one.example"], order), "--preferred-profile") == "shortlived"
+
+
+def test_the_key_of_an_account_is_in_no_argument() -> None:
+    """Everyone on the host sees arguments, and certbot writes them into its log."""
+    with certbot.account_binding("", "") as binding:
+        assert binding == []
+    with certbot.account_binding("kid-1", "c2VjcmV0") as binding:
+        name, file = binding[0], Path(binding[1])
+        assert name == "--config"
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert file.read_text() == "eab-kid = kid-1\neab-hmac-key = c2VjcmV0\n"
+    assert not file.exists()
 
 
 def test_the_authoritys_report_is_what_is_said() -> None:

@@ -15,8 +15,14 @@ DOMAINS = ["one.example", "www.one.example"]
 
 def reason(configuration: Path, **other: object) -> str:
     """Return why the certificate `one` is not the wanted one."""
-    wanted = {"domains": DOMAINS, "server": SERVER, "accounts": {ACCOUNT}, "now": datetime.now(UTC)} | other
-    return lineage.why_not(lineage.read(configuration, "one"), **wanted)
+    wanted = {
+        "domains": DOMAINS,
+        "server": SERVER,
+        "accounts": {ACCOUNT},
+        "authenticator": "webroot",
+        "now": datetime.now(UTC),
+    }
+    return lineage.why_not(lineage.read(configuration, "one"), **wanted | other)
 
 
 def test_what_is_as_wanted_needs_none(make_lineage: MakeLineage) -> None:
@@ -62,6 +68,13 @@ def test_another_authority_is_another_certificate(make_lineage: MakeLineage) -> 
 def test_an_account_that_is_gone_cannot_renew(make_lineage: MakeLineage) -> None:
     """certbot would say so in its log, every twelve hours."""
     assert "account is gone" in reason(make_lineage("one", DOMAINS), accounts={"another"})
+
+
+def test_another_kind_of_challenge_is_another_certificate(make_lineage: MakeLineage) -> None:
+    """Else it would be renewed by a plugin that is there no more, some months later."""
+    configuration = make_lineage("one", DOMAINS, authenticator="dns-rfc2136")
+    assert reason(configuration) == "its challenges are answered by dns-rfc2136, not by webroot"
+    assert reason(configuration, authenticator="dns-rfc2136") == ""
 
 
 def test_an_expired_one_is_replaced_and_no_other(make_lineage: MakeLineage) -> None:
