@@ -51,11 +51,11 @@ class Edge:
         extension = self.certificate().extensions.get_extension_for_class(x509.SubjectAlternativeName)
         return sorted(extension.value.get_values_for_type(x509.DNSName))
 
-    def load(self, name: str, **options: float) -> Load:
+    def load(self, name: str, ca: Path | None = None, **options: float) -> Load:
         """Clients of every kind, 64 connections of them unless told, that keep it busy."""
         return Load(
             f"https://{DOMAIN}",
-            ca=authority(SCENARIO),
+            ca=ca or authority(SCENARIO),
             resolve={DOMAIN: self.address},
             name=name,
             **{"rate": 400, "seconds": 600, **options},

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from edges import DOMAIN, DOMAINS, SCENARIO, Edge, site
 from shared.outside import authority
 from testinfra.host import Host
@@ -139,27 +145,108 @@ def test_a_domain_that_leads_elsewhere_is_found_before_the_authority_is_asked(
     assert edge.certificate().serial_number == before
 
 
+def signed_by_itself(key: ec.EllipticCurvePrivateKey, left: timedelta) -> tuple[str, str]:
+    """A key and a certificate of it for the site's domains, both in PEM; negative where it has expired."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, DOMAIN)])
+    names = x509.SubjectAlternativeName([x509.DNSName(domain) for domain in DOMAINS])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=90)).not_valid_after(now + left)
+    certificate = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private.decode(), certificate.public_bytes(Encoding.PEM).decode()
+
+
 def test_an_expired_certificate_is_replaced(edge: Edge) -> None:
     """As after a year in which the host was off."""
     directory = "/etc/letsencrypt/live/observatory"
     key = load_pem_private_key(edge.host.check_output(f"cat {directory}/privkey.pem").encode(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, DOMAIN)])
-    names = x509.SubjectAlternativeName([x509.DNSName(domain) for domain in DOMAINS])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now - timedelta(days=90)).not_valid_after(now - timedelta(days=1))
-    expired = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
-    pem = expired.public_bytes(Encoding.PEM).decode()
+    _, expired = signed_by_itself(key, timedelta(days=-1))
     for file in ("cert.pem", "fullchain.pem"):
-        edge.host.check_output(f"cat > {directory}/{file} <<'EOF'\n{pem}EOF")
+        edge.host.check_output(f"cat > {directory}/{file} <<'EOF'\n{expired}EOF")
     edge.host.check_output("systemctl reload nginx.service")
+    now = datetime.now(UTC)
     assert edge.certificate().not_valid_after_utc < now
     done = site("nginx", "certbot")
     assert not done.failed, done.output
-    assert "the certificate expired on" in done.output
     assert edge.certificate().not_valid_after_utc > now
     assert edge.outside.https(DOMAIN, "/version").status == 200
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A certificate bought elsewhere; afterwards the site has one of the authority again."""
+    key, certificate = signed_by_itself(ec.generate_private_key(ec.SECP256R1()), timedelta(days=90))
+    files = {"fullchain": tmp_path / "fullchain.pem", "privkey": tmp_path / "privkey.pem"}
+    files["fullchain"].write_text(certificate)
+    files["privkey"].write_text(key)
+    yield {"source": "files", **{name: str(path) for name, path in files.items()}}
+    done = site("nginx", "certbot")
+    assert not done.failed, done.output
+
+
+def test_a_certificate_of_ones_own(edges: dict[str, Edge], own: dict[str, str]) -> None:
+    """The same one on every edge, its key for root's eyes only, and out of every message."""
+    key = Path(own["privkey"]).read_text().splitlines()[1]
+    done = site("nginx", "certbot", tls_certificate=own)
+    assert not done.failed, done.output
+    assert key not in done.output
+    brought = x509.load_pem_x509_certificate(Path(own["fullchain"]).read_bytes())
+    for edge in edges.values():
+        assert edge.certificate() == brought
+        kept = edge.host.check_output("stat --format '%a %U' /etc/farrier/tls/observatory/privkey.pem")
+        assert kept == "600 root"
+        # certbot has no business with it any more.
+        assert not edge.host.file("/etc/letsencrypt/renewal/observatory.conf").exists
+    done = site("nginx", "certbot", tls_certificate=own)
+    assert done.output.count("changed=0") == len(edges), done.output
+
+
+def test_a_key_of_another_certificate_is_refused(edge: Edge, own: dict[str, str]) -> None:
+    """Before any host is touched: nginx would refuse to reload with it."""
+    before = edge.certificate()
+    other, _ = signed_by_itself(ec.generate_private_key(ec.SECP256R1()), timedelta(days=90))
+    Path(own["privkey"]).write_text(other)
+    done = site("nginx", "certbot", tls_certificate=own)
+    assert done.failed
+    for text in ("key certificate.privkey", "is the key of another certificate", "no host was touched"):
+        assert text in done.output, done.output
+    assert edge.certificate() == before
+
+
+def test_from_self_signed_to_the_authoritys_under_load(edge: Edge, tmp_path: Path) -> None:
+    """How a site is tried out before its name leads to it; clients trust both for the moment."""
+    done = site("nginx", "certbot", tls_certificate={"source": "self_signed"})
+    assert not done.failed, done.output
+    before = edge.certificate()
+    assert (before.issuer, edge.names()) == (before.subject, sorted(DOMAINS))
+    both = tmp_path / "both.pem"
+    both.write_text(before.public_bytes(Encoding.PEM).decode() + authority(SCENARIO).read_text())
+    with edge.load("tls_switch", ca=both) as load:
+        load.wait_for_requests(500)
+        done = site("nginx", "certbot")
+        assert not done.failed, done.output
+        assert edge.certificate() != before
+        load.wait_for_requests(500)
+        report = load.stop()
+    print(report)
+    assert report.failed == 0, report.failures
+
+
+def test_a_wildcard_by_dns(edges: dict[str, Edge]) -> None:
+    """Proven where the names are, so that it matters to nobody where they lead."""
+    done = site(
+        "nginx", "certbot", tls_domains=[DOMAIN, "*.tls.lab.test"], tls_certificate={"challenge": "dns"}
+    )
+    assert not done.failed, done.output
+    for edge in edges.values():
+        assert edge.names() == ["*.tls.lab.test", DOMAIN]
+        answer = edge.outside.https("anything.tls.lab.test", "/version")
+        assert (answer.status, answer.headers["Location"]) == (308, f"https://{DOMAIN}/version")
+    done = site("nginx", "certbot")
+    assert not done.failed, done.output
+    assert edge.names() == sorted(DOMAINS)
 
 
 def test_from_nothing_to_a_certificate(edge: Edge) -> None:
