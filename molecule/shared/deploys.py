@@ -55,13 +55,13 @@ class Playbook:
         inventory: directory or file.
         name: of the playbook in playbooks/, without .yml.
         variables: as given by -e.
-        tags: to which the run is restricted; none for all.
+        options: further ones of ansible-playbook.
     """
 
     def __init__(
-        self, inventory: Path, name: str, variables: dict[str, Any], tags: Sequence[str] = ()
+        self, inventory: Path, name: str, variables: dict[str, Any], options: Sequence[str] = ()
     ) -> None:
-        extra = ["-e", json.dumps(variables), *(["--tags", ",".join(tags)] if tags else [])]
+        extra = ["-e", json.dumps(variables), *options]
         programs = Path(sys.executable).parent
         self._mark = f"{MARK}={uuid.uuid4().hex}"
         self._output = tempfile.NamedTemporaryFile("w+", prefix="farrier-run-", errors="replace")  # noqa: SIM115 - closed in __exit__
@@ -140,9 +140,9 @@ class Playbook:
         return sorted(found)
 
 
-def run(inventory: Path, name: str, tags: Sequence[str] = (), **variables: Any) -> Run:
+def run(inventory: Path, name: str, options: Sequence[str] = (), **variables: Any) -> Run:
     """Run a playbook to its end; arguments as those of `Playbook`."""
-    with Playbook(inventory, name, variables, tags) as playbook:
+    with Playbook(inventory, name, variables, options) as playbook:
         return playbook.end()
 
 

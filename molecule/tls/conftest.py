@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
 import pytest
 import testinfra
 import yaml
-from edges import INVENTORY, Edge
+from edges import INVENTORY, Edge, bought, pem, site
 from shared.deploys import ROOT
 from testinfra.host import Host
 
@@ -33,3 +37,16 @@ def edge(edges: dict[str, Edge]) -> Edge:
 def judge() -> Host:
     """The host on which the authority, its DNS and the judges are."""
     return reached("judge")
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A certificate bought elsewhere; afterwards the site has one of the authority again."""
+    key, certificate, root = bought(timedelta(days=60))
+    files = {"fullchain": tmp_path / "fullchain.pem", "privkey": tmp_path / "privkey.pem"}
+    files["fullchain"].write_text(pem(certificate))
+    files["privkey"].write_text(pem(key))
+    (tmp_path / "root.pem").write_text(pem(root))
+    yield {"source": "files", **{name: str(path) for name, path in files.items()}}
+    done = site("nginx,certbot")
+    assert not done.failed, done.output

@@ -9,15 +9,11 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
     load_pem_private_key,
 )
-from edges import DOMAIN, DOMAINS, SCENARIO, Edge, site
+from edges import DOMAIN, DOMAINS, SCENARIO, Edge, pem, signed_by_itself, site
 from shared.outside import authority
 from testinfra.host import Host
 
@@ -68,7 +64,7 @@ def test_a_domain_comes_and_goes_under_load(edge: Edge) -> None:
         before = edge.certificate().serial_number
         for label, domains in (("added", ADDED), ("removed", list(DOMAINS))):
             load.mark(label)
-            done = site("nginx", "certbot", tls_domains=domains)
+            done = edge.site(tls_domains=domains)
             assert not done.failed, done.output
             assert edge.names() == sorted(domains)
             after = edge.certificate().serial_number
@@ -81,7 +77,7 @@ def test_a_domain_comes_and_goes_under_load(edge: Edge) -> None:
         )
         assert edge.certificate().serial_number != before
         load.mark("nothing to do")
-        done = site("nginx", "certbot")
+        done = edge.site()
         assert "changed=0" in done.output, done.output
         report = load.stop()
     print(report)
@@ -92,27 +88,37 @@ def test_an_authority_that_is_down_takes_nothing_down(edge: Edge, judge: Host) -
     """The play says so at its end, in the authority's own words or certbot's; the next run goes on."""
     before = edge.certificate().serial_number
     with authority_is_down(judge):
-        done = site("nginx", "certbot", tls_domains=ADDED)
+        done = edge.site(tls_domains=ADDED)
         assert done.failed
         assert "https://acme.lab.test:14000/dir" in done.output
         assert "Connection refused" in done.output
         assert edge.certificate().serial_number == before
         assert edge.outside.https(DOMAIN, "/version").status == 200
     # It has forgotten the account, which is had anew.
-    done = site("nginx", "certbot", tls_domains=ADDED)
+    done = edge.site(tls_domains=ADDED)
     assert not done.failed, done.output
     assert edge.names() == sorted(ADDED)
+
+
+def test_a_certificate_is_replaced_on_request(edges: dict[str, Edge]) -> None:
+    """As after its key has leaked; here, after its authority has become another one."""
+    before = {name: edge.certificate().serial_number for name, edge in edges.items()}
+    done = site("nginx,certbot", certbot_replace=["observatory"])
+    assert not done.failed, done.output
+    for name, edge in edges.items():
+        assert edge.certificate().serial_number != before[name]
+        assert edge.outside.https(DOMAIN, "/version").status == 200
 
 
 def test_an_authority_that_refuses_is_quoted(edge: Edge) -> None:
     """Its problem document says what to do better than any message of ours."""
     before = edge.certificate().serial_number
-    done = site("nginx", "certbot", tls_domains=[*DOMAINS, "refused.tls.lab.test"])
+    done = edge.site(tls_domains=[*DOMAINS, "refused.test"])
     assert done.failed
     for text in (
         "app observatory:",
         "rejectedIdentifier",
-        "refused.tls.lab.test",
+        "refused.test",
         "The sites go on with what they have",
     ):
         assert text in done.output, done.output
@@ -128,33 +134,19 @@ def test_an_authority_that_refuses_is_quoted(edge: Edge) -> None:
     ids=["no address", "address of another host"],
 )
 def test_a_domain_that_leads_elsewhere_is_found_before_the_authority_is_asked(
-    edges: dict[str, Edge], edge: Edge, line: str, problem: str
+    edge: Edge, line: str, problem: str
 ) -> None:
     """Authorities count failures, and lock out who has too many."""
     before = edge.certificate().serial_number
-    for one in edges.values():
-        one.host.check_output(f"cp /etc/hosts /root/hosts && echo '{line}' >> /etc/hosts")
+    edge.host.check_output(f"cp /etc/hosts /root/hosts && echo '{line}' >> /etc/hosts")
     try:
-        done = site("nginx", "certbot", tls_domains=[*DOMAINS, "wrong.tls.lab.test"])
+        done = edge.site(tls_domains=[*DOMAINS, "wrong.tls.lab.test"])
     finally:
-        for one in edges.values():
-            one.host.check_output("cat /root/hosts > /etc/hosts")
+        edge.host.check_output("cat /root/hosts > /etc/hosts")
     assert done.failed
     for text in ("app observatory:", problem, "Let the name's A and AAAA records lead to this host"):
         assert text in done.output, done.output
     assert edge.certificate().serial_number == before
-
-
-def signed_by_itself(key: ec.EllipticCurvePrivateKey, left: timedelta) -> tuple[str, str]:
-    """A key and a certificate of it for the site's domains, both in PEM; negative where it has expired."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, DOMAIN)])
-    names = x509.SubjectAlternativeName([x509.DNSName(domain) for domain in DOMAINS])
-    now = datetime.now(UTC)
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now - timedelta(days=90)).not_valid_after(now + left)
-    certificate = builder.add_extension(names, critical=False).sign(key, hashes.SHA256())
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return private.decode(), certificate.public_bytes(Encoding.PEM).decode()
 
 
 def test_an_expired_certificate_is_replaced(edge: Edge) -> None:
@@ -162,34 +154,22 @@ def test_an_expired_certificate_is_replaced(edge: Edge) -> None:
     directory = "/etc/letsencrypt/live/observatory"
     key = load_pem_private_key(edge.host.check_output(f"cat {directory}/privkey.pem").encode(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
-    _, expired = signed_by_itself(key, timedelta(days=-1))
+    expired = pem(signed_by_itself(key, timedelta(days=-1)))
     for file in ("cert.pem", "fullchain.pem"):
         edge.host.check_output(f"cat > {directory}/{file} <<'EOF'\n{expired}EOF")
     edge.host.check_output("systemctl reload nginx.service")
     now = datetime.now(UTC)
     assert edge.certificate().not_valid_after_utc < now
-    done = site("nginx", "certbot")
+    done = edge.site()
     assert not done.failed, done.output
     assert edge.certificate().not_valid_after_utc > now
     assert edge.outside.https(DOMAIN, "/version").status == 200
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A certificate bought elsewhere; afterwards the site has one of the authority again."""
-    key, certificate = signed_by_itself(ec.generate_private_key(ec.SECP256R1()), timedelta(days=90))
-    files = {"fullchain": tmp_path / "fullchain.pem", "privkey": tmp_path / "privkey.pem"}
-    files["fullchain"].write_text(certificate)
-    files["privkey"].write_text(key)
-    yield {"source": "files", **{name: str(path) for name, path in files.items()}}
-    done = site("nginx", "certbot")
-    assert not done.failed, done.output
-
-
 def test_a_certificate_of_ones_own(edges: dict[str, Edge], own: dict[str, str]) -> None:
     """The same one on every edge, its key for root's eyes only, and out of every message."""
     key = Path(own["privkey"]).read_text().splitlines()[1]
-    done = site("nginx", "certbot", tls_certificate=own)
+    done = site("nginx,certbot", tls_certificate=own)
     assert not done.failed, done.output
     assert key not in done.output
     brought = x509.load_pem_x509_certificate(Path(own["fullchain"]).read_bytes())
@@ -199,16 +179,15 @@ def test_a_certificate_of_ones_own(edges: dict[str, Edge], own: dict[str, str]) 
         assert kept == "600 root"
         # certbot has no business with it any more.
         assert not edge.host.file("/etc/letsencrypt/renewal/observatory.conf").exists
-    done = site("nginx", "certbot", tls_certificate=own)
+    done = site("nginx,certbot", tls_certificate=own)
     assert done.output.count("changed=0") == len(edges), done.output
 
 
 def test_a_key_of_another_certificate_is_refused(edge: Edge, own: dict[str, str]) -> None:
     """Before any host is touched: nginx would refuse to reload with it."""
     before = edge.certificate()
-    other, _ = signed_by_itself(ec.generate_private_key(ec.SECP256R1()), timedelta(days=90))
-    Path(own["privkey"]).write_text(other)
-    done = site("nginx", "certbot", tls_certificate=own)
+    Path(own["privkey"]).write_text(pem(ec.generate_private_key(ec.SECP256R1())))
+    done = edge.site(tls_certificate=own)
     assert done.failed
     for text in ("key certificate.privkey", "is the key of another certificate", "no host was touched"):
         assert text in done.output, done.output
@@ -217,15 +196,15 @@ def test_a_key_of_another_certificate_is_refused(edge: Edge, own: dict[str, str]
 
 def test_from_self_signed_to_the_authoritys_under_load(edge: Edge, tmp_path: Path) -> None:
     """How a site is tried out before its name leads to it; clients trust both for the moment."""
-    done = site("nginx", "certbot", tls_certificate={"source": "self_signed"})
+    done = edge.site(tls_certificate={"source": "self_signed"})
     assert not done.failed, done.output
     before = edge.certificate()
     assert (before.issuer, edge.names()) == (before.subject, sorted(DOMAINS))
     both = tmp_path / "both.pem"
-    both.write_text(before.public_bytes(Encoding.PEM).decode() + authority(SCENARIO).read_text())
+    both.write_text(pem(before) + authority(SCENARIO).read_text())
     with edge.load("tls_switch", ca=both) as load:
         load.wait_for_requests(500)
-        done = site("nginx", "certbot")
+        done = edge.site()
         assert not done.failed, done.output
         assert edge.certificate() != before
         load.wait_for_requests(500)
@@ -236,27 +215,21 @@ def test_from_self_signed_to_the_authoritys_under_load(edge: Edge, tmp_path: Pat
 
 def test_a_wildcard_by_dns(edges: dict[str, Edge]) -> None:
     """Proven where the names are, so that it matters to nobody where they lead."""
-    done = site(
-        "nginx", "certbot", tls_domains=[DOMAIN, "*.tls.lab.test"], tls_certificate={"challenge": "dns"}
-    )
+    done = site("nginx,certbot", tls_domains=[DOMAIN, "*.tls.lab.test"], tls_certificate={"challenge": "dns"})
     assert not done.failed, done.output
     for edge in edges.values():
         assert edge.names() == ["*.tls.lab.test", DOMAIN]
         answer = edge.outside.https("anything.tls.lab.test", "/version")
         assert (answer.status, answer.headers["Location"]) == (308, f"https://{DOMAIN}/version")
-    done = site("nginx", "certbot")
+    done = site("nginx,certbot")
     assert not done.failed, done.output
     assert edge.names() == sorted(DOMAINS)
 
 
 def test_from_nothing_to_a_certificate(edge: Edge) -> None:
-    """How long a new site has to wait, with the placeholder shown meanwhile; the number is printed."""
+    """How long a site waits for its first one; the number is printed."""
     edge.host.check_output("certbot delete --non-interactive --cert-name observatory")
-    edge.host.check_output("rm /etc/farrier/tls/observatory")
-    done = site("nginx")
+    done = edge.site()
     assert not done.failed, done.output
-    assert edge.certificate().subject.rfc4514_string() == "CN=No certificate yet"
-    done = site("certbot")
-    assert not done.failed, done.output
-    print(f"from no certificate to one: {done.seconds:.1f} s of site.yml --tags certbot, on two edges")
+    print(f"from no certificate to one: {done.seconds:.1f} s of site.yml --tags nginx,certbot")
     assert edge.names() == sorted(DOMAINS)

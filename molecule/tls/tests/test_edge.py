@@ -140,7 +140,7 @@ def test_snippet_with_a_mistake_goes_nowhere(edges: dict[str, Edge], tmp_path: P
 )
 def test_mistakes_in_the_inventory_are_refused(variables: dict[str, object], problem: str) -> None:
     """By name, and before anything is changed."""
-    done = site(**variables)
+    done = site("nginx", **variables)
     assert done.failed
     assert problem in done.output, done.output
     assert "changed=0" in done.output or "no host was touched" in done.output

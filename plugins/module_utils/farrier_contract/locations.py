@@ -19,7 +19,7 @@ def locations(app: Mapping[str, Any]) -> list[dict[str, Any]]:
         app: One app with every key of the contract.
 
     Returns:
-        For each place its `prefix`, an `id` that is unique in the app and stays the same, the `directory` of
+        For each place its `prefix`, an `id` that is unique on the host and stays the same, the `directory` of
         the project that its files are in (None where the app answers), and every key of `edge.paths`, None
         where nobody says anything.
     """
@@ -30,11 +30,15 @@ def locations(app: Mapping[str, Any]) -> list[dict[str, Any]]:
         place: dict[str, Any] = dict.fromkeys(EdgePath.model_fields)
         for around in _around(prefix, paths):
             place |= {key: value for key, value in paths[around].items() if value is not None}
-        place |= {"prefix": prefix, "id": hashlib.sha256(prefix.encode()).hexdigest()[:8], "directory": None}
+        place |= {"prefix": prefix, "id": _identity(app["name"], prefix), "directory": None}
         for around in _around(prefix, static):
             place["directory"] = static[around].rstrip("/") + prefix.removeprefix(around)
         places.append(place)
     return places
+
+
+def _identity(app: str, prefix: str) -> str:
+    return hashlib.sha256(f"{app} {prefix}".encode()).hexdigest()[:8]
 
 
 def _around(prefix: str, prefixes: Iterable[str]) -> list[str]:
