@@ -45,6 +45,7 @@ class ActionModule(ActionBase):
             "chains": {},
             "privkeys": {},
             "self_signed": {},
+            "placeholders": [],
         }
         for app in arguments["apps"]:
             name, domains, certificate = app["name"], app["domains"], app["certificate"]
@@ -56,6 +57,8 @@ class ActionModule(ActionBase):
                     self._bring(module, name, controller_mkcert.certificate(name, domains, cache))
                 elif certificate["source"] == "self_signed":
                     module["self_signed"][name] = domains
+                else:
+                    module["placeholders"].append(name)
             except MistakeError as error:
                 return {**result, "failed": True, "msg": f"app {name}: {error}"}
             except controller_mkcert.MkcertError as error:

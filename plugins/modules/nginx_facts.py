@@ -13,7 +13,7 @@ DOCUMENTATION = r"""
 module: nginx_facts
 short_description: What of the host decides how nginx is configured
 description:
-  - Reads the versions of nginx and of its OpenSSL, which packages are missing, whether the host has IPv6, who
+  - Reads the versions of nginx and of its OpenSSL, whether the host has IPv6, who
     listens on given ports, and whether nginx has been running since before its unit was last written.
   - Changes nothing.
 options:
@@ -22,11 +22,6 @@ options:
     type: list
     elements: int
     default: [80, 443]
-  packages:
-    description: Debian packages, of which the missing ones are named; quicker than by the apt module.
-    type: list
-    elements: str
-    default: []
 author: [The Farrier developers (@farrier)]
 """
 
@@ -44,7 +39,6 @@ ansible_facts:
     farrier_nginx:
       version: 1.26.3
       openssl: 3.5.1
-      missing_packages: []
       ipv6: true
       is_outdated: false
       listeners: [{port: 80, process: apache2, pid: 312, unit: apache2.service}]
@@ -61,7 +55,6 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "ports": {"type": "list", "elements": "int", "default": [80, 443]},
-            "packages": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
@@ -69,19 +62,11 @@ def main() -> None:
     facts = {
         "version": _last(VERSION, build),
         "openssl": _last(OPENSSL, build),
-        "missing_packages": _missing(module),
         "ipv6": Path("/proc/net/if_inet6").exists(),
         "is_outdated": _is_outdated(module),
         "listeners": listeners.listeners(module.params["ports"]),
     }
     module.exit_json(changed=False, ansible_facts={"farrier_nginx": facts})
-
-
-def _missing(module: AnsibleModule) -> list[str]:
-    wanted = module.params["packages"]
-    show = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"]
-    installed = module.run_command([*show, *wanted])[1].splitlines() if wanted else []
-    return [package for package in wanted if f"{package} installed" not in installed]
 
 
 def _is_outdated(module: AnsibleModule) -> bool:

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: certificates that no ACME authority issues, in the places that the web server reads."""
+"""Ansible module: every app has a certificate in the place that the web server reads."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from ansible.module_utils.farrier_edge import lineage, own
 
 DOCUMENTATION = r"""
 module: tls_certificates
-short_description: Certificates that no ACME authority issues
+short_description: Every app has a certificate
 description:
-  - Keeps each certificate in C(DIRECTORY/.own), where only root can read it, and lets C(DIRECTORY/NAME) lead
-    to it in one step. What no such path leads to any more is removed.
+  - Lets C(DIRECTORY/NAME) of each app lead to its C(fullchain.pem) and C(privkey.pem).
+  - For an app that waits for an ACME authority that is a self-signed placeholder, as long as there is nothing
+    better.
+  - Keeps every other certificate in C(DIRECTORY/.own), where only root can read it. What no path leads to
+    any more is removed.
   - Self-signed ones are made on the host, and made anew when their end is near or the domains have changed.
   - Leaves C(pending) on the host until nginx has loaded what is on the disk, as M(nginx_configuration) does.
   - The action plugin of the same name is what a role uses. It reads the files on the controller, and turns
@@ -38,6 +41,11 @@ options:
     description: Domains by the name of the app, for the apps whose certificate the host makes itself.
     type: dict
     default: {}
+  placeholders:
+    description: Names of the apps that get a placeholder where they have nothing.
+    type: list
+    elements: str
+    default: []
   pending:
     description: File that stands for something on the disk that nginx has not loaded.
     type: path
@@ -46,7 +54,7 @@ author: [The Farrier developers (@farrier)]
 """
 
 EXAMPLES = r"""
-- name: Certificates from elsewhere are in their places
+- name: Every app has its certificate
   tls_certificates:
     directory: /etc/farrier/tls
     apps: [{name: shop, domains: [shop.example.org], certificate: {source: self_signed}}]
@@ -74,12 +82,13 @@ def main() -> None:
             # Of its own, and not beside each chain: what is within a list would reach the host's journal.
             "privkeys": {"type": "dict", "default": {}, "no_log": True},
             "self_signed": {"type": "dict", "default": {}},
+            "placeholders": {"type": "list", "elements": "str", "default": []},
             "pending": {"type": "path", "required": True},
         },
         supports_check_mode=True,
     )
     directory = Path(module.params["directory"])
-    placed: dict[str, str] = {}
+    placed = _placeholders(module)
     for name, chain in module.params["chains"].items():
         pair = own.Pair(chain, module.params["privkeys"][name])
         if not own.is_kept(directory, name, pair):
@@ -89,7 +98,7 @@ def main() -> None:
         if reason := _why_made_anew(directory, name, domains):
             placed[name] = reason
             if not module.check_mode:
-                _keep(module, name, _make(module, name, domains))
+                _keep(module, name, _self_signed(module, name, domains))
     removed = list(own.left_over(directory))
     if not module.check_mode:
         for path in removed:
@@ -103,7 +112,24 @@ def _keep(module: AnsibleModule, name: str, pair: own.Pair) -> None:
         own.keep(Path(module.params["directory"]), name, pair)
 
 
-def _make(module: AnsibleModule, name: str, domains: list[str]) -> own.Pair:
+def _placeholders(module: AnsibleModule) -> dict[str, str]:
+    directory, wanted = Path(module.params["directory"]), module.params["placeholders"]
+    missing = own.leading_nowhere(directory, wanted)
+    placed = dict.fromkeys(missing, "its path led to none")
+    if wanted and not own.is_usable(directory / own.PLACEHOLDER / "fullchain.pem"):
+        placed[own.PLACEHOLDER] = "there is none that is good for a while"
+        if not module.check_mode:
+            try:
+                own.make_placeholder(directory)
+            except subprocess.CalledProcessError as error:
+                module.fail_json(msg=f"openssl could not make the placeholder in {directory}: {error.stderr}")
+    if not module.check_mode:
+        for name in missing:
+            own.link(directory, name, own.PLACEHOLDER)
+    return placed
+
+
+def _self_signed(module: AnsibleModule, name: str, domains: list[str]) -> own.Pair:
     try:
         return own.self_signed(Path(module.params["directory"]), domains)
     except subprocess.CalledProcessError as error:

@@ -1,4 +1,4 @@
-"""Certificates that no ACME authority issues: kept on the host under the path that the web server reads."""
+"""Certificates that no ACME authority issues, under the path that the web server reads."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
 NAME = ".own"
+PLACEHOLDER = ".placeholder"
+PLACEHOLDER_SUBJECT = "No certificate yet"
+PLACEHOLDER_LIFETIME_DAYS = 3650
 KEPT = re.compile(r"(?P<app>.+)-[0-9a-f]{16}")
 FILES = ("privkey.pem", "fullchain.pem")
 SUBJECT = "Self-signed by this host"
@@ -68,15 +71,40 @@ def is_kept(directory: Path, app: str, pair: Pair) -> bool:
 def keep(directory: Path, app: str, pair: Pair) -> None:
     """Lay a certificate down, then let the app's path lead to it in one step."""
     wanted = place(directory, app, pair)
-    for path in (directory, directory / NAME, wanted):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.chmod(0o700)
-    for file in FILES:
-        _write(wanted / file, pair.content(file))
+    _write_pair(wanted, pair, (directory, directory / NAME, wanted))
+    link(directory, app, str(wanted.relative_to(directory)))
+
+
+def link(directory: Path, app: str, target: str) -> None:
+    """Let the path of an app lead to a certificate, relative to the directory of the links, in one step."""
     fresh = directory / f".{app}.link"
     fresh.unlink(missing_ok=True)  # an earlier run may have been killed
-    fresh.symlink_to(wanted.relative_to(directory))
+    fresh.symlink_to(target)
     fresh.replace(directory / app)
+
+
+def is_usable(certificate: Path) -> bool:
+    """Tell whether a certificate has its key beside it and will be valid for a while."""
+    if not certificate.with_name("privkey.pem").exists():
+        return False
+    seconds = str(int(RENEW_BEFORE.total_seconds()))
+    check = ["openssl", "x509", "-noout", "-checkend", seconds, "-in", str(certificate)]
+    return subprocess.run(check, capture_output=True, check=False).returncode == 0
+
+
+def make_placeholder(directory: Path) -> None:
+    """Make the certificate that apps show until an authority has issued theirs, with a key of the host's own.
+
+    Raises:
+        subprocess.CalledProcessError: openssl failed; its stderr says why.
+    """
+    pair = _request(directory, PLACEHOLDER_SUBJECT, ["placeholder.invalid"], PLACEHOLDER_LIFETIME_DAYS)
+    _write_pair(directory / PLACEHOLDER, pair, (directory / PLACEHOLDER,))
+
+
+def leading_nowhere(directory: Path, apps: Iterable[str]) -> list[str]:
+    """Return the apps whose path leads to no certificate."""
+    return [app for app in apps if not (directory / app / "fullchain.pem").exists()]
 
 
 def left_over(directory: Path) -> Iterator[Path]:
@@ -120,11 +148,15 @@ def self_signed(directory: Path, domains: Sequence[str]) -> Pair:
     Raises:
         subprocess.CalledProcessError: openssl failed; its stderr says why.
     """
+    return _request(directory, SUBJECT, domains, LIFETIME_DAYS)
+
+
+def _request(directory: Path, subject: str, domains: Sequence[str], lifetime_days: int) -> Pair:
     fresh = directory / NAME / ".fresh"
     shutil.rmtree(fresh, ignore_errors=True)  # an earlier run may have been killed
     files = {"-keyout": fresh / "privkey.pem", "-out": fresh / "fullchain.pem"}
     request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-    request += ["-days", str(LIFETIME_DAYS), "-subj", f"/CN={SUBJECT}"]
+    request += ["-days", str(lifetime_days), "-subj", f"/CN={subject}"]
     # Who is told to trust it trusts it for these names, and not as an authority for others.
     for extension in (
         f"subjectAltName={','.join(f'DNS:{domain}' for domain in domains)}",
@@ -142,6 +174,14 @@ def self_signed(directory: Path, domains: Sequence[str]) -> Pair:
         return Pair(files["-out"].read_text(), files["-keyout"].read_text())
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _write_pair(place: Path, pair: Pair, private: Iterable[Path]) -> None:
+    for path in private:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
+    for file in FILES:
+        _write(place / file, pair.content(file))
 
 
 def _is_roots_alone(path: Path) -> bool:
