@@ -8,8 +8,10 @@ from importlib import metadata
 from types import ModuleType
 
 import pytest
+from ansible.plugins.loader import strategy_loader
+from ansible.plugins.strategy.linear import StrategyModule as LinearStrategy
 
-from .conftest import Play
+from .conftest import PLUGINS, Play
 
 PLAYBOOK = """
 - name: First
@@ -83,16 +85,19 @@ def test_run_says_its_strategy_once(run_playbook: Play, wanted: str, expected: s
     assert run.stdout.count(expected) == 1
 
 
+@pytest.mark.parametrize("wanted", ["", "linear"])
 def test_processes_of_tasks_do_not_collect_what_the_controller_loaded(
-    strategy: ModuleType, monkeypatch: pytest.MonkeyPatch
+    load_plugin: Callable[[str, str], ModuleType], monkeypatch: pytest.MonkeyPatch, wanted: str
 ) -> None:
     """Each collection took longer than the task it came in: a sixth of a run that changes nothing."""
-    core, mitogen = metadata.version("ansible-core"), metadata.version("mitogen")
-    assert issubclass(strategy.strategy_class("", mitogen, core), strategy.FrozenStrategy)
-    linear = strategy.strategy_class("linear", mitogen, core)
-    monkeypatch.setattr(strategy.LinearStrategy, "run", lambda *_: gc.get_freeze_count())
+    strategy_loader.add_directory(str(PLUGINS / "strategy"))
+    versions = metadata.version("mitogen"), metadata.version("ansible-core")
+    chosen = load_plugin("strategy", "farrier").strategy_class(wanted, *versions)
+    frozen = strategy_loader.get("farrier_linear", class_only=True)
+    assert issubclass(chosen, frozen)
+    monkeypatch.setattr(LinearStrategy, "run", lambda *_: gc.get_freeze_count())
     gc.unfreeze()
     try:
-        assert linear.__new__(linear).run() > 10_000
+        assert frozen.__new__(frozen).run() > 10_000
     finally:
         gc.unfreeze()
