@@ -1,7 +1,8 @@
 """Wall time of code-only deploys, of a deploy of nothing new and of a rollback, on the demo's host.
 
-Usage: python -m tests.benchmarks.deploy [ROUNDS]. Each round changes one line of the app. Bars,
-in seconds: deploy 5, of which activation 2; nothing new 3; rollback 4.
+Usage: python -m tests.benchmarks.deploy [ROUNDS]. Each round changes one line of the app. Each measure begins
+on a host that has done with the one before: its watch has ended, and so have the workers that stood by.
+Bars, in seconds: deploy 5, of which activation 2; nothing new 3; rollback 4.
 """
 
 from __future__ import annotations
@@ -29,8 +30,15 @@ BARS_SECONDS = {
 }
 
 
+def settled() -> None:
+    """Wait until the host has done with the last release."""
+    busy = "systemctl --quiet is-active farrier-observatory-watch.service"
+    subprocess.run([*SSH, f"while {busy}; do sleep 0.5; done"], check=True, timeout=120)
+
+
 def playbook(name: str, apps: Path) -> float:
     """Run a playbook as an operator does and return the seconds it took."""
+    settled()
     started = time.monotonic()
     subprocess.run(
         ["ansible-playbook", f"playbooks/{name}.yml", "--extra-vars", f"@{apps}"],
