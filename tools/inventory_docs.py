@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "plugins/module_utils"))
 
-from farrier_contract import App, Certificate, Edge, EdgePath, Hooks, Source
+from farrier_contract import App, Certificate, Edge, EdgePath, Fleet, Hooks, Source
 from farrier_contract.names import (
     KIT_SUFFIXES,
     RESERVED_ENVIRONMENT_NAMES,
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs/inventory.md"
 
 INTRODUCTION = """\
-<!-- Made by `python tools/inventory_docs.py` from plugins/module_utils/farrier_contract/model.py. -->
+<!-- Made by `python tools/inventory_docs.py` from plugins/module_utils/farrier_contract. -->
 # The inventory
 
 Two groups say what a host is: `edge` hosts run nginx and hold the certificates, `app` hosts run gunicorn and
@@ -50,8 +50,22 @@ RULES = """\
   used: {variables}.
 - All values of `env` and `secrets` are text: write `PORT: "8000"`, and `"{{{{ web_port | string }}}}"` in a
   template that yields a number. YAML has turned 01234 into 668 and `no` into false before anyone sees it.
+- Edge and app hosts may be different machines. An app on an edge is on a host of the group `app`, too; two
+  apps of a host never share a `port`. An edge and an app host that is another machine have an IP address
+  where the other reaches them, no two app hosts the same one.
+- `deploy_error_percent_max` needs `deploy_soak_seconds`. `serving_min` leaves an app host to drain wherever
+  an app has more than one.
 - Paths on the controller are absolute and must exist: begin them with `{{{{ playbook_dir }}}}` or
   `{{{{ inventory_dir }}}}`.
+"""
+
+
+FLEET = """\
+## Variables of a fleet
+
+{summary}
+They stand beside `apps`, in `group_vars/all.yml`, and `private_address` with its host. For one run:
+`-e '{{"deploy_batches": [1]}}'`.
 """
 
 
@@ -112,6 +126,7 @@ def page() -> str:
         f"## Keys of `edge`\n\n{Edge.__doc__}\n\n{table(Edge)}\n",
         f"## Keys of a prefix in `edge.paths`\n\n{EdgePath.__doc__}\n\n{table(EdgePath)}\n",
         f"## Keys of `certificate`\n\n{Certificate.__doc__}\n\n{table(Certificate)}\n",
+        f"{FLEET.format(summary=Fleet.__doc__)}\n{table(Fleet)}\n",
         rules,
     ]
     return "\n".join(parts)

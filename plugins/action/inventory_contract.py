@@ -14,7 +14,7 @@ from ansible.template import Templar
 # Ansible imports module_utils on hosts only; this runs on the controller.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 
-from farrier_contract import GROUPS, HostView, core_problems, inventory_problems, render
+from farrier_contract import GROUPS, MISSING, SETTINGS, HostView, core_problems, inventory_problems, render
 
 
 class ActionModule(ActionBase):
@@ -51,9 +51,8 @@ class ActionModule(ActionBase):
         from farrier_contract.resolve import Resolver
 
         variables = task_vars["hostvars"].raw_get(host)
-        if "apps" not in variables:
-            return HostView(variables=list(variables))
         templar = Templar(loader=self._loader, variables={**variables, "hostvars": task_vars["hostvars"]})
         resolver = Resolver(templar.template, AnsibleError, AnsibleUndefinedVariable)
-        apps = resolver.resolve(variables["apps"])
-        return HostView(apps, resolver.locations, list(variables))
+        apps = resolver.resolve(variables["apps"]) if "apps" in variables else MISSING
+        settings = {name: resolver.resolve(variables[name], name) for name in SETTINGS if name in variables}
+        return HostView(apps, resolver.locations, list(variables), settings)

@@ -1,7 +1,10 @@
 """The inventory contract of Farrier, checked on the controller before any host is touched."""
 
-from .explain import app_problems
-from .inventory import GROUPS, MISSING, HostView, inventory_problems
+from .batches import batches, drain_batch_size
+from .explain import app_problems, model_problems
+from .fleet import SETTINGS, Fleet, endpoint, private_address
+from .hosts import MISSING, HostView
+from .inventory import GROUPS, inventory_problems
 from .locations import locations
 from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
 from .model import App, Certificate, Edge, EdgePath, Hooks, Source
@@ -11,10 +14,12 @@ from .versions import core_problems
 __all__ = [
     "GROUPS",
     "MISSING",
+    "SETTINGS",
     "App",
     "Certificate",
     "Edge",
     "EdgePath",
+    "Fleet",
     "Hidden",
     "Hooks",
     "HostView",
@@ -24,9 +29,14 @@ __all__ = [
     "Unresolved",
     "WorkerCount",
     "app_problems",
+    "batches",
     "core_problems",
+    "drain_batch_size",
+    "endpoint",
     "inventory_problems",
     "locations",
+    "model_problems",
+    "private_address",
     "render",
     "worker_count",
 ]

@@ -29,6 +29,7 @@ _TYPE_NAMES = {
 _WANTED = {
     "string_type": "text",
     "int_type": "a whole number",
+    "float_type": "a number",
     "bool_type": "true or false",
     "list_type": "a list",
     "dict_type": "a mapping",
@@ -44,12 +45,22 @@ def app_problems(raw: object, index: int) -> list[Problem]:
         index: Its place in the list, from 0; used where it has no usable name.
     """
     subject = subject_of(raw, index)
-    problems: list[Problem] = []
+    return model_problems(subject, App, raw) + _wildcard_problems(subject, raw)
+
+
+def model_problems(subject: str, model: type[BaseModel], raw: object) -> list[Problem]:
+    """Check values against a model.
+
+    Args:
+        subject: Names whose values they are.
+        model: One of the contract.
+        raw: The values by key.
+    """
     try:
-        App.model_validate(raw)
+        model.model_validate(raw)
     except ValidationError as error:
-        problems = [_problem(subject, raw, details) for details in error.errors(include_url=False)]
-    return problems + _wildcard_problems(subject, raw)
+        return [_problem(subject, model, details) for details in error.errors(include_url=False)]
+    return []
 
 
 def subject_of(raw: object, index: int) -> str:
@@ -110,7 +121,7 @@ def _wildcard_problems(subject: str, raw: object) -> list[Problem]:
     return problems
 
 
-def _problem(subject: str, raw: object, details: Any) -> Problem:
+def _problem(subject: str, model: type[BaseModel], details: Any) -> Problem:
     path: Path = tuple(details["loc"])
     of_key = path[-1:] == ("[key]",)
     path = path[:-1] if of_key else path
@@ -118,31 +129,33 @@ def _problem(subject: str, raw: object, details: Any) -> Problem:
     kind = details["type"]
     text = shown(value, path)
     if kind == "extra_forbidden":
-        text, (what, fix) = "", _unknown_key(path)
+        text, (what, fix) = "", _unknown_key(model, path)
     elif isinstance(value, Unresolved):
         what, fix = value.what, value.fix
     elif kind == "missing":
-        text, what, fix = "", "is missing", f"add {_example_of(path)}"
+        text, what, fix = "", "is missing", f"add {_example_of(model, path)}"
     elif isinstance(mistake := details.get("ctx", {}).get("error"), MistakeError):
         what, fix = mistake.what, mistake.fix
     elif kind in _WANTED:
-        what, fix = _wrong_type(kind, path, value, of_key)
+        what, fix = _wrong_type(kind, model, path, value, of_key)
     else:
-        what, fix = _outside_limit(kind, path, value, details)
+        what, fix = _outside_limit(kind, model, path, details)
     if of_key:
         text = ""
     return Problem(subject, dotted(path), text, what, fix)
 
 
-def _unknown_key(path: Path) -> tuple[str, str]:
-    model = _model_at(path[:-1])
+def _unknown_key(root: type[BaseModel], path: Path) -> tuple[str, str]:
+    model = _model_at(root, path[:-1])
     known = sorted(model.model_fields)
     meant = suggestion(str(path[-1]), known)
     fix = f"did you mean {meant}?" if meant else f"the keys here are {', '.join(known)}"
     return "is an unknown key", fix
 
 
-def _wrong_type(kind: str, path: Path, value: object, of_key: bool) -> tuple[str, str]:
+def _wrong_type(
+    kind: str, model: type[BaseModel], path: Path, value: object, of_key: bool
+) -> tuple[str, str]:
     key = str(path[-1]) if path else "apps"
     actual = _TYPE_NAMES.get(type(value), "text" if isinstance(value, str) else type(value).__name__)
     wanted = _WANTED[kind]
@@ -150,33 +163,32 @@ def _wrong_type(kind: str, path: Path, value: object, of_key: bool) -> tuple[str
         return f"has a name that YAML reads as {actual}", f'put the name in quotes: "{key}"'
     if actual == "empty":
         empty = f', or {key}: "" for an empty text' if wanted == "text" else ""
-        return "has no value", f"write {_example_of(path)}{empty}"
+        return "has no value", f"write {_example_of(model, path)}{empty}"
     what = f"is {actual}, not {wanted}"
     if wanted == "text" and isinstance(value, bool | int | float):
         return what, f'put it in quotes as you want it, {key}: "…"; in a template add `| string`'
     if wanted == "a list" and isinstance(value, str):
         return what, f"write {key}: [{shown(value, path) or '…'}]"
-    if wanted in ("a whole number", "true or false") and isinstance(value, str):
-        conversion = "int" if wanted == "a whole number" else "bool"
+    conversion = {"a whole number": "int", "a number": "float", "true or false": "bool"}.get(wanted)
+    if conversion and isinstance(value, str):
         return what, f"write it without quotes; in a template add `| {conversion}`"
-    return what, f"write {_example_of(path)}"
+    return what, f"write {_example_of(model, path)}"
 
 
-def _outside_limit(kind: str, path: Path, value: object, details: Any) -> tuple[str, str]:
+def _outside_limit(kind: str, model: type[BaseModel], path: Path, details: Any) -> tuple[str, str]:
     key, limits = path[-1], details["ctx"]
     if kind == "too_short":
-        return "is empty", f"write {_example_of(path)}"
+        return "is empty", f"write {_example_of(model, path)}"
     if kind == "greater_than_equal":
         return f"is below {limits['ge']}", f"write {key}: {limits['ge']}, or more"
     if kind == "less_than_equal":
         return f"is above {limits['le']}", f"write {key}: {limits['le']}, or less"
     choices = limits["expected"].replace("'", "")
-    return f"is not {choices}", f"write {_example_of(path)}"
+    return f"is not {choices}", f"write {_example_of(model, path)}"
 
 
-def _model_at(path: Path) -> type[BaseModel]:
+def _model_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
     """The model whose keys are at a path; a part may be the name of an entry in a mapping of models."""
-    model: type[BaseModel] = App
     parts = iter(path)
     for part in parts:
         annotation = model.model_fields[str(part)].annotation
@@ -188,9 +200,8 @@ def _model_at(path: Path) -> type[BaseModel]:
     return model
 
 
-def _example_of(path: Path) -> str:
+def _example_of(model: type[BaseModel], path: Path) -> str:
     """Return "key: example" of the nearest declared key."""
-    model: type[BaseModel] = App
     example = ""
     parts = iter(path)
     for part in parts:

@@ -3,43 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
 
 from .certificates import Reader, certificate_problems, read_plainly
 from .explain import app_problems, shown, subject_of, suggestion
+from .fleet_checks import fleet_problems
+from .hosts import MISSING, HostView
 from .mistakes import Problem, Unresolved, merge
 from .sources import snippet_problems, source_problems
 
 GROUPS = {"edge": "nginx and TLS", "app": "gunicorn and the releases"}
-MISSING = object()
-
-
-@dataclass
-class HostView:
-    """What the contract sees of one host.
-
-    Attributes:
-        apps: The resolved variable `apps`, or MISSING.
-        locations: "file:line" of values in `apps` by their dotted path in it, as in "[0].source.git".
-        variables: Names of all variables of the host, to find a mistyped one.
-    """
-
-    apps: object = MISSING
-    locations: dict[str, str] = field(default_factory=dict)
-    variables: list[str] = field(default_factory=list)
-
-    def entries(self) -> list[Any]:
-        """Return the entries of `apps`, of whatever quality; none when it is no list."""
-        return self.apps if isinstance(self.apps, list) else []
-
-    def location(self, index: int, key: str) -> str:
-        """Return where a key of an entry was written, or the nearest thing around it; "" if unknown."""
-        path = f"[{index}].{key}" if key else f"[{index}]"
-        while path and path not in self.locations:
-            path = path[: max(path.rfind("."), path.rfind("["))]
-        return self.locations.get(path, "")
 
 
 def inventory_problems(
@@ -59,7 +32,12 @@ def inventory_problems(
         for problem in _list_problems(view, group) + _entry_problems(view, read):
             problem.hosts = [host]
             problems.append(problem)
-    return _group_problems(groups) + merge(problems) + _domain_problems(hosts)
+    return [
+        *_group_problems(groups),
+        *merge(problems),
+        *_domain_problems(hosts),
+        *fleet_problems(groups, hosts),
+    ]
 
 
 def _group_problems(groups: Mapping[str, list[str]]) -> list[Problem]:

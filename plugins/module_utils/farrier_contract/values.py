@@ -90,6 +90,20 @@ def network(value: str) -> str:
     return value
 
 
+def reachable_address(value: str) -> str:
+    """An IP address, in its usual form, at which another machine can reach a host."""
+    fix = "write the address alone, as in 10.0.0.11 or fd00::11"
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        raise MistakeError("is no IP address", fix) from None
+    if address.is_loopback or address.is_unspecified or address.is_multicast:
+        raise MistakeError("leads to no other machine", fix)
+    if address.version == 6 and address.is_link_local:
+        raise MistakeError("is good on one link only", fix)
+    return str(address)
+
+
 def user_name(value: str) -> str:
     """The name of somebody with a password for nginx."""
     if not USER_NAME.fullmatch(value):

@@ -31,9 +31,9 @@ PLAYBOOK = """
 """
 
 GOOD = """
-edge: {hosts: {web1: {}}}
+edge: {hosts: {web1: {ansible_host: 192.0.2.1}}}
 app:
-  hosts: {web1: {}, web2: {}}
+  hosts: {web1: {}, web2: {ansible_host: 192.0.2.2}}
   vars:
     site: example.org
     repository: {git: "https://git.{{ site }}/x.git", version: v1}
@@ -46,9 +46,9 @@ app:
 """
 
 BAD = """
-edge: {hosts: {web1: {}}}
+edge: {hosts: {web1: {ansible_host: 192.0.2.1}}}
 app:
-  hosts: {web1: {}, web2: {}}
+  hosts: {web1: {}, web2: {ansible_host: 192.0.2.2}}
   vars:
     database_port: 5432
     apps:
@@ -72,6 +72,28 @@ def test_sound_inventory_goes_on(run_playbook: Play, strategy: str) -> None:
     run = run_playbook(PLAYBOOK, hosts=GOOD, FARRIER_STRATEGY=strategy)
     assert run.returncode == 0, run.stdout + run.stderr
     assert "web2 is touched: per_core" in run.stdout
+
+
+def test_variables_of_a_fleet_are_seen(run_playbook: Play) -> None:
+    """Each as it is for its host, with its templates resolved and its place told."""
+    fleet = """
+    soak: 30
+    deploy_soak_seconds: "{{ soak * 2 }}"
+    deploy_error_percent_max: 1
+    deploy_batches: [1, "{{ share }}%"]
+    share: 25
+"""
+    run = run_playbook(PLAYBOOK, hosts=GOOD + fleet)
+    assert run.returncode == 0, run.stdout + run.stderr
+    broken = GOOD.replace("{ansible_host: 192.0.2.2}", "{serving_min: 0}") + fleet.replace("share:", "part:")
+    run = run_playbook(PLAYBOOK, hosts=broken)
+    for line in [
+        "The inventory has 2 mistakes; no host was touched.",
+        "group app, key deploy_batches[1]: cannot be resolved: 'share' is undefined",
+        "at hosts.yml:18 (hosts: web1, web2)",
+        "host web2, key private_address: is not set, and web2, where Ansible reaches the host, is no IP",
+    ]:
+        assert line in run.stdout + run.stderr
 
 
 def test_limit_does_not_bypass_the_check(run_playbook: Play) -> None:

@@ -71,10 +71,11 @@ def check(given: object, domains: list[str] = DOMAINS, hosts: int = 1, **other: 
         "module": "x.main:app",
         "certificate": given,
     }
-    names = [f"web{number}" for number in range(hosts)]
-    return inventory_problems(
-        {"edge": names, "app": names}, {name: HostView([app]) for name in names}, **other
-    )
+    views = {
+        f"web{number}": HostView([app], settings={"ansible_host": f"192.0.2.{number}"})
+        for number in range(hosts)
+    }
+    return inventory_problems({"edge": list(views), "app": list(views)}, views, **other)
 
 
 def test_a_good_certificate_passes(bring: Bring) -> None:

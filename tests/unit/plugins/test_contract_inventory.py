@@ -22,6 +22,11 @@ def app(name: str = "observatory", **changes: Any) -> dict[str, Any]:
     }
 
 
+def at(host: str) -> dict[str, object]:
+    """Return the variables that give a host an address of its own."""
+    return {"ansible_host": f"192.0.2.{host.removeprefix('web')}"}
+
+
 def check(*apps: object) -> list[Problem]:
     """Check an inventory of one host with these apps."""
     return inventory_problems(GROUPS, {"web1": HostView(list(apps))})
@@ -93,7 +98,7 @@ def test_domain_of_two_apps_on_different_hosts_is_refused() -> None:
 
 def test_one_app_on_several_hosts_is_accepted() -> None:
     """A fleet serves one app from many hosts."""
-    hosts = {name: HostView([app()]) for name in ("web1", "web2", "web3")}
+    hosts = {name: HostView([app()], settings=at(name)) for name in ("web1", "web2", "web3")}
     assert inventory_problems({"edge": ["web1"], "app": list(hosts)}, hosts) == []
 
 
@@ -137,7 +142,10 @@ def test_local_sources_must_exist(tmp_path: Path) -> None:
 
 def test_same_problem_of_many_hosts_is_reported_once() -> None:
     """Ten hosts of a group share their variables, and a mistake in them."""
-    hosts = {f"web{number}": HostView([app(workers=0)]) for number in range(10)}
+    hosts = {
+        name: HostView([app(workers=0)], settings=at(name))
+        for name in (f"web{number}" for number in range(10))
+    }
     (problem,) = inventory_problems({"edge": ["web1"], "app": list(hosts)}, hosts)
     assert problem.hosts == list(hosts)
 

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
-from farrier_contract import App, app_problems
+from farrier_contract import App, Fleet, app_problems
+from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs/inventory.md"
@@ -41,10 +43,11 @@ def test_first_example_keeps_the_contract() -> None:
     assert app_problems({**app, "source": {"path": "/srv/app"}}, 0) == []
 
 
-def test_every_key_is_on_the_page() -> None:
+@pytest.mark.parametrize(("section", "model"), [("Keys of an app", App), ("Variables of a fleet", Fleet)])
+def test_every_key_is_on_the_page(section: str, model: type[BaseModel]) -> None:
     """With its meaning, and "required" where it is."""
-    page = PAGE.read_text().split("## Keys of an app\n")[1].split("## ")[0]
-    for key, field in App.model_fields.items():
+    page = PAGE.read_text().split(f"## {section}\n")[1].split("## ")[0]
+    for key, field in model.model_fields.items():
         (line,) = [line for line in page.splitlines() if line.startswith(f"| `{key}` |")]
         assert str(field.description) in line
         assert ("**required**" in line) == field.is_required()
