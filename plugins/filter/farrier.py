@@ -1,9 +1,10 @@
-"""Filters for roles: the apps with every default filled in, and the number of workers with its reason."""
+"""Filters for roles: apps and fleet with every default filled in, and what is computed from them."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,109 @@ def host_addresses(hosts: Any, hostvars: Any) -> list[str]:
     return [str(hostvars[host].get("ansible_host", host)) for host in hosts]
 
 
+def fleet_defaults(variables: Any) -> dict[str, Any]:
+    """Return what docs/inventory.md lists as the same for all app hosts, with every default filled in.
+
+    Args:
+        variables: The variables of an app host, as `hostvars[host]`.
+
+    Raises:
+        AnsibleFilterError: One of them breaks the contract.
+    """
+    import farrier_contract
+    from farrier_contract.resolve import Resolver
+
+    resolver = Resolver(lambda value: value, AnsibleError, AnsibleUndefinedVariable)
+    fields = farrier_contract.Fleet.model_fields
+    plain = {name: resolver.resolve(variables[name]) for name in fields if name in variables}
+    problems = farrier_contract.model_problems("group app", farrier_contract.Fleet, plain)
+    if problems:
+        raise AnsibleFilterError(farrier_contract.render(problems))
+    return farrier_contract.Fleet.model_validate(plain).model_dump(exclude={"private_address"})
+
+
+def upstream_servers(
+    apps: Any, inventory_hostname: str, app_hosts: Any, hostvars: Any
+) -> dict[str, list[dict[str, str]]]:
+    """Return by app the {"host", "address"} of the app hosts that have it, in their order, for an edge.
+
+    The address is "unix" on the edge itself, else an IP address and a port.
+
+    Args:
+        apps: What `app_defaults` returns for the edge.
+        inventory_hostname: The edge.
+        app_hosts: Hosts of the group `app`.
+        hostvars: Variables by host.
+
+    Raises:
+        AnsibleFilterError: An app host has no IP address that others can reach.
+    """
+    names = {host: _app_names(host, hostvars) for host in app_hosts}
+    return {
+        app["name"]: [
+            {
+                "host": str(host),
+                "address": "unix" if host == inventory_hostname else _endpoint(host, app, hostvars),
+            }
+            for host in app_hosts
+            if app["name"] in names[host]
+        ]
+        for app in apps
+    }
+
+
+def private_listeners(apps: Any, inventory_hostname: str, edge_hosts: Any, hostvars: Any) -> dict[str, str]:
+    """Return by app the IP address and port on which an app host listens for edges on other machines.
+
+    Apps that no other edge serves have none.
+
+    Args:
+        apps: What `app_defaults` returns for the app host.
+        inventory_hostname: The app host.
+        edge_hosts: Hosts of the group `edge`.
+        hostvars: Variables by host.
+
+    Raises:
+        AnsibleFilterError: The app host has no IP address that others can reach.
+    """
+    others = [_app_names(edge, hostvars) for edge in edge_hosts if edge != inventory_hostname]
+    return {
+        app["name"]: _endpoint(inventory_hostname, app, hostvars)
+        for app in apps
+        if any(app["name"] in names for names in others)
+    }
+
+
+def remote_edge_addresses(inventory_hostname: str, edge_hosts: Any, hostvars: Any) -> list[str]:
+    """Return the IP addresses of the edges on other machines than a host.
+
+    An edge without one is left out: the contract has seen that it serves no app of the host.
+    """
+    import farrier_contract
+
+    addresses = []
+    for edge in edge_hosts:
+        with suppress(farrier_contract.MistakeError):
+            if edge != inventory_hostname:
+                addresses.append(farrier_contract.private_address(edge, hostvars[edge]))
+    return addresses
+
+
+def _app_names(host: str, hostvars: Any) -> set[str]:
+    # Nothing else of an app is looked at: it may be for the host alone to resolve.
+    return {app["name"] for app in hostvars[host].get("apps") or []}
+
+
+def _endpoint(host: str, app: Any, hostvars: Any) -> str:
+    import farrier_contract
+
+    try:
+        address = farrier_contract.private_address(host, hostvars[host])
+    except farrier_contract.MistakeError as mistake:
+        raise AnsibleFilterError(f"host {host}: private_address {mistake}") from None
+    return farrier_contract.endpoint(address, app["port"])
+
+
 class FilterModule:
     """The filters of Farrier."""
 
@@ -92,6 +196,10 @@ class FilterModule:
             "app_defaults": app_defaults,
             "edge_locations": edge_locations,
             "edge_users": edge_users,
+            "fleet_defaults": fleet_defaults,
             "host_addresses": host_addresses,
+            "private_listeners": private_listeners,
+            "remote_edge_addresses": remote_edge_addresses,
+            "upstream_servers": upstream_servers,
             "worker_count": worker_count,
         }

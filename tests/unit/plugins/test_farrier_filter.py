@@ -10,6 +10,8 @@ import pytest
 from ansible.errors import AnsibleFilterError
 from farrier_contract import App, worker_count
 
+from .conftest import Play
+
 APP: dict[str, Any] = {
     "name": "observatory",
     "domains": ["observatory.example.org"],
@@ -152,3 +154,107 @@ def test_hosts_are_reached_by_their_address(filters: dict[str, Callable[..., Any
     """Where the inventory gives none, the name has to do."""
     hostvars: dict[str, dict[str, str]] = {"one": {"ansible_host": "10.0.0.1"}, "two": {}}
     assert filters["host_addresses"](["one", "two"], hostvars) == ["10.0.0.1", "two"]
+
+
+def test_defaults_have_a_port(filters: dict[str, Callable[..., Any]]) -> None:
+    """Roles compare and write it; None would end up in a unit."""
+    first, second = filters["app_defaults"]([APP, {**APP, "name": "other", "port": 3000}])
+    assert (first["port"], second["port"]) == (20377, 3000)
+
+
+def test_fleet_has_every_variable(filters: dict[str, Callable[..., Any]]) -> None:
+    """Playbooks read them without `default()`; what is no variable of a fleet is passed over."""
+    found = filters["fleet_defaults"]({"deploy_batches": 2, "private_address": "10.0.0.1", "apps": []})
+    assert found == {
+        "deploy_batches": [2],
+        "deploy_on_failure": "rollback",
+        "deploy_soak_seconds": 0,
+        "deploy_error_percent_max": None,
+        "serving_min": 1,
+    }
+    with pytest.raises(AnsibleFilterError, match="deploy_on_failure"):
+        filters["fleet_defaults"]({"deploy_on_failure": "back"})
+
+
+FLEET: dict[str, dict[str, Any]] = {
+    "edge1": {"ansible_host": "10.0.0.1", "apps": [{"name": "a"}, {"name": "b"}]},
+    "web1": {"ansible_host": "10.0.0.11", "apps": [{"name": "a"}]},
+    "web2": {"private_address": "fd00::12", "apps": [{"name": "b"}, {"name": "a"}]},
+    "both": {"ansible_host": "both.example.org", "apps": [{"name": "a"}, {"name": "b"}]},
+    "bare": {},
+}
+APPS = [{"name": "a", "port": 20001}, {"name": "b", "port": 20002}]
+
+
+def test_edge_finds_the_servers_of_each_app(filters: dict[str, Callable[..., Any]]) -> None:
+    """Over its unix socket where that is on the same machine, which needs no address."""
+    assert filters["upstream_servers"](APPS, "both", ["web2", "both", "web1", "bare"], FLEET) == {
+        "a": [
+            {"host": "web2", "address": "[fd00::12]:20001"},
+            {"host": "both", "address": "unix"},
+            {"host": "web1", "address": "10.0.0.11:20001"},
+        ],
+        "b": [{"host": "web2", "address": "[fd00::12]:20002"}, {"host": "both", "address": "unix"}],
+    }
+
+
+def test_server_without_an_address_is_told(filters: dict[str, Callable[..., Any]]) -> None:
+    """A role that is used without the check of the inventory still gets no nonsense."""
+    with pytest.raises(
+        AnsibleFilterError, match=r"host both: private_address is not set.*both\.example\.org"
+    ):
+        filters["upstream_servers"](APPS, "edge1", ["both"], FLEET)
+
+
+def test_app_host_listens_where_other_edges_look(filters: dict[str, Callable[..., Any]]) -> None:
+    """For their apps alone, and not at all when the only edge is itself."""
+    listeners = filters["private_listeners"]
+    assert listeners(APPS, "web2", ["edge1"], FLEET) == {"a": "[fd00::12]:20001", "b": "[fd00::12]:20002"}
+    assert listeners(APPS, "web2", ["web1", "web2"], FLEET) == {"a": "[fd00::12]:20001"}
+    assert listeners(APPS, "both", ["both"], FLEET) == {}
+
+
+def test_edges_on_other_machines_are_known_by_address(filters: dict[str, Callable[..., Any]]) -> None:
+    """Those without one serve nothing of this host."""
+    assert filters["remote_edge_addresses"]("web1", ["edge1", "web1", "both", "web2"], FLEET) == [
+        "10.0.0.1",
+        "fd00::12",
+    ]
+
+
+FLEET_PLAY = """
+- name: What the filters see of other hosts
+  hosts: edge1
+  gather_facts: false
+  connection: local
+  tasks:
+    - name: Told
+      ansible.builtin.debug:
+        msg: >-
+          {{ apps | app_defaults | upstream_servers(inventory_hostname, groups['app'], hostvars) | to_json }}
+          {{ apps | app_defaults | private_listeners('web1', groups['edge'], hostvars) | to_json }}
+          {{ 'web1' | remote_edge_addresses(groups['edge'], hostvars) | to_json }}
+          {{ (hostvars['web1'] | fleet_defaults).serving_min }}
+"""
+
+FLEET_HOSTS = """
+all:
+  vars:
+    apps:
+      - name: observatory
+        domains: [observatory.example.org]
+        source: {path: /srv}
+        module: x.main:app
+        env: {PEER: "{{ peer }}"}
+edge: {hosts: {edge1: {ansible_host: "{{ network }}.1", peer: me, network: 10.0.0}}}
+app: {hosts: {web1: {ansible_host: "{{ network }}.11", network: 10.0.0, serving_min: "{{ '50%' }}"}}}
+"""
+
+
+def test_filters_read_the_variables_of_other_hosts(run_playbook: Play) -> None:
+    """Templates in them are resolved where needed; those that only their host can resolve stay alone."""
+    run = run_playbook(FLEET_PLAY, hosts=FLEET_HOSTS)
+    assert run.returncode == 0, run.stdout + run.stderr
+    told = run.stdout.replace("\\", "")
+    assert '{"observatory": [{"host": "web1", "address": "10.0.0.11:20377"}]}' in told
+    assert '{"observatory": "10.0.0.11:20377"} ["10.0.0.1"] 50%' in told
