@@ -6,6 +6,8 @@ Arguments:
     archive: for `begin` and `build`, what `source_archive` returned.
     inventory: for `begin`, the app of the inventory, of whose changes the host must have been told.
     upload_to, lease: what `begin` returned as `upload_to` and `token`.
+    report: return a failure as `problem`, with `unreachable_host` when it was that, and let the task succeed:
+        in a fleet it is the end of a deploy that fails, in order and with all hosts.
     release, force: for `rollback`, its id (the one before the live one by default), and whether it may be one
         that was never live and good.
 
@@ -23,6 +25,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 # Ansible imports module_utils on hosts only; this runs on the controller.
@@ -41,7 +44,8 @@ Result = dict[str, Any]
 class ActionModule(ActionBase):
     """Runs the tool, a second time when the lease is held by a process that has died here."""
 
-    TRANSFERS_FILES = True
+    # The directory for it would be made in every phase, and only one has a file.
+    TRANSFERS_FILES = False
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Result:
@@ -61,6 +65,7 @@ class ActionModule(ActionBase):
                 "lease": {"type": "str", "default": ""},
                 "release": {"type": "str", "default": ""},
                 "force": {"type": "bool", "default": False},
+                "report": {"type": "bool", "default": False},
             },
             required_if=[("phase", "begin", ["archive"])],
         )
@@ -68,6 +73,18 @@ class ActionModule(ActionBase):
         check = self._task.check_mode
         if check and phase not in ("begin", "status"):
             return {**result, "changed": True, "message": f"{app}: would {phase}"}
+        if not arguments["report"]:
+            return {**result, **self._phase(arguments, check=check)}
+        try:
+            found = self._phase(arguments, check=check)
+        except AnsibleConnectionFailure as error:
+            return {**result, "problem": f"{app}: {phase}: {error.message}", "unreachable_host": True}
+        if found.get("failed"):
+            found = {**found, "failed": False, "problem": found.pop("msg")}
+        return {**result, **found}
+
+    def _phase(self, arguments: dict[str, Any], *, check: bool) -> Result:
+        app, phase = arguments["app"], arguments["phase"]
         # This is a worker of the process that runs the playbook.
         owner = controller_process.describe(os.getppid())
         caller = {"who": controller_process.who(), "owner": owner}
@@ -77,7 +94,7 @@ class ActionModule(ActionBase):
         holder = found.get("holder")
         if holder and controller_process.is_gone(holder["owner"]):
             found = self._call("", [*argv, "--gone", holder["id"]], app, phase)
-        return {**result, **found}
+        return found
 
     def _upload(self, arguments: dict[str, Any]) -> str:
         """Bring the source archive to the host; returns what puts it where the build expects it."""

@@ -149,6 +149,13 @@ class CallbackModule(DefaultCallback):
     def v2_runner_on_ok(self, result: Any) -> None:
         """Count a host without news; show the others, and what a debug task has to say."""
         is_debug = result.task.action in C._ACTION_DEBUG
+        if "problem" in result.result:
+            self._quiet_hosts[f"PROBLEM on {result.host.get_name()}"] += 1
+            return
+        if report := result.result.get("report"):
+            self._close_line()
+            self._display.display(indented(plain_text(report)), color=C.COLOR_OK)
+            return
         if isinstance(result.task, TaskInclude) or (self._is_quiet(result) and not is_debug):
             self._quiet_hosts["ok"] += 1
             return

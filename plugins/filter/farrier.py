@@ -84,11 +84,12 @@ def host_addresses(hosts: Any, hostvars: Any) -> list[str]:
     return [str(hostvars[host].get("ansible_host", host)) for host in hosts]
 
 
-def fleet_defaults(variables: Any) -> dict[str, Any]:
+def fleet_defaults(variables: Any, app_hosts: int = 1) -> dict[str, Any]:
     """Return what docs/inventory.md lists as the same for all app hosts, with every default filled in.
 
     Args:
         variables: The variables of an app host, as `hostvars[host]`.
+        app_hosts: How many there are; `serving_min` becomes a number of them.
 
     Raises:
         AnsibleFilterError: One of them breaks the contract.
@@ -102,7 +103,9 @@ def fleet_defaults(variables: Any) -> dict[str, Any]:
     problems = farrier_contract.model_problems("group app", farrier_contract.Fleet, plain)
     if problems:
         raise AnsibleFilterError(farrier_contract.render(problems))
-    return farrier_contract.Fleet.model_validate(plain).model_dump(exclude={"private_address"})
+    fleet = farrier_contract.Fleet.model_validate(plain)
+    serving_min = farrier_contract.staying(app_hosts, fleet.serving_min)
+    return {**fleet.model_dump(exclude={"private_address"}), "serving_min": serving_min}
 
 
 def upstream_servers(
@@ -187,6 +190,19 @@ def _endpoint(host: str, app: Any, hostvars: Any) -> str:
     return farrier_contract.endpoint(address, app["port"])
 
 
+def release_problems(hosts: Any, accept_mixed: bool, skip_unreachable: bool) -> dict[str, str]:
+    """Return why a rollout must not go on, by host, see `farrier_rollout.problems`.
+
+    Args:
+        hosts: Variables of each host of the rollout, by name.
+        accept_mixed: Whether the hosts may run several releases.
+        skip_unreachable: Whether hosts that do not answer are left out.
+    """
+    from farrier_rollout import Choices, problems
+
+    return problems(hosts, Choices(bool(accept_mixed), bool(skip_unreachable)))
+
+
 class FilterModule:
     """The filters of Farrier."""
 
@@ -201,5 +217,6 @@ class FilterModule:
             "private_listeners": private_listeners,
             "remote_edge_addresses": remote_edge_addresses,
             "upstream_servers": upstream_servers,
+            "release_problems": release_problems,
             "worker_count": worker_count,
         }

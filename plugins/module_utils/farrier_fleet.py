@@ -1,19 +1,17 @@
 """What a deploy to several hosts tells the operator at its end, and before it begins.
 
 A row says what became of one host: `host`, `from` and `to` (releases), `path` (reload, restart or start),
-`seconds`, `result`, and for a failed one `reason`. What is missing or None is shown as "-".
+`seconds` and `result`. What is missing or None is shown as "-".
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 Row = Mapping[str, Any]
 
 COLUMNS = ("host", "from", "to", "path", "seconds", "result")
-GOOD_RESULTS = ("live", "unchanged")
 
 
 def table(rows: Sequence[Row]) -> list[str]:
@@ -21,24 +19,6 @@ def table(rows: Sequence[Row]) -> list[str]:
     cells = [COLUMNS, *(tuple(_cell(row, column) for column in COLUMNS) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return ["  ".join(map(_padded, COLUMNS, line, widths)).rstrip() for line in cells]
-
-
-def failure(app: str, rows: Sequence[Row]) -> str:
-    """Say which hosts failed, in what and why, and what the others run; "" when none did."""
-    failed = [row for row in rows if row.get("result") not in GOOD_RESULTS]
-    if not failed:
-        return ""
-    lines = [f"{app}: {len(failed)} of {len(rows)} hosts failed."]
-    for row in failed:
-        way = f", from {_cell(row, 'from')} to {_cell(row, 'to')}" if row.get("to") else ""
-        lines.append(f"{_cell(row, 'host')}: {row.get('result') or 'no result'}{way}")
-        if row.get("reason"):
-            lines.append(textwrap.indent(str(row["reason"]), "    "))
-    for row in rows:
-        if row not in failed:
-            release = row.get("to") or row.get("from")
-            lines.append(f"{_cell(row, 'host')}: {row['result']}" + (f", runs {release}" if release else ""))
-    return "\n".join(lines)
 
 
 def mixed(releases: Mapping[str, str | None]) -> str:

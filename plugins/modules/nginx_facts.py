@@ -13,10 +13,14 @@ DOCUMENTATION = r"""
 module: nginx_facts
 short_description: What of the host decides how nginx is configured
 description:
-  - Reads the versions of nginx and of its OpenSSL, whether the host has IPv6, who
-    listens on given ports, and whether nginx has been running since before its unit was last written.
+  - Reads the versions of nginx and of its OpenSSL, which hosts get no requests, whether the host has IPv6,
+    who listens on given ports, and whether nginx has been running since before its unit was last written.
   - Changes nothing.
 options:
+  drained_directory:
+    description: Directory whose files are named after hosts that get no requests.
+    type: path
+    required: true
   ports:
     description: TCP ports whose listeners are named.
     type: list
@@ -28,6 +32,7 @@ author: [The Farrier developers (@farrier)]
 EXAMPLES = r"""
 - name: What is on the host is known
   nginx_facts:
+    drained_directory: /etc/nginx/drained
 """
 
 RETURN = r"""
@@ -39,6 +44,7 @@ ansible_facts:
     farrier_nginx:
       version: 1.26.3
       openssl: 3.5.1
+      drained: []
       ipv6: true
       is_outdated: false
       listeners: [{port: 80, process: apache2, pid: 312, unit: apache2.service}]
@@ -54,6 +60,7 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
+            "drained_directory": {"type": "path", "required": True},
             "ports": {"type": "list", "elements": "int", "default": [80, 443]},
         },
         supports_check_mode=True,
@@ -61,6 +68,7 @@ def main() -> None:
     build = module.run_command([NGINX, "-V"])[2] if Path(NGINX).exists() else ""
     facts = {
         "version": _last(VERSION, build),
+        "drained": sorted(path.name for path in Path(module.params["drained_directory"]).glob("*")),
         "openssl": _last(OPENSSL, build),
         "ipv6": Path("/proc/net/if_inet6").exists(),
         "is_outdated": _is_outdated(module),

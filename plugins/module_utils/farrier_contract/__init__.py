@@ -1,6 +1,6 @@
 """The inventory contract of Farrier, checked on the controller before any host is touched."""
 
-from .batches import batches, drain_batch_size
+from .batches import staying
 from .explain import app_problems, model_problems
 from .fleet import SETTINGS, Fleet, endpoint, private_address
 from .hosts import MISSING, HostView
@@ -29,14 +29,13 @@ __all__ = [
     "Unresolved",
     "WorkerCount",
     "app_problems",
-    "batches",
     "core_problems",
-    "drain_batch_size",
     "endpoint",
     "inventory_problems",
     "locations",
     "model_problems",
     "private_address",
     "render",
+    "staying",
     "worker_count",
 ]

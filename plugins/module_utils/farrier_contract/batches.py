@@ -23,6 +23,11 @@ def minimum(value: object) -> Share:
     return _share(value, 0)
 
 
+def number_in(value: object) -> object:
+    """Return the number that a text is; anything else as it is. `-e NAME=VALUE` gives text."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 def batches(hosts: Sequence[str], spec: Share | list[Share] | tuple[Share, ...]) -> list[list[str]]:
     """Divide hosts as Ansible's `serial` does.
 
@@ -68,8 +73,7 @@ def drain_batch_size(hosts: int, serving_min: Share) -> int:
 
 def _share(value: object, least: int) -> Share:
     fix = f'write a whole number from {least}, or a percentage in quotes, as in "25%"'
-    if isinstance(value, str) and value.isdecimal():
-        raise MistakeError("is text, not a number", f"write it without quotes: {value}")
+    value = number_in(value)
     if isinstance(value, str) and PERCENT.fullmatch(value):
         if not least <= _percent(value) <= 100:
             raise MistakeError(f"is not from {least}% to 100%", fix)

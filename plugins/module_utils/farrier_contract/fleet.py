@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator
 
 from . import values
-from .batches import Share, batch, minimum
+from .batches import Share, batch, minimum, number_in
 from .mistakes import MistakeError
 from .model import Strict, key
 
@@ -35,14 +35,14 @@ class Fleet(Strict):
         "hold",
         "rollback",
     )
-    deploy_soak_seconds: int = key(
+    deploy_soak_seconds: Annotated[int, BeforeValidator(number_in)] = key(
         "How long each batch but the last is watched before the next one begins.",
         "number of seconds",
         60,
         0,
         ge=0,
     )
-    deploy_error_percent_max: float | None = key(
+    deploy_error_percent_max: Annotated[float | None, BeforeValidator(number_in)] = key(
         "Most answers of nginx for the app that may be 5xx while a batch is watched. Unset: any share.",
         "number from 0 to 100",
         1,

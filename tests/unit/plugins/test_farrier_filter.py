@@ -172,6 +172,7 @@ def test_fleet_has_every_variable(filters: dict[str, Callable[..., Any]]) -> Non
         "deploy_error_percent_max": None,
         "serving_min": 1,
     }
+    assert filters["fleet_defaults"]({"serving_min": "50%"}, 3)["serving_min"] == 2
     with pytest.raises(AnsibleFilterError, match="deploy_on_failure"):
         filters["fleet_defaults"]({"deploy_on_failure": "back"})
 
@@ -257,4 +258,4 @@ def test_filters_read_the_variables_of_other_hosts(run_playbook: Play) -> None:
     assert run.returncode == 0, run.stdout + run.stderr
     told = run.stdout.replace("\\", "")
     assert '{"observatory": [{"host": "web1", "address": "10.0.0.11:20377"}]}' in told
-    assert '{"observatory": "10.0.0.11:20377"} ["10.0.0.1"] 50%' in told
+    assert '{"observatory": "10.0.0.11:20377"} ["10.0.0.1"] 1' in told

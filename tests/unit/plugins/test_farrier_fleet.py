@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from farrier_fleet import failure, mixed, table
-
-from .conftest import Play
+from farrier_fleet import mixed, table
 
 OLD, NEW = "20261120T101500Z-3f2c1ab0", "20261121T165606Z-f9051f1a"
 ROWS: list[dict[str, Any]] = [
@@ -15,7 +13,6 @@ ROWS: list[dict[str, Any]] = [
     {"host": "web10", "from": None, "to": NEW, "path": "start", "seconds": 12, "result": "live"},
     {"host": "web2", "from": NEW, "to": NEW, "result": "unchanged"},
 ]
-FAILED = {"host": "web3", "from": OLD, "to": NEW, "path": "restart", "seconds": 20, "result": "rolled back"}
 
 
 def test_table_reads_as_intended() -> None:
@@ -31,31 +28,6 @@ def test_table_reads_as_intended() -> None:
 def test_table_without_hosts_has_its_columns() -> None:
     """A deploy that reached nobody has an end, too."""
     assert table([]) == ["host  from  to  path  seconds  result"]
-
-
-def test_failure_says_who_why_and_what_the_others_run() -> None:
-    """The reason may have the app's own lines."""
-    rows = [
-        *ROWS,
-        {**FAILED, "reason": "It said:\n    no such table"},
-        {"host": "web4", "result": "not begun"},
-    ]
-    assert failure("observatory", rows) == (
-        "observatory: 2 of 5 hosts failed.\n"
-        f"web3: rolled back, from {OLD} to {NEW}\n"
-        "    It said:\n"
-        "        no such table\n"
-        "web4: not begun\n"
-        f"web1: live, runs {NEW}\n"
-        f"web10: live, runs {NEW}\n"
-        f"web2: unchanged, runs {NEW}"
-    )
-
-
-def test_row_without_a_result_is_a_failure() -> None:
-    """A host of which nothing is known is not counted as live."""
-    assert "web1: no result" in failure("observatory", [{"host": "web1"}])
-    assert failure("observatory", ROWS) == ""
 
 
 @pytest.mark.parametrize(
@@ -89,35 +61,3 @@ def test_host_without_a_release_cannot_go_back() -> None:
     assert "    web2: none\n" in message
     assert "rollback" not in message
     assert "mixed=accept" in message
-
-
-PLAYBOOK = """
-- name: A deploy has ended
-  hosts: web
-  gather_facts: false
-  tasks:
-    - name: Summed up
-      release_summary:
-        app: observatory
-        rows: "{{ rows }}"
-      register: summary
-    - name: Shown
-      ansible.builtin.debug:
-        msg: "{{ summary.lines }}"
-      run_once: true
-"""
-# Nothing listens there: a connection would fail.
-HOSTS = "web: {hosts: {web1: {ansible_host: 127.0.0.1, ansible_port: 1}, web2: {}}}\n"
-
-
-def test_summary_is_made_once_without_a_connection(run_playbook: Play) -> None:
-    """The hosts may be gone by then."""
-    rows = f"{{rows: [{{host: web1, from: {OLD}, to: {NEW}, result: %s, reason: It said no}}]}}"
-    run = run_playbook(PLAYBOOK, "-e", rows % "live", hosts=HOSTS)
-    assert run.returncode == 0, run.stdout + run.stderr
-    assert f"web1  {OLD}  {NEW}  -           -  live" in run.stdout
-    run = run_playbook(PLAYBOOK, "-e", rows % "failed", hosts=HOSTS)
-    assert run.returncode != 0
-    assert run.stdout.count("fatal: [") == 1
-    assert "observatory: 1 of 1 hosts failed." in run.stdout
-    assert "It said no" in run.stdout

@@ -9,6 +9,7 @@ from farrier_release.application import Application
 from farrier_release.errors import ConfigurationError, ReleaseError
 from farrier_release.lease import Lease
 from farrier_release.probe import Answer, ask
+from farrier_release.transition import choose, look_at
 from farrier_release.workers import boot_failure, workers
 
 _POLL_SECONDS = 0.03
@@ -46,8 +47,11 @@ def rehearse(application: Application, lease: Lease) -> dict[str, Any]:
     lease.rehearsal["ready_at"] = time.monotonic()
     lease.rehearsal["workers"] = _serving(application)
     boot_seconds = round(time.time() - started, 2)
+    manifest = application.releases.manifest(lease.release) or {}
     return {
         "changed": True,
+        # So that a host that has to restart can be taken out of the rotation before.
+        "how": choose(application, look_at(application), manifest).how,
         "boot_seconds": boot_seconds,
         "message": f"{lease.release} boots and answers its health path after {boot_seconds} s.",
     }

@@ -1,0 +1,78 @@
+"""Which hosts an edge passes an app's requests on to, as nginx's configuration of the app says it.
+
+Each `server` line of an upstream has the name of its host in a comment on the line before.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+SERVER = re.compile(r"^ *# (?P<host>[^\s:]+).*\n *server (?P<address>\S+)(?P<rest>[^;\n]*);", re.M)
+DOWN = " down"
+CONNECTIONS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+ESTABLISHED = "01"
+
+
+@dataclass(frozen=True)
+class Server:
+    """One line of an upstream.
+
+    Args:
+        host: name of the host.
+        address: ADDRESS:PORT, or unix:PATH.
+        is_out: whether it gets no requests.
+    """
+
+    host: str
+    address: str
+    is_out: bool
+
+
+def servers(configuration: str) -> list[Server]:
+    """Return the hosts that one app's configuration names."""
+    return [
+        Server(found["host"], found["address"], found["rest"].endswith(DOWN))
+        for found in SERVER.finditer(configuration)
+    ]
+
+
+def turned(configuration: str, host: str, *, out: bool) -> str:
+    """Return the configuration with a host out of the rotation, or in it."""
+
+    def line(found: re.Match[str]) -> str:
+        if found["host"] != host:
+            return found[0]
+        whole = found[0].removesuffix(";").removesuffix(DOWN)
+        return f"{whole}{DOWN if out else ''};"
+
+    return SERVER.sub(line, configuration)
+
+
+def left_without(configuration: str, host: str) -> int:
+    """Return how many hosts would go on to get requests without this one."""
+    return sum(not server.is_out and server.host != host for server in servers(configuration))
+
+
+def open_connections(addresses: list[str], tables: tuple[Path, ...] = CONNECTIONS) -> int:
+    """Return how many connections from here to ADDRESS:PORT are open, of all these addresses."""
+    wanted = {_in_hexadecimal(address) for address in addresses if not address.startswith("unix:")}
+    return sum(remote in wanted for table in tables for remote in _remotes(table))
+
+
+def _remotes(table: Path) -> Iterator[str]:
+    for line in table.read_text().splitlines()[1:] if table.exists() else []:
+        _, _, remote, state = line.split()[:4]
+        if state == ESTABLISHED:
+            yield remote
+
+
+def _in_hexadecimal(address: str) -> str:
+    """ADDRESS:PORT as the kernel writes it: each 32 bits of the address in the byte order of the machine."""
+    host, _, port = address.rpartition(":")
+    packed = ipaddress.ip_address(host.strip("[]")).packed
+    words = [packed[start : start + 4][::-1] for start in range(0, len(packed), 4)]
+    return f"{b''.join(words).hex().upper()}:{int(port):04X}"

@@ -1,0 +1,110 @@
+"""What has become of a deploy or a rollback on each of its hosts, from what its tasks have registered there.
+
+A host's registered results are `__release_begin`, `__release_build`, `__release_rehearsal`,
+`__release_migration`, `__release_activation`, `__release_soak` and `__release_return`, each as the action
+plugin `release_phase` returns it, and none of them where the host did not get so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from farrier_fleet import mixed
+
+PHASES = ("begin", "build", "rehearsal", "migration", "drain", "activation", "soak")
+GOOD = ("live", "unchanged", "skipped", "would go live")
+HostVariables = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the operator has decided beforehand.
+
+    Args:
+        accept_mixed: deploy although the hosts run several releases.
+        skip_unreachable: leave out hosts that do not answer.
+    """
+
+    accept_mixed: bool = False
+    skip_unreachable: bool = False
+
+
+def results(host: HostVariables) -> dict[str, Mapping[str, Any]]:
+    """Return what is registered of each phase that was reached and not skipped, in their order."""
+    found = {phase: host.get(f"__release_{phase}") for phase in (*PHASES, "return")}
+    reached = {phase: result for phase, result in found.items() if result and not result.get("skipped")}
+    # One result for each edge.
+    refused = [result for result in reached.get("drain", {}).get("results", []) if "problem" in result]
+    return {**reached, "drain": refused[0]} if refused else reached
+
+
+def takes_part(host: HostVariables) -> bool:
+    """Tell whether the host has the app at all."""
+    return bool(results(host))
+
+
+def is_left_out(host: HostVariables, choices: Choices) -> bool:
+    """Tell whether a host did not answer from the start, and the operator goes on without it."""
+    first = next(iter(results(host).values()), {})
+    return choices.skip_unreachable and bool(first.get("unreachable_host"))
+
+
+def problems(hosts: Mapping[str, HostVariables], choices: Choices) -> dict[str, str]:
+    """Return why the rollout must not go on, by host; "" for what is no single host's fault.
+
+    Args:
+        hosts: variables of every host of the rollout.
+        choices: of the operator.
+    """
+    found: dict[str, str] = {}
+    live: dict[str, str | None] = {}
+    for name, host in hosts.items():
+        if is_left_out(host, choices):
+            continue
+        reached = results(host)
+        for phase in PHASES:
+            if problem := reached.get(phase, {}).get("problem"):
+                found[name] = str(problem)
+                if reached[phase].get("unreachable_host") and phase == next(iter(reached)):
+                    found[name] += f"\nNext: bring {name} back, or go without it with -e unreachable=skip"
+                break
+        # A host that has the release already is one of a deploy that goes on.
+        if reached.get("begin", {}).get("new"):
+            live[name] = reached["begin"].get("from")
+    message = "" if choices.accept_mixed else mixed(live)
+    return {"": message, **found} if message else found
+
+
+def row(name: str, host: HostVariables, choices: Choices) -> dict[str, Any]:
+    """Return a line of the table at the end: host, from, to, path, seconds, result."""
+    reached = results(host)
+    begin, activation = reached.get("begin", {}), reached.get("activation", {})
+    is_problem = any("problem" in reached.get(phase, {}) for phase in PHASES)
+    seconds = sum((activation.get("phases") or {}).values())
+    returned = reached.get("return", {})
+    if is_left_out(host, choices):
+        result = "skipped"
+    elif "problem" in returned:
+        result = "NOT PUT BACK"
+    elif returned:
+        result = "put back"
+    elif is_problem:
+        result = "failed"
+    elif activation:
+        result = "live" if activation.get("release") or activation.get("how") else "would go live"
+    elif begin.get("new") is False:
+        result = "unchanged"
+    else:
+        result = "not reached"
+    origin = begin.get("from", activation.get("from"))
+    wanted = activation.get("release") or begin.get("release")
+    return {
+        "host": name,
+        "from": origin if begin.get("new", True) else wanted,
+        "to": origin if result in ("put back", "failed", "not reached") else wanted,
+        "path": activation.get("how") or "-",
+        "seconds": seconds,
+        "result": result,
+    }

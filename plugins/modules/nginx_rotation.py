@@ -1,0 +1,152 @@
+#!/usr/bin/python
+"""Ansible module: an app host gets requests from this edge, or gets none."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.farrier_edge import rotation
+
+DOCUMENTATION = r"""
+module: nginx_rotation
+short_description: An app host gets requests from this edge, or gets none
+description:
+  - Writes it into nginx's configuration of every app that the host answers, has it tested and taken up, and
+    keeps it in a directory from which the configuration is made anew. Requests under way end as they would.
+  - Refuses to leave an app with fewer hosts than must serve.
+options:
+  host:
+    description: Name of the app host.
+    type: str
+    required: true
+  state:
+    description: Whether the host is to get requests.
+    choices: [in, out]
+    required: true
+  serving_min:
+    description: So many other hosts of each app have to get requests when this one is taken out.
+    type: int
+    default: 1
+  wait_seconds:
+    description: How long to wait until no connection to a host that was taken out is open.
+    type: int
+    default: 0
+  report:
+    description: Return a refusal or a failure as C(problem) instead of failing.
+    type: bool
+    default: false
+  drained_directory:
+    description: Where the names of hosts that get no requests are kept.
+    type: path
+    default: /etc/nginx/drained
+  configuration_directory:
+    description: Where the configurations of the apps are.
+    type: path
+    default: /etc/nginx/farrier/apps
+author: [The Farrier developers (@farrier)]
+"""
+
+EXAMPLES = r"""
+- name: The host gets no requests
+  nginx_rotation:
+    host: app2
+    state: out
+    wait_seconds: 60
+"""
+
+RETURN = r"""
+open_connections:
+  description: How many connections to the host were still open at the end of the wait.
+  returned: when the host was taken out
+  type: int
+problem:
+  description: Why it was not done.
+  returned: on failure, with report
+  type: str
+"""
+
+POLL_SECONDS = 0.2
+
+
+class RotationError(Exception):
+    """The host is where it was; the text says why."""
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(
+        argument_spec={
+            "host": {"type": "str", "required": True},
+            "state": {"choices": ["in", "out"], "required": True},
+            "serving_min": {"type": "int", "default": 1},
+            "wait_seconds": {"type": "int", "default": 0},
+            "report": {"type": "bool", "default": False},
+            "drained_directory": {"type": "path", "default": "/etc/nginx/drained"},
+            "configuration_directory": {"type": "path", "default": "/etc/nginx/farrier/apps"},
+        },
+        supports_check_mode=True,
+    )
+    wanted = module.params
+    is_out = wanted["state"] == "out"
+    files = {
+        path: path.read_text() for path in sorted(Path(wanted["configuration_directory"]).glob("*.conf"))
+    }
+    try:
+        changed = _turn(module, files, out=is_out)
+    except RotationError as error:
+        if wanted["report"]:
+            module.exit_json(changed=False, problem=str(error))
+        module.fail_json(msg=str(error))
+    if not is_out or module.check_mode:
+        module.exit_json(changed=changed)
+    addresses = [
+        server.address
+        for text in files.values()
+        for server in rotation.servers(text)
+        if server.host == wanted["host"]
+    ]
+    deadline = time.monotonic() + wanted["wait_seconds"]
+    while (open_connections := rotation.open_connections(addresses)) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    module.exit_json(changed=changed, open_connections=open_connections)
+
+
+def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
+    host = module.params["host"]
+    known = sorted({server.host for text in files.values() for server in rotation.servers(text)})
+    if host not in known:
+        raise RotationError(
+            f"No app of this edge is answered by {host}, but by {', '.join(known) or 'nobody'}."
+        )
+    fresh = {path: rotation.turned(text, host, out=out) for path, text in files.items()}
+    fresh = {path: text for path, text in fresh.items() if text != files[path]}
+    for path in fresh if out else ():
+        left, least = rotation.left_without(files[path], host), module.params["serving_min"]
+        if left < least:
+            raise RotationError(
+                f"Without {host}, {left} host(s) would serve {path.stem}, and serving_min asks for {least}. "
+                "Nothing was changed. Put another one back first, or go lower with -e serving_min=NUMBER."
+            )
+    mark = Path(module.params["drained_directory"]) / host
+    if module.check_mode:
+        return bool(fresh) or mark.exists() != out
+    changed = bool(fresh) or mark.exists() != out
+    for path, text in fresh.items():
+        path.write_text(text)
+    if fresh:
+        returncode, _, stderr = module.run_command(["systemctl", "reload", "nginx.service"])
+        if returncode != 0:
+            for path in fresh:
+                path.write_text(files[path])
+            raise RotationError(f"nginx did not take it up, and goes on as before: {stderr.strip()}")
+    if out:
+        mark.touch()
+    else:
+        mark.unlink(missing_ok=True)
+    return changed
+
+
+if __name__ == "__main__":
+    main()

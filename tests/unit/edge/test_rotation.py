@@ -1,0 +1,76 @@
+"""Hosts leave the rotation and come back, and nothing else of the configuration changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from farrier_edge import rotation
+
+CONFIGURATION = """upstream farrier_shop {
+    zone farrier_shop 128k;
+    # app1
+    server 10.0.0.11:20123 max_fails=2 fail_timeout=3s;
+    # app11
+    server 10.0.0.21:20123 max_fails=2 fail_timeout=3s down;
+    # edge1
+    server unix:/run/farrier/sockets/shop.sock max_fails=2 fail_timeout=3s;
+    keepalive 64;
+}
+"""
+ALONE = """    # web1: there is no other to turn to, so a failure must not switch it off.
+    server unix:/run/farrier/sockets/shop.sock max_fails=0;
+"""
+TABLE = """  sl  local_address rem_address   st tx_queue
+   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000
+   1: 0B00000A:A000 0B00000A:4E9B 01 00000000:00000000
+   2: 0B00000A:A001 0B00000A:4E9B 06 00000000:00000000
+   3: 0B00000A:A002 0C00000A:4E9B 01 00000000:00000000
+"""
+TABLE_IPV6 = """  sl  local_address rem_address   st tx_queue
+   0: B80D0120000000000000000001000000:A000 B80D0120000000000000000002000000:4E9B 01 00000000:00000000
+"""
+
+
+def test_hosts_are_known_by_the_comment_before_their_line() -> None:
+    """An address says nothing to an operator, and a socket has none."""
+    assert rotation.servers(CONFIGURATION) == [
+        rotation.Server("app1", "10.0.0.11:20123", is_out=False),
+        rotation.Server("app11", "10.0.0.21:20123", is_out=True),
+        rotation.Server("edge1", "unix:/run/farrier/sockets/shop.sock", is_out=False),
+    ]
+    assert [server.host for server in rotation.servers(ALONE)] == ["web1"]
+
+
+def test_only_the_line_of_the_host_changes_and_changes_back() -> None:
+    """site.yml makes the same text from what is kept, else each run would undo a drain."""
+    out = rotation.turned(CONFIGURATION, "app1", out=True)
+    assert out == CONFIGURATION.replace(
+        "10.0.0.11:20123 max_fails=2 fail_timeout=3s;", "10.0.0.11:20123 max_fails=2 fail_timeout=3s down;"
+    )
+    assert rotation.turned(out, "app1", out=True) == out
+    assert rotation.turned(out, "app1", out=False) == CONFIGURATION
+
+
+def test_hosts_that_are_out_already_do_not_count_as_left() -> None:
+    """Two at a time would leave an app with nobody."""
+    assert rotation.left_without(CONFIGURATION, "app1") == 1
+    assert rotation.left_without(CONFIGURATION, "app11") == 2
+    assert rotation.left_without(ALONE, "web1") == 0
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        (["10.0.0.11:20123"], 1),
+        (["10.0.0.11:20123", "10.0.0.12:20123"], 2),
+        (["10.0.0.11:20124"], 0),
+        (["[2001:db8::2]:20123"], 1),
+        (["unix:/run/farrier/sockets/shop.sock"], 0),
+    ],
+)
+def test_connections_that_are_open_are_counted(tmp_path: Path, addresses: list[str], expected: int) -> None:
+    """A host is restarted when the last of them has gone, and not before."""
+    for name, text in (("tcp", TABLE), ("tcp6", TABLE_IPV6)):
+        (tmp_path / name).write_text(text)
+    assert rotation.open_connections(addresses, (tmp_path / "tcp", tmp_path / "tcp6")) == expected

@@ -1,0 +1,137 @@
+"""Who goes on, who is left out and who runs what, from what the tasks of a deploy have registered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from farrier_rollout import Choices, problems, row
+
+from .conftest import Play
+
+OLD, OLDER, NEW = "20261120T101500Z-old", "20261101T000000Z-older", "20261121T165606Z-new"
+CAREFUL = Choices()
+SKIPPED = {"changed": False, "skipped": True}
+BEGUN = {"__release_begin": {"new": True, "token": "t", "release": NEW, "from": OLD}}
+LIVE = {
+    **BEGUN,
+    "__release_activation": {"changed": True, "how": "reload", "phases": {"build": 1.5, "activate": 2.0}},
+}
+FAILED = {**BEGUN, "__release_build": {"changed": False, "problem": "no compiler"}}
+UNDONE = {**BEGUN, "__release_activation": {"changed": False, "problem": "did not go live"}}
+GONE = {"__release_begin": {"problem": "app2: timed out", "unreachable_host": True}}
+UNCHANGED = {"__release_begin": {"new": False, "release": NEW}, "__release_activation": SKIPPED}
+REFUSED = {
+    **BEGUN,
+    "__release_drain": {"results": [{"changed": True}, {"changed": False, "problem": "0 hosts would serve"}]},
+}
+
+
+@pytest.mark.parametrize("host", [LIVE, BEGUN, UNCHANGED, {}])
+def test_hosts_without_a_problem_go_on(host: dict[str, Any]) -> None:
+    """What a host has skipped is no problem of it, nor is what it has not reached."""
+    assert problems({"app1": LIVE, "app2": host}, CAREFUL) == {}
+
+
+@pytest.mark.parametrize(
+    ("host", "told"), [(FAILED, "no compiler"), (UNDONE, "did not go live"), (REFUSED, "0 hosts would serve")]
+)
+def test_one_problem_stops_them_all(host: dict[str, Any], told: str) -> None:
+    """A release that is bad on one host is bad."""
+    assert problems({"app1": LIVE, "app2": host}, CAREFUL) == {"app2": told}
+
+
+def test_a_host_that_does_not_answer_is_left_out_only_when_that_was_said() -> None:
+    """It would come back with the old release, and the operator has to know."""
+    found = problems({"app1": BEGUN, "app2": GONE}, CAREFUL)
+    assert found["app2"].splitlines()[0] == "app2: timed out"
+    assert "-e unreachable=skip" in found["app2"]
+    assert problems({"app1": BEGUN, "app2": GONE}, Choices(skip_unreachable=True)) == {}
+    assert row("app2", GONE, Choices(skip_unreachable=True))["result"] == "skipped"
+    lost = {**BEGUN, "__release_activation": {"problem": "lost", "unreachable_host": True}}
+    assert problems({"app2": lost}, Choices(skip_unreachable=True)) == {"app2": "lost"}
+
+
+def test_hosts_with_different_releases_are_deployed_to_only_when_that_was_said() -> None:
+    """Going back would take them to different ones again."""
+    other = {"__release_begin": {**BEGUN["__release_begin"], "from": OLDER}}
+    assert OLDER in problems({"app1": BEGUN, "app2": other}, CAREFUL)[""]
+    assert problems({"app1": BEGUN, "app2": other}, Choices(accept_mixed=True)) == {}
+    # A deploy that was cut short goes on where it was.
+    assert problems({"app1": UNCHANGED, "app2": other}, CAREFUL) == {}
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        (LIVE, (OLD, NEW, "reload", 3.5, "live")),
+        ({**LIVE, "__release_return": {"changed": True}}, (OLD, OLD, "reload", 3.5, "put back")),
+        ({**LIVE, "__release_return": {"problem": "x"}}, (OLD, NEW, "reload", 3.5, "NOT PUT BACK")),
+        (FAILED, (OLD, OLD, "-", 0, "failed")),
+        (UNDONE, (OLD, OLD, "-", 0, "failed")),
+        (BEGUN, (OLD, OLD, "-", 0, "not reached")),
+        (UNCHANGED, (NEW, NEW, "-", 0, "unchanged")),
+        (
+            {"__release_activation": {"changed": True, "how": "restart", "release": OLDER, "from": OLD}},
+            (OLD, OLDER, "restart", 0, "live"),
+        ),
+    ],
+)
+def test_row_says_what_the_host_runs_at_the_end(host: dict[str, Any], expected: tuple[Any, ...]) -> None:
+    """The table is all that is left of the night."""
+    found = row("app1", host, CAREFUL)
+    assert found.pop("host") == "app1"
+    assert tuple(found.values()) == expected
+
+
+PLAYBOOK = """
+- name: A deploy ends
+  hosts: all
+  strategy: linear
+  gather_facts: false
+  tasks:
+    - name: What has come of it
+      release_outcome:
+        final: true
+"""
+HOSTS = "all: {hosts: {app1: {__release_begin: {new: true, release: %s, from: %s%s}}, other: {}}}\n"
+
+
+def test_outcome_is_a_table_and_a_failure_when_it_is_one(run_playbook: Play) -> None:
+    """Told once, without a connection: the hosts may be gone by then. One without the app is not in it."""
+    run = run_playbook(PLAYBOOK, hosts=HOSTS % (NEW, OLD, ", problem: the disk is full"))
+    assert run.returncode != 0
+    assert run.stdout.count("fatal: [") == 1
+    assert "app1: the disk is full" in run.stdout
+    assert "app1  " in run.stdout
+    assert "other  " not in run.stdout.split("PLAY RECAP")[0]
+    run = run_playbook(PLAYBOOK, hosts=HOSTS % (NEW, OLD, ""))
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+UNREACHABLE_PLAYBOOK = """
+- name: A deploy begins
+  hosts: all
+  strategy: farrier_linear
+  gather_facts: false
+  tasks:
+    - name: The deploy may begin
+      release_phase: {app: shop, phase: status, report: true}
+      register: __release_begin
+    - name: The others go on
+      release_outcome:
+        skip_unreachable: "{{ skip }}"
+        final: true
+"""
+# Nothing listens there.
+UNREACHABLE = "all: {hosts: {app1: {ansible_host: 127.0.0.1, ansible_port: 1, ansible_ssh_retries: 0}}}\n"
+
+
+def test_a_host_that_does_not_answer_is_a_problem_and_not_the_end(run_playbook: Play) -> None:
+    """Ansible would go on without it, and say so at the end."""
+    run = run_playbook(UNREACHABLE_PLAYBOOK, "-e", "skip=false", hosts=UNREACHABLE)
+    assert run.returncode != 0
+    assert "shop: status: " in run.stdout
+    assert "bring app1 back" in run.stdout
+    run = run_playbook(UNREACHABLE_PLAYBOOK, "-e", "skip=true", hosts=UNREACHABLE)
+    assert run.returncode == 0, run.stdout + run.stderr
