@@ -18,7 +18,10 @@ from farrier_contract import GROUPS, MISSING, SETTINGS, HostView, core_problems,
 
 
 class ActionModule(ActionBase):
-    """Fails with one message that lists every mistake, or returns which apps there are."""
+    """Fails with one message that lists every mistake, or returns which apps there are.
+
+    What is no mistake yet becomes a warning.
+    """
 
     TRANSFERS_FILES = False
     # One look at the whole inventory, whatever number of hosts the play has.
@@ -27,7 +30,7 @@ class ActionModule(ActionBase):
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return `changed: false` and the apps by name, or `failed` and `msg`."""
+        """Return `changed: false` and the apps by name, or `failed` and `msg`; `warnings` with either."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         assert task_vars is not None
         problems = core_problems(core_version)
@@ -39,8 +42,10 @@ class ActionModule(ActionBase):
         from farrier_contract.vaulted import reader
 
         problems = inventory_problems(groups, hosts, reader(self._loader))
-        if problems:
-            return {**result, "failed": True, "msg": render(problems)}
+        result["warnings"] = ["; ".join(problem.lines()) for problem in problems if problem.is_warning]
+        mistakes = [problem for problem in problems if not problem.is_warning]
+        if mistakes:
+            return {**result, "failed": True, "msg": render(mistakes)}
         apps = sorted({app["name"] for view in hosts.values() for app in cast("list[Any]", view.apps)})
         result["apps"] = apps
         result["msg"] = f"{len(apps)} app(s) on {len(hosts)} host(s): {', '.join(apps) or 'none yet'}"

@@ -14,7 +14,8 @@ module: nginx_facts
 short_description: What of the host decides how nginx is configured
 description:
   - Reads the versions of nginx and of its OpenSSL, which hosts get no requests, whether the host has IPv6,
-    who listens on given ports, and whether nginx has been running since before its unit was last written.
+    who listens on given ports, whether nginx has been running since before its unit was last written, and
+    which files of passwords the kit has made.
   - Changes nothing.
 options:
   drained_directory:
@@ -26,6 +27,10 @@ options:
     type: list
     elements: int
     default: [80, 443]
+  users_directory:
+    description: Directory with the files of passwords. Others than NAME-PLACE are somebody else's.
+    type: path
+    required: true
 author: [The Farrier developers (@farrier)]
 """
 
@@ -33,6 +38,7 @@ EXAMPLES = r"""
 - name: What is on the host is known
   nginx_facts:
     drained_directory: /etc/nginx/drained
+    users_directory: /etc/nginx/users
 """
 
 RETURN = r"""
@@ -48,11 +54,13 @@ ansible_facts:
       ipv6: true
       is_outdated: false
       listeners: [{port: 80, process: apache2, pid: 312, unit: apache2.service}]
+      users: [observatory-0a1b2c3d]
 """
 
 NGINX = "/usr/sbin/nginx"
 DROP_INS = Path("/etc/systemd/system/nginx.service.d")
 VERSION = re.compile(r"nginx version: \S+?/([\d.]+)")
+USERS = f"*-{'[0-9a-f]' * 8}"
 OPENSSL = re.compile(r"(?:running|built) with OpenSSL ([\d.]+)")
 
 
@@ -62,6 +70,7 @@ def main() -> None:
         argument_spec={
             "drained_directory": {"type": "path", "required": True},
             "ports": {"type": "list", "elements": "int", "default": [80, 443]},
+            "users_directory": {"type": "path", "required": True},
         },
         supports_check_mode=True,
     )
@@ -73,6 +82,7 @@ def main() -> None:
         "ipv6": Path("/proc/net/if_inet6").exists(),
         "is_outdated": _is_outdated(module),
         "listeners": listeners.listeners(module.params["ports"]),
+        "users": sorted(path.name for path in Path(module.params["users_directory"]).glob(USERS)),
     }
     module.exit_json(changed=False, ansible_facts={"farrier_nginx": facts})
 

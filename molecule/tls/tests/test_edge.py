@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from edges import DOMAIN, Edge, site
+from shared.outside import Answer
 from testinfra.host import Host
 
 STREAM = {"Accept": "text/event-stream"}
@@ -34,11 +35,19 @@ def statuses(asked_by: Edge, of: Edge, path: str, number: int) -> Counter[str]:
     return Counter(asked_by.host.check_output(command).splitlines())
 
 
+def logged(edge: Edge, answer: Answer) -> dict[str, object]:
+    """The access log's entry of a request; nginx writes it within a second."""
+    edge.host.check_output("sleep 1.5")
+    found = edge.host.check_output(f"grep {answer.headers['X-Request-ID']} /var/log/nginx/access.log")
+    return dict(json.loads(found))
+
+
 def test_other_names_are_sent_to_the_first(edge: Edge) -> None:
     """With path and query, whatever the method, and by a certificate that has the name."""
     answer = edge.outside.https("www.tls.lab.test", "/notes?limit=1", method="POST", body=b"{}")
     assert answer.status == 308
     assert answer.headers["Location"] == f"https://{DOMAIN}/notes?limit=1"
+    assert logged(edge, answer)["app"] == "observatory"
 
 
 @pytest.mark.parametrize("headers", [{}, STREAM], ids=["plain", "as a stream"])
@@ -64,6 +73,22 @@ def test_a_place_asks_for_a_password(edge: Edge, headers: dict[str, str]) -> Non
     assert edge.outside.https(DOMAIN, "/metrics", headers=headers | basic("open sesame")).status == 200
     files = edge.host.check_output("find /etc/nginx/users -type f -printf '%m %u %g\\n'").splitlines()
     assert files == ["640 root www-data"]
+
+
+def test_passwords_go_with_their_place(edges: dict[str, Edge]) -> None:
+    """Hashes that nothing uses are only there to be found; the operator's own files stay."""
+    users = {name: edge.host.check_output("ls /etc/nginx/users") for name, edge in edges.items()}
+    for edge in edges.values():
+        edge.host.check_output("touch /etc/nginx/users/gone-0a1b2c3d /etc/nginx/users/mine")
+    try:
+        done = site("nginx")
+        assert not done.failed, done.output
+        for name, edge in edges.items():
+            assert edge.host.check_output("ls -I mine /etc/nginx/users") == users[name]
+            assert edge.host.file("/etc/nginx/users/mine").exists
+    finally:
+        for edge in edges.values():
+            edge.host.check_output("rm -f /etc/nginx/users/gone-0a1b2c3d /etc/nginx/users/mine")
 
 
 def test_a_client_that_asks_too_often_is_told_so(edges: dict[str, Edge], edge: Edge) -> None:
@@ -149,7 +174,5 @@ def test_mistakes_in_the_inventory_are_refused(variables: dict[str, object], pro
 def test_a_request_has_one_name_everywhere(edge: Edge) -> None:
     """In the answer, in the app, and in the log."""
     answer = edge.outside.https(DOMAIN, "/version")
-    name = answer.headers["X-Request-ID"]
-    edge.host.check_output("sleep 1.5")
-    entry = json.loads(edge.host.check_output(f"grep {name} /var/log/nginx/access.log"))
+    entry = logged(edge, answer)
     assert (entry["uri"], entry["status"]) == ("/version", 200)

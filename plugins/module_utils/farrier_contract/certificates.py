@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 
 Reader = Callable[[Path], bytes]
 
-LEFT_AT_LEAST = timedelta(days=7)
+WARN_BEFORE = timedelta(days=7)
 FILES = ("fullchain", "privkey")
+
+
+class ExpiresSoonError(MistakeError):
+    """Of a certificate that is good today, and not for as long as it has to be."""
 
 
 def read_plainly(path: Path) -> bytes:
@@ -48,7 +52,11 @@ def certificate_problems(subject: str, app: Mapping[str, Any], read: Reader) -> 
 
     def add(key: str, mistake: MistakeError) -> None:
         value = shown(given[key], ("certificate", key))
-        problems.append(Problem(subject, f"certificate.{key}", value, mistake.what, mistake.fix))
+        # It serves as well after the run as before; a deploy at night cannot wait for an authority.
+        is_warning = isinstance(mistake, ExpiresSoonError)
+        problems.append(
+            Problem(subject, f"certificate.{key}", value, mistake.what, mistake.fix, is_warning=is_warning)
+        )
 
     for key in FILES:
         try:
@@ -56,7 +64,7 @@ def certificate_problems(subject: str, app: Mapping[str, Any], read: Reader) -> 
         except MistakeError as error:
             add(key, error)
     wanted = [domain for domain in domains if isinstance(domain, str)] if isinstance(domains, list) else []
-    for key, mistake in mistakes(contents.get("fullchain"), contents.get("privkey"), wanted, LEFT_AT_LEAST):
+    for key, mistake in mistakes(contents.get("fullchain"), contents.get("privkey"), wanted, WARN_BEFORE):
         add(key, mistake)
     return problems
 
@@ -169,7 +177,7 @@ def _unfit(
         yield MistakeError(f"expired on {ends:%Y-%m-%d}", "bring a new one")
     elif ends - now < left_at_least:
         days = (ends - now).days
-        yield MistakeError(f"expires on {ends:%Y-%m-%d}, in {days} day(s)", "bring a new one")
+        yield ExpiresSoonError(f"expires on {ends:%Y-%m-%d}, in {days} day(s)", "bring a new one")
 
 
 def _names(certificate: Certificate) -> list[str]:

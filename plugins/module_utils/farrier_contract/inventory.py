@@ -18,7 +18,7 @@ GROUPS = {"edge": "nginx and TLS", "app": "gunicorn and the releases"}
 def inventory_problems(
     groups: Mapping[str, list[str]], hosts: Mapping[str, HostView], read: Reader = read_plainly
 ) -> list[Problem]:
-    """Return every mistake of the inventory, in the order of groups, hosts and apps.
+    """Return every mistake of the inventory, and what will be one, in the order of groups, hosts and apps.
 
     Args:
         groups: Hosts by group, all groups of the inventory.

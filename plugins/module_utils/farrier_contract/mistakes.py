@@ -45,6 +45,7 @@ class Problem:
         fix: What to do.
         location: "file:line" of the value, or "" where it is not known.
         hosts: The hosts that have this problem; empty when it concerns no host in particular.
+        is_warning: Whether a run goes on nevertheless.
     """
 
     subject: str
@@ -54,6 +55,17 @@ class Problem:
     fix: str
     location: str = ""
     hosts: list[str] = field(default_factory=list)
+    is_warning: bool = False
+
+    def lines(self) -> list[str]:
+        """Return app, key, value and what is wrong; the fix; and the place where it is known."""
+        title = ", ".join(filter(None, [self.subject, self.key and f"key {self.key}"]))
+        statement = f"{self.value} {self.what}" if self.value else self.what
+        location = f"at {self.location}" if self.location else ""
+        hosts = f"(hosts: {', '.join(self.hosts)})" if self.hosts else ""
+        return list(
+            filter(None, [f"{title}: {statement}", f"fix: {self.fix}", f"{location} {hosts}".strip()])
+        )
 
 
 def merge(problems: list[Problem]) -> list[Problem]:
@@ -79,11 +91,5 @@ def render(problems: list[Problem]) -> str:
     heading = "The inventory has one mistake" if count == 1 else f"The inventory has {count} mistakes"
     parts = [f"{heading}; no host was touched."]
     for number, problem in enumerate(problems, start=1):
-        title = ", ".join(filter(None, [problem.subject, problem.key and f"key {problem.key}"]))
-        statement = f"{problem.value} {problem.what}" if problem.value else problem.what
-        location = f"at {problem.location}" if problem.location else ""
-        hosts = f"(hosts: {', '.join(problem.hosts)})" if problem.hosts else ""
-        place = f"{location} {hosts}".strip()
-        lines = [f"{number}. {title}: {statement}", f"   fix: {problem.fix}", f"   {place}"]
-        parts.append("\n".join(line for line in lines if line.strip()))
+        parts.append(f"{number}. " + "\n   ".join(problem.lines()))
     return "\n\n".join(parts)

@@ -76,9 +76,9 @@ def test_another_server_is_found_out(tmp_path: Path, serve: Serve) -> None:
 
 def test_address_and_way_out_are_named(tmp_path: Path) -> None:
     """Mostly the record is wrong, and the address says which."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    found = probe.problem("localhost", tmp_path, port)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # held, so that nobody else listens there
+        found = probe.problem("localhost", tmp_path, closed.getsockname()[1])
     assert found.startswith("localhost (")
     assert "127.0.0.1" in found
     assert "Connection refused" in found

@@ -68,6 +68,7 @@ def test_of_a_chain_the_first_one_counts(
 
 def test_a_server_that_is_down_shows_nothing(tmp_path: Path, make_certificate: MakeCertificate) -> None:
     """The run goes on and says so at its end."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # held, so that nobody else listens there
         port = closed.getsockname()[1]
-    assert not served.comes_to_show("one.example", make_certificate(["one.example"]), 0, port)
+        assert not served.comes_to_show("one.example", make_certificate(["one.example"]), 0, port)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import socket
 import ssl
 from collections.abc import Callable, Coroutine
 from random import Random
@@ -15,9 +16,11 @@ import uvloop
 
 from tests.load import observatory
 from tests.load.failures import Kind
-from tests.load.recorder import Route
+from tests.load.pace import Pace
+from tests.load.recorder import Recorder, Route
+from tests.load.session import Session
 
-from .servers import answer, kinds, read_request, reset, session_against
+from .servers import TIMEOUT_SECONDS, answer, kinds, read_request, reset, session_against, target_at
 
 Loop = Callable[[Coroutine[Any, Any, None]], None]
 GOOD = answer(b'{"release": "r1"}', "X-Release: r1")
@@ -46,7 +49,8 @@ def check_one(run: Loop, reply: bytes, kind: Kind | None, *, tls: Any = None, th
             await asyncio.sleep(60)
 
     async def main() -> None:
-        async with session_against(behave, tls=tls, timeout_seconds=0.3) as session:
+        patience_seconds = 0.3 if then == "wait" else TIMEOUT_SECONDS
+        async with session_against(behave, tls=tls, timeout_seconds=patience_seconds) as session:
             await session.ask(FORM, body=b"x" * 1000)
             assert kinds(session.recorder) == ([str(kind)] if kind else [])
             assert len(session.recorder) == 1
@@ -99,14 +103,11 @@ def test_silence(run: Loop) -> None:
 def test_nobody_listens(run: Loop) -> None:
     """A refused connection is a failure, and one record."""
 
-    async def behave(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-        """Never reached."""
-
     async def main() -> None:
-        async with session_against(behave) as session:
-            address = session.target
-        session.target = address
-        await session.ask(PAGE)
+        with socket.socket() as closed:
+            closed.bind(("127.0.0.1", 0))  # held, so that nobody else listens there
+            session = Session(target_at(closed.getsockname()[1]), Recorder(), Pace(None), timeout_seconds=1)
+            await session.ask(PAGE)
         assert kinds(session.recorder) == ["refused"]
 
     run(main())

@@ -47,7 +47,7 @@ def ask_twice(run: Loop, behave: Behaviour, secured: Tls | None, *, pause: bool 
         async with session_against(behave, tls=secured) as session:
             await session.ask(FORM, body=b"1")
             if pause:
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.3)
             await session.ask(FORM, body=b"2")
             recorders.append(session.recorder)
 

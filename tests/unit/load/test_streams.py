@@ -114,11 +114,11 @@ def test_a_stream_that_stalls_is_a_failure() -> None:
         writer.write(HEAD)
         for number in range(1, 5):
             writer.write(chunk(tick(number)))
-            await asyncio.sleep(0.15)
+            await asyncio.sleep(0.3)
         await asyncio.sleep(60)
 
     async def main() -> None:
-        async with session_against(behave, timeout_seconds=0.4) as session:
+        async with session_against(behave, timeout_seconds=1) as session:
             stopping = asyncio.Event()
             task = asyncio.create_task(watch_events(session, stopping))
             async with asyncio.timeout(10):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
+from farrier_contract.explain import shown
 
 from .conftest import Play
 from .test_contract_certificates import KEY, certificate, written
@@ -140,4 +142,28 @@ def test_key_of_a_certificate_may_be_in_a_vault(run_playbook: Play, tmp_path: Pa
     assert run.returncode == 0, run.stdout + run.stderr
     run = run_playbook(PLAYBOOK, hosts=hosts)
     assert run.returncode != 0
-    assert f'key certificate.privkey: "{tmp_path}/key.pem" cannot be decrypted' in run.stdout + run.stderr
+    where = f"key certificate.privkey: {shown(f'{tmp_path}/key.pem', ())}"
+    assert f"{where} cannot be decrypted" in run.stdout + run.stderr
+
+
+def test_certificate_in_its_last_days_is_a_warning(run_playbook: Play, tmp_path: Path) -> None:
+    """The run goes on, and the operator reads app, file, date and fix; once it has expired, it stops."""
+    (tmp_path / "key.pem").write_bytes(written(KEY))
+    brings = f'{{source: files, fullchain: "{tmp_path}/chain.pem", privkey: "{tmp_path}/key.pem"}}'
+    hosts = f"{GOOD.rstrip()}\n        certificate: {brings}\n"
+
+    def run(days: float) -> tuple[int, str]:
+        (tmp_path / "chain.pem").write_bytes(certificate(KEY, ["observatory.example.org"], days))
+        run = run_playbook(PLAYBOOK, hosts=hosts, ANSIBLE_STDOUT_CALLBACK="farrier")
+        return run.returncode, " ".join((run.stdout + run.stderr).split())
+
+    code, output = run(2.5)
+    assert code == 0, output
+    where = f"app observatory, key certificate.fullchain: {shown(f'{tmp_path}/chain.pem', ())}"
+    warning = rf"\[WARNING\]: {re.escape(where)} expires on \S+, in 2 day\(s\); "
+    warning += r"fix: bring a new one; at \S*hosts.yml:14 \(hosts: web1, web2\)"
+    assert len(re.findall(warning, output)) == 1, output
+    code, output = run(-0.5)
+    assert code != 0
+    assert "is touched:" not in output
+    assert f"{where} expired on " in output

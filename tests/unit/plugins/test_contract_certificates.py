@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 from farrier_contract import Hidden, HostView, MistakeError, Problem, inventory_problems
+from farrier_contract.explain import shown
 
 DOMAINS = ["example.org", "www.example.org"]
 NOW = datetime.now(UTC)
@@ -101,23 +102,19 @@ def test_a_good_certificate_passes(bring: Bring) -> None:
             "fullchain",
             "has the site's own certificate in place 2",
         ),
-        (
+        pytest.param(
             certificate(KEY, DOMAINS, -0.5),
             written(KEY),
             "fullchain",
             f"expired on {NOW - timedelta(days=0.5):%Y-%m-%d}",
+            id="expired",
         ),
-        (
-            certificate(KEY, DOMAINS, 6.5),
-            written(KEY),
-            "fullchain",
-            f"expires on {NOW + timedelta(days=6.5):%Y-%m-%d}, in 6 day(s)",
-        ),
-        (
+        pytest.param(
             certificate(KEY, DOMAINS, 90, age_days=-1),
             written(KEY),
             "fullchain",
             f"is not valid before {NOW + timedelta(days=1):%Y-%m-%d %H:%M} UTC",
+            id="not valid yet",
         ),
         (
             certificate(KEY, [], 90),
@@ -140,8 +137,23 @@ def test_what_would_fail_on_a_host_is_said_here(
     given = bring(fullchain, privkey)
     (problem,) = check(given)
     assert (problem.subject, problem.key, problem.what) == ("app shop", f"certificate.{key}", what)
-    assert problem.value == f'"{given[key]}"'
+    assert problem.value == shown(given[key], ())
     assert problem.fix
+    assert not problem.is_warning
+
+
+def test_the_last_days_are_a_warning(bring: Bring) -> None:
+    """A deploy at night goes on with a certificate that is good until tomorrow, and says what to do."""
+    given = bring(certificate(KEY, DOMAINS, 6.5))
+    (problem,) = check(given)
+    assert problem.is_warning
+    assert problem.lines() == [
+        f"app shop, key certificate.fullchain: {shown(given['fullchain'], ())} expires on "
+        f"{NOW + timedelta(days=6.5):%Y-%m-%d}, in 6 day(s)",
+        "fix: bring a new one",
+        "(hosts: web0)",
+    ]
+    assert check(bring(certificate(KEY, DOMAINS, 7.5))) == []
 
 
 def test_a_wildcard_is_for_one_label(bring: Bring) -> None:
