@@ -172,6 +172,11 @@ def test_app_hosts_with_one_address_are_refused() -> None:
     assert problem.what == "leads to app host web1, too"
 
 
+def test_edge_and_app_host_may_have_one_address() -> None:
+    """One machine under two names: it reaches itself."""
+    assert check({"edge1": host(1)}, {"web1": host(1)}) == []
+
+
 def test_app_on_an_edge_that_nobody_runs_is_refused() -> None:
     """nginx would have a site without a server behind it."""
     problem = only({"edge1": host(1, "a", "b"), "edge2": host(2, "b")}, {"web1": host(11, "a")})

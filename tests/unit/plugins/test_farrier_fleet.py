@@ -46,10 +46,10 @@ def test_one_version_is_not_mixed(releases: dict[str, str | None]) -> None:
 
 def test_mixed_fleet_is_told_with_its_choices() -> None:
     """The part after the time says the version, hyphens in it included."""
-    assert mixed({"web1": f"{NEW}-1", "web2": f"{NEW}-2"}) == (
+    assert mixed({"web1": f"{OLD}-1", "web2": f"{NEW}-1"}) == (
         "The hosts do not run the same release:\n"
-        f"    web1: {NEW}-1\n"
-        f"    web2: {NEW}-2\n"
+        f"    web1: {OLD}-1\n"
+        f"    web2: {NEW}-1\n"
         "Put them on one: ansible-playbook playbooks/rollback.yml -e release=ID\n"
         "Or deploy over it: add -e mixed=accept"
     )
