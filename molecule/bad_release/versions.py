@@ -10,9 +10,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.changes import MAIN, at_start
 from shared.repository import Change, Repository, replace
 
-MAIN = Path("src/observatory/main.py")
 PROBES = Path("src/observatory/probes.py")
 GOOD = ("good-1", "good-2")
 KILLED = tuple(f"killed-{number}" for number in range(1, 13))
@@ -45,13 +45,6 @@ def at_import(statement: str) -> Change:
     return lambda tree: replace(
         tree / MAIN, '\nlog = logging.getLogger("observatory")\n', f"\n{statement}\nlog = None\n"
     )
-
-
-def at_start(*lines: str) -> Change:
-    """Lines of the start-up handler, in which `live` tells the service from the rehearsal."""
-    first = '    log.info("worker %d of release %s starts", os.getpid(), RELEASE)\n'
-    told = '    live = "rehearsal" not in os.environ["RUNTIME_DIRECTORY"]\n'
-    return lambda tree: replace(tree / MAIN, first, first + told + "".join(f"    {line}\n" for line in lines))
 
 
 def health(answer: str) -> Change:

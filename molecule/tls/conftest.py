@@ -7,16 +7,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import testinfra
 import yaml
 from edges import INVENTORY, Edge, bought, pem, site
-from shared.deploys import ROOT
+from shared.machines import reached
 from testinfra.host import Host
-
-
-def reached(name: str) -> Host:
-    """A host of the lab, as root."""
-    return testinfra.get_host(f"ssh://{name}?sudo=true", ssh_config=str(ROOT / "build/lab/ssh_config"))
 
 
 @pytest.fixture(scope="session")

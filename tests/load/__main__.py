@@ -31,7 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    target = make_target(given.url, ca=given.ca, resolve=dict(given.resolve), allow=given.allow)
+    resolve: dict[str, list[str]] = {}
+    for name, address in given.resolve:
+        resolve.setdefault(name, []).append(address)
+    target = make_target(given.url, ca=given.ca, resolve=resolve, allow=given.allow)
     options = Options(
         connections=given.connections,
         websockets=given.websockets,
@@ -41,6 +44,8 @@ def _run(given: argparse.Namespace) -> int:
         requests=given.requests,
         per_second=given.rate,
         timeout_seconds=given.timeout_seconds,
+        notes=not given.no_notes,
+        retry_safe=given.retry_safe,
         control=given.control,
     )
     run = uvloop.run(_drive(Run(target, options)))
@@ -101,7 +106,14 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run)
     run.add_argument("url", help="https://NAME[:PORT]")
     run.add_argument("--ca", help="the only certificate authority to trust (PEM file)")
-    run.add_argument("--resolve", type=_resolve, action="append", default=[], metavar="NAME:ADDRESS")
+    run.add_argument(
+        "--resolve",
+        type=_resolve,
+        action="append",
+        default=[],
+        metavar="NAME:ADDRESS",
+        help="once for each address of a name",
+    )
     run.add_argument(
         "--allow", action="append", default=[], metavar="NETWORK", help="a further private network"
     )
@@ -113,6 +125,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--requests", type=_count, default=defaults.requests)
     run.add_argument("--rate", type=_positive, help="at most so many requests a second")
     run.add_argument("--timeout-seconds", type=_positive, default=defaults.timeout_seconds)
+    run.add_argument("--no-notes", action="store_true", help="write no notes: the hosts share no database")
+    run.add_argument(
+        "--retry-safe",
+        action="store_true",
+        help="begin anew, and count apart, a GET or a stream that was lost because a host went away",
+    )
     run.add_argument("--control", type=Path, help="UNIX socket to listen on for mark, status and stop")
     run.add_argument("--output", type=Path, default=Path("build/load"), help="directory of the results")
     run.add_argument("--name", default="load", help="name of the results")

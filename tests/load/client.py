@@ -33,6 +33,8 @@ class Options:
         requests: or after so many requests.
         per_second: at most so many requests a second; None for as many as it can.
         timeout_seconds: the longest wait for a connection, or for the next byte of an answer.
+        notes: whether some connections write notes: hosts that share no database know only their own.
+        retry_safe: whether what may be lost with a host is begun anew and counted apart, see README.md.
         control: path of the UNIX socket to listen on, see `control`.
     """
 
@@ -44,6 +46,8 @@ class Options:
     requests: int = 1_000_000
     per_second: float | None = None
     timeout_seconds: float = 30.0
+    notes: bool = True
+    retry_safe: bool = False
     control: Path | None = None
 
 
@@ -102,7 +106,11 @@ class Run:
             *(download(self._session(), self._stopping) for _ in range(options.downloads)),
             *(
                 Conversation(
-                    self._target, self.recorder, self._pace, timeout_seconds=options.timeout_seconds
+                    self._target,
+                    self.recorder,
+                    self._pace,
+                    timeout_seconds=options.timeout_seconds,
+                    retry_safe=options.retry_safe,
                 ).keep_up(Random(number), self._stopping)
                 for number in range(options.websockets)
             ),
@@ -111,7 +119,8 @@ class Run:
     async def _keep_busy(self, number: int) -> None:
         session = self._session()
         random = Random(number)
-        operations = OPERATIONS if number % ONE_IN_SO_MANY_WRITES_NOTES else {note: 1}
+        writes_notes = self._options.notes and number % ONE_IN_SO_MANY_WRITES_NOTES == 0
+        operations = {note: 1} if writes_notes else OPERATIONS
         choices, weights = list(operations), list(operations.values())
         while not self._stopping.is_set():
             await random.choices(choices, weights)[0](session, random)
@@ -120,7 +129,14 @@ class Run:
         session.close()
 
     def _session(self) -> Session:
-        return Session(self._target, self.recorder, self._pace, timeout_seconds=self._options.timeout_seconds)
+        options = self._options
+        return Session(
+            self._target,
+            self.recorder,
+            self._pace,
+            timeout_seconds=options.timeout_seconds,
+            retry_safe=options.retry_safe,
+        )
 
     def _command(self, command: str, argument: str) -> dict[str, Any]:
         if command == "mark" and argument:
@@ -133,5 +149,9 @@ class Run:
             "seconds": self.recorder.now_seconds(),
             "requests": len(self.recorder),
             "failed": self.recorder.failed,
+            "failed_by_method": dict(self.recorder.failed_by_method),
+            "repeated": self.recorder.repeated,
+            "streams_lost": self.recorder.streams_lost,
             "releases": [release for release in self.recorder.releases if release],
+            "answers_by_host": dict(self.recorder.answers_by_host),
         }

@@ -10,15 +10,19 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import cast
 
 import httptools
 
+from .addresses import first_to_connect
 from .failures import ClosedWhileIdle, Failure, Kind
 from .target import Target
+
+AWAY_SECONDS = 5.0
+"""An edge that gives nobody a TLS session within this time has gone away."""
 
 
 @dataclass(slots=True)
@@ -51,7 +55,7 @@ class _Exchange:
 class Connection(asyncio.Protocol):
     """A connection to the target. Make it with `Connection.open`."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str) -> None:
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: _Exchange | None = None
@@ -61,32 +65,39 @@ class Connection(asyncio.Protocol):
         self._ended = False
         self._answered = 0
         self._idle_since = monotonic()
+        self._written = False
+        self.address = address
+        """Where it goes to."""
         self.closing_announced = False
         """True once an answer has said that it is the last one on this connection."""
         self.idle_failure: Failure | None = None
         """Set when something happened between two requests that no server should do."""
 
     @classmethod
-    async def open(cls, target: Target, *, timeout_seconds: float) -> Connection:
-        """Connect, with TLS where the target has it.
+    async def open(cls, target: Target, addresses: Sequence[str], *, timeout_seconds: float) -> Connection:
+        """Connect to the first of these addresses that answers, with TLS where the target has it.
 
         Raises:
             Failure: kind REFUSED when that does not succeed within `timeout_seconds`.
         """
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    cls,
-                    target.address,
-                    target.port,
-                    ssl=target.tls,
-                    server_hostname=target.host if target.tls else None,
-                )
-                return connection
-        except TimeoutError:
-            raise Failure(Kind.REFUSED, f"no connection within {timeout_seconds:g} s") from None
-        except OSError as error:
-            raise Failure(Kind.REFUSED, f"{type(error).__name__}: {error}") from error
+
+        async def connect(address: str) -> Connection:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: cls(address),
+                address,
+                target.port,
+                ssl=target.tls,
+                server_hostname=target.host if target.tls else None,
+            )
+            return connection
+
+        return await first_to_connect(addresses, connect, timeout_seconds=timeout_seconds)
+
+    @property
+    def lost_before_use(self) -> bool:
+        """Whether the server has ended it, in whatever way, before anything was written."""
+        idle = self.idle_failure
+        return self._ended and not self._written and (idle is None or idle.kind is Kind.IDLE_RESET)
 
     # What the caller does
 
@@ -114,6 +125,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None
         now = monotonic()
         self._exchange = exchange = _Exchange(self._loop.create_future(), now, now, on_body)
+        self._written = True
         self._transport.write(head + body)
         self._watch(exchange, timeout_seconds)
         try:
@@ -259,6 +271,16 @@ class Connection(asyncio.Protocol):
 
     def _idle_seconds(self, exchange: _Exchange | None = None) -> float:
         return (exchange.written_at if exchange else monotonic()) - self._idle_since
+
+
+async def has_gone_away(target: Target, address: str) -> bool:
+    """Tell whether no connection to this address of the target can be made any more."""
+    try:
+        connection = await Connection.open(target, [address], timeout_seconds=AWAY_SECONDS)
+    except Failure:
+        return True
+    connection.close()
+    return False
 
 
 def request_head(

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
@@ -84,11 +84,11 @@ class Load:
     Args:
         url: https://NAME[:PORT].
         ca: the only certificate authority to trust (PEM file).
-        resolve: addresses by name, so that no name service is needed.
+        resolve: address of each name, or several, so that no name service is needed.
         name: of the result files.
         output: directory of the result files.
         options: as the command line has them: connections, websockets, events, downloads, seconds, requests,
-            rate, timeout_seconds, allow.
+            rate, timeout_seconds, allow; no_notes and retry_safe are True or False.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Load:
         url: str,
         *,
         ca: str | Path | None = None,
-        resolve: Mapping[str, str] | None = None,
+        resolve: Mapping[str, str | Sequence[str]] | None = None,
         name: str = "load",
         output: Path = ROOT / "build" / "load",
         **options: float | str,
@@ -116,10 +116,12 @@ class Load:
         ]
         if ca is not None:
             self._command += ["--ca", str(Path(ca).absolute())]
-        for host, address in (resolve or {}).items():
-            self._command += ["--resolve", f"{host}:{address}"]
+        for host, addresses in (resolve or {}).items():
+            for address in [addresses] if isinstance(addresses, str) else addresses:
+                self._command += ["--resolve", f"{host}:{address}"]
         for option, value in options.items():
-            self._command += [f"--{option.replace('_', '-')}", str(value)]
+            if value is not False:
+                self._command += [f"--{option.replace('_', '-')}", *([] if value is True else [str(value)])]
         self._process: subprocess.Popen[bytes] | None = None
         self._report: Report | None = None
 
@@ -158,7 +160,7 @@ class Load:
         self._ask(f"mark {label}")
 
     def status(self) -> dict[str, Any]:
-        """Return seconds, requests, failed and the releases seen so far."""
+        """Return seconds, requests, failures, what was begun anew, releases and answers by host so far."""
         return self._ask("status")
 
     def wait_for(

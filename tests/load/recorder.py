@@ -68,16 +68,26 @@ class Recorder:
         self.status = array("H")
         self.release = array("H")
         self.kind = array("B")
+        self.host = array("H")
         self.routes: dict[Route, int] = {}
         self.releases: dict[str, int] = {}
+        self.hosts: dict[str, int] = {}
+        self.answers_by_host: Counter[str] = Counter()
         self.failures: list[dict[str, Any]] = []
-        self.failed = 0
+        self.failed_by_method: Counter[str] = Counter()
+        self.repeated = 0
+        self.streams_lost = 0
         self.load_seconds = 0.0
         self.marks: list[Mark] = []
         self.counters: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self.at_seconds)
+
+    @property
+    def failed(self) -> int:
+        """Number of failures of any kind."""
+        return self.failed_by_method.total()
 
     def now_seconds(self) -> float:
         """Return the seconds since the start of the run."""
@@ -93,14 +103,16 @@ class Recorder:
         self.marks.append(mark)
         return mark
 
-    def add(self, route: Route, at_seconds: float, *, status: int, release: str) -> None:
-        """Record an answer that was right; it began at `at_seconds` and ends now."""
-        self._row(route, at_seconds, status, release, 0)
+    def add(self, route: Route, at_seconds: float, *, status: int, release: str, host: str = "") -> None:
+        """Record an answer that was right; it began at `at_seconds`, ends now, and may name its host."""
+        self._row(route, at_seconds, status, release, 0, host)
+        if host:
+            self.answers_by_host[host] += 1
 
     def fail(self, route: Route, at_seconds: float, failure: Failure, *, path: str = "") -> None:
         """Record a failure of a request for `path` that began at `at_seconds` and ends now."""
         self._row(route, at_seconds, failure.status, failure.release, KINDS.index(failure.kind))
-        self.failed += 1
+        self.failed_by_method[route.method] += 1
         if len(self.failures) < KEPT_FAILURES:
             self.failures.append(
                 {
@@ -116,13 +128,16 @@ class Recorder:
                 }
             )
 
-    def _row(self, route: Route, at_seconds: float, status: int, release: str, kind: int) -> None:
+    def _row(
+        self, route: Route, at_seconds: float, status: int, release: str, kind: int, host: str = ""
+    ) -> None:
         self.at_seconds.append(at_seconds)
         self.duration_seconds.append(monotonic() - self._start - at_seconds)
         self.route.append(self.routes.setdefault(route, len(self.routes)))
         self.status.append(status)
         self.release.append(self.releases.setdefault(release, len(self.releases)))
         self.kind.append(kind)
+        self.host.append(self.hosts.setdefault(host, len(self.hosts)))
 
     def columns(self) -> Columns:
         """Return the rows as numpy columns, in the order in which the requests began."""
@@ -135,14 +150,16 @@ class Recorder:
             status=numpy.frombuffer(self.status, dtype=numpy.uint16)[order],
             release=numpy.frombuffer(self.release, dtype=numpy.uint16)[order],
             kind=numpy.frombuffer(self.kind, dtype=numpy.uint8)[order],
+            host=numpy.frombuffer(self.host, dtype=numpy.uint16)[order],
             routes=list(self.routes),
             releases=list(self.releases),
+            hosts=list(self.hosts),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The rows of a run; `route`, `release` and `kind` are positions in `routes`, `releases` and `KINDS`."""
+    """The rows of a run; `route`, `release`, `kind` and `host` are positions in these lists and `KINDS`."""
 
     at_seconds: numpy.ndarray
     duration_seconds: numpy.ndarray
@@ -150,21 +167,26 @@ class Columns:
     status: numpy.ndarray
     release: numpy.ndarray
     kind: numpy.ndarray
+    host: numpy.ndarray
     routes: list[Route]
     releases: list[str]
+    hosts: list[str]
 
     def write_csv(self, path: Path) -> None:
         """Write every row to a gzipped CSV file."""
         with gzip.open(path, "wt", compresslevel=3, newline="") as file:
             writer = csv.writer(file)
-            writer.writerow(("start_seconds", "milliseconds", "method", "path", "status", "release", "error"))
+            writer.writerow(
+                ("start_seconds", "milliseconds", "method", "path", "status", "release", "host", "error")
+            )
             routes = [(route.method, route.path) for route in self.routes]
-            for at, duration, route, status, release, kind in zip(
+            for at, duration, route, status, release, host, kind in zip(
                 self.at_seconds.tolist(),
                 self.duration_seconds.tolist(),
                 self.route.tolist(),
                 self.status.tolist(),
                 self.release.tolist(),
+                self.host.tolist(),
                 self.kind.tolist(),
                 strict=True,
             ):
@@ -175,6 +197,7 @@ class Columns:
                         *routes[route],
                         status,
                         self.releases[release],
+                        self.hosts[host],
                         KINDS[kind],
                     )
                 )

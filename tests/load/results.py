@@ -37,6 +37,11 @@ def describe(summary: dict[str, Any]) -> str:
     lines = [headline(summary)]
     for kind, count in summary["failures_by_kind"].items():
         lines.append(f"  {count} {kind}")
+    if summary["repeated"] or summary["streams_lost"]:
+        lines.append(
+            f"  {summary['repeated']} repeated at another address,"
+            f" {summary['streams_lost']} streams lost and begun anew"
+        )
     for failure in summary["failures"][:5]:
         lines.append(
             f"  FAILED at {failure['at_seconds']:.3f} s:"
@@ -49,6 +54,8 @@ def describe(summary: dict[str, Any]) -> str:
             f"  release {release}: {seen['requests']} answers,"
             f" {seen['first_seconds']} s to {seen['last_seconds']} s"
         )
+    for host, seen in summary["by_host"].items():
+        lines.append(f"  host {host}: {seen['requests']} answers that name it")
     for mark in summary["marks"]:
         lines.append(
             f"  {mark['at_seconds']:8.3f} s {mark['label']}: {mark['failed']} of {mark['requests']} failed,"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from .connection import Answer, Connection, request_head
+from .connection import Answer, Connection, has_gone_away, request_head
 from .failures import ClosedWhileIdle, Failure, Kind
 from .pace import Pace
 from .recorder import BETWEEN_REQUESTS, Recorder, Route
@@ -16,15 +16,35 @@ from .target import Target
 PAUSE_AFTER_FAILURE_SECONDS = 0.05
 """So that a target that is down is asked 20 times a second by each connection, not as fast as it refuses."""
 
+LOST_WITH_CONNECTION = (Kind.UNANSWERED, Kind.TRUNCATED)
+
 
 class Session:
-    """One keep-alive connection to the target, made anew whenever it has ended."""
+    """One keep-alive connection to the target, made anew whenever it has ended.
 
-    def __init__(self, target: Target, recorder: Recorder, pace: Pace, *, timeout_seconds: float) -> None:
+    Args:
+        target: where to.
+        recorder: takes down what comes of it.
+        pace: hands out the turns.
+        timeout_seconds: the longest wait for a connection, or for the next byte of an answer.
+        retry_safe: whether a GET that was lost with its edge is repeated, once, at another address, and a
+            stream that was cut is merely counted.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        recorder: Recorder,
+        pace: Pace,
+        *,
+        timeout_seconds: float,
+        retry_safe: bool = False,
+    ) -> None:
         self.target = target
         self.recorder = recorder
         self._pace = pace
         self._timeout_seconds = timeout_seconds
+        self._retry_safe = retry_safe
         self._connection: Connection | None = None
         self._given_up = False
 
@@ -51,13 +71,28 @@ class Session:
             on_body: takes the answer's body piece by piece, and may raise Failure.
 
         Returns:
-            The answer; None when it failed, which is recorded already, or was given up before it began.
+            The answer; None when it failed, which is recorded already, or was given up before it began, or
+            is a stream that was cut and may be.
         """
         await self._pace.turn()
         at_seconds = self.recorder.now_seconds()
         head = request_head(route.method, path or route.path, self.target.authority, body, media_type)
         try:
-            answer = await self._exchange(head, body or b"", on_body)
+            try:
+                answer = await self._exchange(head, body or b"", on_body)
+            except Failure as failure:
+                if not self._retry_safe or failure.kind not in LOST_WITH_CONNECTION:
+                    raise
+                if route.long:
+                    self.recorder.streams_lost += 1
+                    self.close()
+                    await asyncio.sleep(PAUSE_AFTER_FAILURE_SECONDS)
+                    return None
+                elsewhere = await self._elsewhere() if route.method == "GET" else []
+                if not elsewhere:
+                    raise
+                self.recorder.repeated += 1
+                answer = await self._exchange(head, b"", None, elsewhere)
             if self._given_up and answer.status == 0:
                 return None
             if answer.status != status:
@@ -73,12 +108,13 @@ class Session:
                     check(answer)
                 except Failure as failure:
                     raise Failure(failure.kind, failure.detail, answer.status, answer.release) from None
+            host = host_of(answer)
         except Failure as failure:
             self.recorder.fail(route, at_seconds, failure, path=path)
             self.close()
             await asyncio.sleep(PAUSE_AFTER_FAILURE_SECONDS)
             return None
-        self.recorder.add(route, at_seconds, status=answer.status, release=release_of(answer))
+        self.recorder.add(route, at_seconds, status=answer.status, release=release_of(answer), host=host)
         return answer
 
     def give_up(self) -> None:
@@ -95,11 +131,23 @@ class Session:
             self.recorder.fail(BETWEEN_REQUESTS, self.recorder.now_seconds(), connection.idle_failure)
         connection.close()
 
-    async def _exchange(self, head: bytes, body: bytes, on_body: Callable[[bytes], None] | None) -> Answer:
+    async def _exchange(
+        self,
+        head: bytes,
+        body: bytes,
+        on_body: Callable[[bytes], None] | None,
+        addresses: Sequence[str] | None = None,
+    ) -> Answer:
+        """Send the request, once, over the connection that there is or a new one."""
         while True:
             if self._connection is None:
-                self._connection = await Connection.open(self.target, timeout_seconds=self._timeout_seconds)
+                addresses = addresses or self.target.in_turn()
+                self._connection = await Connection.open(
+                    self.target, addresses, timeout_seconds=self._timeout_seconds
+                )
                 self.recorder.counters["connections_opened"] += 1
+                if len(self.target.addresses) > 1:
+                    self.recorder.counters[f"connections_to_{self._connection.address}"] += 1
             connection = self._connection
             if self._given_up:
                 self.close()
@@ -108,15 +156,31 @@ class Session:
                 answer = await connection.request(
                     head, body, timeout_seconds=self._timeout_seconds, on_body=on_body
                 )
-            except ClosedWhileIdle:
+            except (ClosedWhileIdle, Failure) as ended:
                 # Nothing was written, so nothing is repeated when the request goes to a new connection.
-                self.recorder.counters["connections_closed_while_idle"] += 1
+                others = [address for address in addresses or () if address != connection.address]
+                if connection.lost_before_use and others:
+                    addresses = others
+                    connection.idle_failure = None
+                    self.recorder.counters["connections_lost_before_use"] += 1
+                elif isinstance(ended, ClosedWhileIdle):
+                    self.recorder.counters["connections_closed_while_idle"] += 1
+                else:
+                    raise
                 self.close()
                 continue
             if connection.closing_announced and not self._given_up:
                 self.recorder.counters["connections_closed_as_announced"] += 1
                 self.close()
             return answer
+
+    async def _elsewhere(self) -> list[str]:
+        """Where to repeat what was lost: nowhere, as long as the edge that has lost it still serves."""
+        assert self._connection is not None
+        lost_at = self._connection.address
+        self.close()
+        others = [address for address in self.target.in_turn() if address != lost_at]
+        return others if others and await has_gone_away(self.target, lost_at) else []
 
 
 def json_of(answer: Answer) -> dict[str, Any]:
@@ -143,3 +207,12 @@ def release_of(answer: Answer) -> str:
         return answer.release
     value = json.loads(answer.body or b"null")
     return str(value.get("release", "")) if isinstance(value, dict) else ""
+
+
+def host_of(answer: Answer) -> str:
+    """Return the app's host, where the JSON body names it, or an empty string.
+
+    Raises:
+        Failure: when the body is no JSON object.
+    """
+    return str(json_of(answer).get("host", "")) if b'"host"' in answer.body else ""

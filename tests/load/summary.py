@@ -31,11 +31,14 @@ def summarise(recorder: Recorder, *, url: str, connections: int) -> dict[str, An
         "requests": requests,
         "failed": recorder.failed,
         "requests_per_second": round(requests / seconds, 1) if seconds else 0.0,
+        "repeated": recorder.repeated,
+        "streams_lost": recorder.streams_lost,
         "failures_by_kind": _failures_by_kind(rows),
         "failures": recorder.failures,
         "milliseconds": latency(rows.duration_seconds[good]),
         "by_route": _by_route(rows),
-        "by_release": _by_release(rows),
+        "by_release": _seen(rows, rows.release, rows.releases),
+        "by_host": _seen(rows, rows.host, rows.hosts),
         "by_status": {str(key): count for key, count in sorted(Counter(rows.status.tolist()).items())},
         "gaps": _gaps(rows, good, recorder.marks),
         "slowest": _slowest(rows, good, recorder.marks),
@@ -75,14 +78,14 @@ def _by_route(rows: Columns) -> dict[str, Any]:
     return dict(sorted(report.items()))
 
 
-def _by_release(rows: Columns) -> dict[str, Any]:
-    """First and last answer of each release; their order in time is the order of the deploys."""
+def _seen(rows: Columns, column: numpy.ndarray, names: list[str]) -> dict[str, Any]:
+    """First and last answer of each release or host; their order in time is the order of the deploys."""
     report = {}
     ends = rows.at_seconds + rows.duration_seconds
-    for index, release in enumerate(rows.releases):
-        chosen = rows.release == index
-        if release and chosen.any():
-            report[release] = {
+    for index, name in enumerate(names):
+        chosen = column == index
+        if name and chosen.any():
+            report[name] = {
                 "requests": int(chosen.sum()),
                 "first_seconds": round(float(ends[chosen].min()), 3),
                 "last_seconds": round(float(ends[chosen].max()), 3),

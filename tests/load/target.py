@@ -1,11 +1,13 @@
-"""Where the load goes: one address, checked once against the networks it may go to."""
+"""Where the load goes: addresses that are checked once against the networks they may be in."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
 import ssl
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 from urllib.parse import urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -23,27 +25,33 @@ class TargetRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A checked target. Every connection goes to `address`; the name is not resolved again.
+    """A checked target. Every connection goes to one of `addresses`; the name is not resolved again.
 
     Attributes:
         url: scheme, host and port as given, without a trailing slash.
         host: the name for SNI, certificate check and the Host header.
-        address: the IP address that is connected to.
+        addresses: the IP addresses that are connected to, each as often as the others.
         port: TCP port.
         tls: the TLS settings, None for plain HTTP.
     """
 
     url: str
     host: str
-    address: str
+    addresses: tuple[str, ...]
     port: int
     tls: ssl.SSLContext | None
+    _turns: Iterator[int] = field(default_factory=count, repr=False, compare=False)
 
     @property
     def authority(self) -> str:
         """Value of the Host header."""
         default_port = 443 if self.tls else 80
         return self.host if self.port == default_port else f"{self.host}:{self.port}"
+
+    def in_turn(self) -> list[str]:
+        """Return all addresses, in the order in which the next connection tries them."""
+        first = next(self._turns) % len(self.addresses)
+        return [*self.addresses[first:], *self.addresses[:first]]
 
 
 def parse_networks(allow: list[str]) -> list[Network]:
@@ -70,7 +78,11 @@ def parse_networks(allow: list[str]) -> list[Network]:
 
 
 def make_target(
-    url: str, *, ca: str | None = None, resolve: dict[str, str] | None = None, allow: list[str] | None = None
+    url: str,
+    *,
+    ca: str | None = None,
+    resolve: Mapping[str, Sequence[str]] | None = None,
+    allow: list[str] | None = None,
 ) -> Target:
     """Resolve and check `url`.
 
@@ -88,8 +100,8 @@ def make_target(
         raise TargetRefusedError(f"{url}: give the target as https://name[:port], without a path.")
     networks = parse_networks(allow or [])
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    addresses = _addresses((resolve or {}).get(parts.hostname, parts.hostname), port)
-    for address in addresses:
+    found = [_addresses(name, port) for name in (resolve or {}).get(parts.hostname, [parts.hostname])]
+    for address in (address for addresses in found for address in addresses):
         if not any(ipaddress.ip_address(address) in network for network in networks):
             raise TargetRefusedError(
                 f"{url}: {parts.hostname} is {address}, outside {', '.join(map(str, networks))}."
@@ -98,7 +110,7 @@ def make_target(
     return Target(
         url=url.rstrip("/"),
         host=parts.hostname,
-        address=addresses[0],
+        addresses=tuple(dict.fromkeys(addresses[0] for addresses in found)),
         port=port,
         tls=_tls(ca) if parts.scheme == "https" else None,
     )

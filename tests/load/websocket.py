@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from collections.abc import Sequence
 from random import Random
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidMessage, InvalidStatus
 
+from .addresses import first_to_connect
+from .connection import has_gone_away
 from .failures import Failure, Kind
 from .pace import Pace
 from .recorder import Recorder, Route
@@ -25,13 +28,22 @@ PAUSE_BETWEEN_MESSAGES_SECONDS = 0.05
 
 
 class Conversation:
-    """One client: opens /ws, sends a message, waits for its echo, pauses, and so on."""
+    """One client: opens /ws, sends a message, waits for its echo, pauses; arguments as `Session`."""
 
-    def __init__(self, target: Target, recorder: Recorder, pace: Pace, *, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        target: Target,
+        recorder: Recorder,
+        pace: Pace,
+        *,
+        timeout_seconds: float,
+        retry_safe: bool = False,
+    ) -> None:
         self._target = target
         self._recorder = recorder
         self._pace = pace
         self._timeout_seconds = timeout_seconds
+        self._retry_safe = retry_safe
         self._websocket: ClientConnection | None = None
 
     async def keep_up(self, random: Random, stopping: asyncio.Event) -> None:
@@ -53,7 +65,7 @@ class Conversation:
             await self._websocket.close()
 
     async def _echo(self, text: str) -> str:
-        """Send `text`, once more after each service restart; return the release that answered."""
+        """Send `text`, once more after each service restart or loss; return the release that answered."""
         for _ in range(RESTARTS_PER_MESSAGE):
             websocket = self._websocket or await self._open()
             try:
@@ -64,33 +76,32 @@ class Conversation:
                 raise Failure(Kind.TIMEOUT, f"no echo within {self._timeout_seconds:g} s") from None
             except ConnectionClosed as closed:
                 self._websocket = None
+                if closed.rcvd is None and self._retry_safe:
+                    self._recorder.streams_lost += 1
+                    await asyncio.sleep(PAUSE_AFTER_FAILURE_SECONDS)
+                    continue
                 if closed.rcvd is None or closed.rcvd.code != SERVICE_RESTART:
                     raise Failure(Kind.WEBSOCKET_CLOSED, _closing(closed)) from None
                 self._recorder.counters["websocket_restart_closes"] += 1
                 continue
             return _release_of_echo(answer, text)
-        raise Failure(
-            Kind.WEBSOCKET_CLOSED, f"{RESTARTS_PER_MESSAGE} closes with {SERVICE_RESTART} for one message"
-        )
+        raise Failure(Kind.WEBSOCKET_CLOSED, f"closed {RESTARTS_PER_MESSAGE} times for one message")
 
     async def _open(self) -> ClientConnection:
         at_seconds = self._recorder.now_seconds()
         try:
-            self._websocket = await self._connect()
+            self._websocket = await self._connect(self._target.in_turn())
         except Failure as failure:
             self._recorder.fail(OPEN, at_seconds, failure)
             raise Failure(Kind.REFUSED, failure.detail) from None
         self._recorder.add(OPEN, at_seconds, status=101, release=self._release_of_handshake())
         return self._websocket
 
-    async def _connect(self) -> ClientConnection:
+    async def _connect(self, addresses: Sequence[str]) -> ClientConnection:
         target = self._target
-        family = socket.AF_INET6 if ":" in target.address else socket.AF_INET
-        raw = socket.socket(family, socket.SOCK_STREAM)
+        raw = await first_to_connect(addresses, self._reach, timeout_seconds=self._timeout_seconds)
+        address = raw.getpeername()[0]
         try:
-            raw.setblocking(False)
-            async with asyncio.timeout(self._timeout_seconds):
-                await asyncio.get_running_loop().sock_connect(raw, (target.address, target.port))
             # With a socket of ours the library neither resolves a name nor follows a redirect to elsewhere.
             return await connect(
                 f"{'wss' if target.tls else 'ws'}://{target.authority}/ws",
@@ -108,7 +119,21 @@ class Conversation:
             raise Failure(Kind.STATUS, f"status {status} instead of 101", status) from None
         except (OSError, TimeoutError, EOFError, InvalidHandshake, InvalidMessage) as error:
             raw.close()
-            raise Failure(Kind.REFUSED, f"{type(error).__name__}: {error}") from None
+            others = [other for other in addresses if other != address]
+            if not (self._retry_safe and others and await has_gone_away(target, address)):
+                raise Failure(Kind.REFUSED, f"{type(error).__name__}: {error}") from None
+            self._recorder.repeated += 1
+            return await self._connect(others)
+
+    async def _reach(self, address: str) -> socket.socket:
+        raw = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            raw.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(raw, (address, self._target.port))
+        except BaseException:
+            raw.close()
+            raise
+        return raw
 
     def _release_of_handshake(self) -> str:
         response = self._websocket.response if self._websocket is not None else None

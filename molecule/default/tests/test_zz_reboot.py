@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-from pathlib import Path
-
 import pytest
+from shared.machines import shut_down, switch_on
 from testinfra.host import Host
 
 GROUP = "app"
-PODMAN = Path(__file__).resolve().parents[3] / "playbooks/lab/podman"
 ANSWER = "curl --silent --fail --insecure --retry 30 --retry-all-errors --retry-delay 1"
 
 
@@ -17,13 +14,8 @@ ANSWER = "curl --silent --fail --insecure --retry 30 --retry-all-errors --retry-
 def rebooted(host: Host) -> Host:
     """Return the host after its container was stopped, as a machine is, and started again."""
     name = host.check_output("hostname")
-    subprocess.run([PODMAN, "stop", "--time", "60", name], check=True, capture_output=True)
-    subprocess.run([PODMAN, "start", name], check=True, capture_output=True)
-    subprocess.run(
-        [PODMAN, "exec", name, "sh", "-c", "until systemctl is-active --quiet ssh; do sleep 0.2; done"],
-        check=True,
-        timeout=60,
-    )
+    shut_down(name)
+    switch_on(name)
     return host
 
 

@@ -46,12 +46,14 @@ async def serving(behave: Behaviour, tls: ssl.SSLContext | None = None) -> Async
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def target_at(port: int, tls: ssl.SSLContext | None = None) -> Target:
+def target_at(
+    port: int, tls: ssl.SSLContext | None = None, addresses: tuple[str, ...] = ("127.0.0.1",)
+) -> Target:
     """Return a target on loopback."""
     return Target(
         url=f"{'https' if tls else 'http'}://localhost:{port}",
         host="localhost",
-        address="127.0.0.1",
+        addresses=addresses,
         port=port,
         tls=tls,
     )

@@ -114,7 +114,7 @@ def test_a_request_is_written_at_once(run: Loop, secured: Tls | None) -> None:
 
     async def main(port: int) -> None:
         target = target_at(port, secured[1] if secured else None)
-        connection = await Connection.open(target, timeout_seconds=5)
+        connection = await Connection.open(target, target.addresses, timeout_seconds=5)
         answered = asyncio.create_task(
             connection.request(request_head("GET", "/", target.authority), timeout_seconds=5)
         )
@@ -210,7 +210,7 @@ def test_a_new_connection_that_is_closed_at_once_is_a_failure(run: Loop, secured
 
     async def main(port: int) -> None:
         target = target_at(port, secured[1] if secured else None)
-        connection = await Connection.open(target, timeout_seconds=5)
+        connection = await Connection.open(target, target.addresses, timeout_seconds=5)
         await asyncio.to_thread(closed.wait)
         with pytest.raises(Failure, match="before its first request") as caught:
             await connection.request(request_head("GET", "/", target.authority), timeout_seconds=5)

@@ -24,13 +24,17 @@ class Observatory:
     def __init__(self) -> None:
         self.release = "r1"
         self.broken = False
+        self.paths: set[str] = set()
 
     async def behave(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         text = ""
         while True:
             line, body = await read_request(reader)
             method, path, _ = line.split()
+            self.paths.add(path.partition("?")[0])
             value = {"release": self.release, "pid": 1, "status": "ok"}
+            if path == "/version":
+                value["host"] = "app1"
             status = "200 OK"
             if path == "/echo":
                 value |= {"length": len(body), "sha256": hashlib.sha256(body).hexdigest()}
@@ -111,6 +115,32 @@ def test_a_run_with_failures(
     assert report.failed > 3
     assert report.failures[0]["status"] == 502
     assert report.failures[0]["after_mark"] == "break it"
+
+
+def test_a_run_against_several_edges(
+    observatory: tuple[Observatory, str], certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """One name, two addresses, at the second of which nobody is; hosts without a database in common."""
+    application, url = observatory
+    with Load(
+        url,
+        ca=certificate[0],
+        resolve={"localhost": ["127.0.0.1", "127.0.0.2"]},
+        output=tmp_path,
+        connections=4,
+        websockets=0,
+        events=0,
+        downloads=0,
+        no_notes=True,
+        retry_safe=True,
+    ) as load:
+        load.wait_for(lambda status: status["answers_by_host"].get("app1", 0) > 20, what="see app1")
+        report = load.stop()
+    assert report.failed == 0, report
+    assert (report.summary["repeated"], report.summary["streams_lost"]) == (0, 0)
+    assert report.summary["by_host"]["app1"]["requests"] > 20
+    assert application.paths == {"/version", "/healthz", "/echo"}
+    assert "host app1: " in str(report)
 
 
 def test_a_block_that_is_left_early_leaves_results_and_no_process(

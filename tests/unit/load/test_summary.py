@@ -79,6 +79,14 @@ def test_latency_leaves_out_streams_and_failures(clock: Clock) -> None:
     assert summary["slowest"][0]["release"] == "r2"
 
 
+def test_what_was_begun_anew_is_told(clock: Clock) -> None:
+    """It is no failure, and not nothing either."""
+    recorder = recorded(clock)
+    recorder.repeated, recorder.streams_lost = 2, 1
+    text = results.describe(summary_of(recorder))
+    assert "2 repeated at another address, 1 streams lost and begun anew" in text
+
+
 def test_gaps_name_the_mark_that_they_follow(clock: Clock) -> None:
     """The pause of a restart is the longest time without any answer."""
     gap = summary_of(recorded(clock))["gaps"][0]
@@ -124,6 +132,7 @@ def test_the_files_hold_every_request(clock: Clock, tmp_path: Path) -> None:
         "path": "/version",
         "status": "502",
         "release": "",
+        "host": "",
         "error": "status",
     }
     assert (tmp_path / "run.png").read_bytes().startswith(b"\x89PNG")

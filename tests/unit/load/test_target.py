@@ -13,8 +13,8 @@ from tests.load.target import TargetRefusedError, make_target
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "10.77.77.11", "10.88.3.4"])
 def test_lab_addresses_are_taken(address: str) -> None:
     """Loopback and the lab's networks need no option; the name stays for TLS and the Host header."""
-    target = make_target("http://observatory.lab.test:8080", resolve={"observatory.lab.test": address})
-    assert target.address == address
+    target = make_target("http://observatory.lab.test:8080", resolve={"observatory.lab.test": [address]})
+    assert target.addresses == (address,)
     assert target.authority == "observatory.lab.test:8080"
 
 
@@ -22,12 +22,12 @@ def test_lab_addresses_are_taken(address: str) -> None:
 def test_other_addresses_are_refused(address: str) -> None:
     """Also private ones, until they are allowed by name."""
     with pytest.raises(TargetRefusedError, match=address):
-        make_target("http://example.test", resolve={"example.test": address})
+        make_target("http://example.test", resolve={"example.test": [address]})
 
 
 def test_a_private_network_can_be_allowed() -> None:
     """A lab elsewhere is added by its network."""
-    assert make_target("http://192.168.7.9", allow=["192.168.7.0/24"]).address == "192.168.7.9"
+    assert make_target("http://192.168.7.9", allow=["192.168.7.0/24"]).addresses == ("192.168.7.9",)
 
 
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "8.8.8.0/24", "172.16.0.0/12", "::/0", "lab", "10.1.2.3/8"])

@@ -1,0 +1,44 @@
+"""Make a git repository with versions of an app to deploy to a fleet, each a tag, in place of what is there.
+
+python versions.py APP REPOSITORY
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from shared.changes import another, at_start, same
+from shared.repository import Change, Repository
+
+GOOD = ("green", "blue")
+# The master is made of it.
+SERVER = "server"
+BAD_WHEN_LIVE = "start-up-raises-when-live"
+BAD_ERROR = "RuntimeError: the dome does not open at night"
+BAD_ON_APP3 = "start-up-raises-on-app3"
+BAD_ON_APP3_ERROR = "RuntimeError: the dome of app3 does not open"
+
+VERSIONS: dict[str, Change] = {
+    **dict.fromkeys(GOOD, same),
+    SERVER: another("gunicorn"),
+    # Both live in their rehearsal, and fail when they have got the symlink already.
+    BAD_WHEN_LIVE: at_start("if live:", "    raise RuntimeError('the dome does not open at night')"),
+    BAD_ON_APP3: at_start(
+        "import socket",
+        "if live and socket.gethostname() == 'app3':",
+        "    raise RuntimeError('the dome of app3 does not open')",
+    ),
+}
+
+
+def main(app: Path, path: Path) -> None:
+    """Make all versions."""
+    repository = Repository(app, path)
+    repository.change(same)
+    for version, change in VERSIONS.items():
+        repository.tag(version, change)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

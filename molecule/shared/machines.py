@@ -1,0 +1,37 @@
+"""The lab's machines from outside: switched off and on, and root on them."""
+
+from __future__ import annotations
+
+import subprocess
+
+import testinfra
+from shared.deploys import ROOT
+from testinfra.host import Host
+
+PODMAN = ROOT / "playbooks/lab/podman"
+PODMAN_SECONDS = 120.0
+
+
+def reached(name: str) -> Host:
+    """A host of the lab, as root."""
+    return testinfra.get_host(f"ssh://{name}?sudo=true", ssh_config=str(ROOT / "build/lab/ssh_config"))
+
+
+def shut_down(name: str) -> None:
+    """Stop a machine as its own shutdown does."""
+    _podman("stop", "--time", "60", name)
+
+
+def cut_off(name: str) -> None:
+    """End a machine as a power cut does."""
+    _podman("kill", name)
+
+
+def switch_on(name: str) -> None:
+    """Start a machine, unless it runs, and wait until SSH does."""
+    _podman("start", name)
+    _podman("exec", name, "sh", "-c", "until systemctl is-active --quiet ssh; do sleep 0.2; done")
+
+
+def _podman(*arguments: str) -> None:
+    subprocess.run([PODMAN, *arguments], check=True, capture_output=True, timeout=PODMAN_SECONDS)
