@@ -190,17 +190,21 @@ def _endpoint(host: str, app: Any, hostvars: Any) -> str:
     return farrier_contract.endpoint(address, app["port"])
 
 
-def release_problems(hosts: Any, accept_mixed: bool, skip_unreachable: bool) -> dict[str, str]:
+def release_problems(hosts: Any, batch: Any, accept_mixed: bool, skip_unreachable: bool) -> dict[str, str]:
     """Return why a rollout must not go on, by host, see `farrier_rollout.problems`.
 
     Args:
-        hosts: Variables of each host of the rollout, by name.
+        hosts: Variables of each host of the rollout, by name, in the order of the batches.
+        batch: Names of those whose turn it is.
         accept_mixed: Whether the hosts may run several releases.
         skip_unreachable: Whether hosts that do not answer are left out.
     """
     from farrier_rollout import Choices, problems
 
-    return problems(hosts, Choices(bool(accept_mixed), bool(skip_unreachable)))
+    names = list(hosts)
+    return problems(
+        hosts, Choices(bool(accept_mixed), bool(skip_unreachable)), names[names.index(batch[0]) :]
+    )
 
 
 class FilterModule:

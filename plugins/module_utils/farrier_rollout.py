@@ -7,7 +7,7 @@ plugin `release_phase` returns it, and none of them where the host did not get s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,12 +51,15 @@ def is_left_out(host: HostVariables, choices: Choices) -> bool:
     return choices.skip_unreachable and bool(first.get("unreachable_host"))
 
 
-def problems(hosts: Mapping[str, HostVariables], choices: Choices) -> dict[str, str]:
+def problems(
+    hosts: Mapping[str, HostVariables], choices: Choices, to_come: Collection[str] = ()
+) -> dict[str, str]:
     """Return why the rollout must not go on, by host; "" for what is no single host's fault.
 
     Args:
         hosts: variables of every host of the rollout.
         choices: of the operator.
+        to_come: hosts whose turn is now or later; the others have to be done.
     """
     found: dict[str, str] = {}
     live: dict[str, str | None] = {}
@@ -74,7 +77,12 @@ def problems(hosts: Mapping[str, HostVariables], choices: Choices) -> dict[str, 
         if reached.get("begin", {}).get("new"):
             live[name] = reached["begin"].get("from")
     message = "" if choices.accept_mixed else mixed(live)
-    return {"": message, **found} if message else found
+    if message:
+        found = {"": message, **found}
+    if not found:
+        undone = [name for name in live if name not in to_come and "activation" not in results(hosts[name])]
+        found = dict.fromkeys(undone, "its turn came, and it has not ended; what is above says why")
+    return found
 
 
 def row(name: str, host: HostVariables, choices: Choices) -> dict[str, Any]:

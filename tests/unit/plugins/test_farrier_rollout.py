@@ -30,7 +30,14 @@ REFUSED = {
 @pytest.mark.parametrize("host", [LIVE, BEGUN, UNCHANGED, {}])
 def test_hosts_without_a_problem_go_on(host: dict[str, Any]) -> None:
     """What a host has skipped is no problem of it, nor is what it has not reached."""
-    assert problems({"app1": LIVE, "app2": host}, CAREFUL) == {}
+    assert problems({"app1": LIVE, "app2": host}, CAREFUL, ["app2"]) == {}
+
+
+def test_a_host_whose_turn_has_passed_has_to_be_done() -> None:
+    """Ansible goes on with the next batch when it loses a host of this one."""
+    assert list(problems({"app1": BEGUN, "app2": BEGUN}, CAREFUL, ["app2"])) == ["app1"]
+    assert list(problems({"app1": LIVE, "app2": BEGUN}, CAREFUL)) == ["app2"]
+    assert problems({"app1": LIVE, "app2": UNCHANGED}, CAREFUL) == {}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +53,7 @@ def test_a_host_that_does_not_answer_is_left_out_only_when_that_was_said() -> No
     found = problems({"app1": BEGUN, "app2": GONE}, CAREFUL)
     assert found["app2"].splitlines()[0] == "app2: timed out"
     assert "-e unreachable=skip" in found["app2"]
-    assert problems({"app1": BEGUN, "app2": GONE}, Choices(skip_unreachable=True)) == {}
+    assert problems({"app1": LIVE, "app2": GONE}, Choices(skip_unreachable=True)) == {}
     assert row("app2", GONE, Choices(skip_unreachable=True))["result"] == "skipped"
     lost = {**BEGUN, "__release_activation": {"problem": "lost", "unreachable_host": True}}
     assert problems({"app2": lost}, Choices(skip_unreachable=True)) == {"app2": "lost"}
@@ -56,9 +63,9 @@ def test_hosts_with_different_releases_are_deployed_to_only_when_that_was_said()
     """Going back would take them to different ones again."""
     other = {"__release_begin": {**BEGUN["__release_begin"], "from": OLDER}}
     assert OLDER in problems({"app1": BEGUN, "app2": other}, CAREFUL)[""]
-    assert problems({"app1": BEGUN, "app2": other}, Choices(accept_mixed=True)) == {}
+    assert problems({"app1": BEGUN, "app2": other}, Choices(accept_mixed=True), ["app1", "app2"]) == {}
     # A deploy that was cut short goes on where it was.
-    assert problems({"app1": UNCHANGED, "app2": other}, CAREFUL) == {}
+    assert problems({"app1": UNCHANGED, "app2": other}, CAREFUL, ["app1", "app2"]) == {}
 
 
 @pytest.mark.parametrize(
@@ -105,7 +112,7 @@ def test_outcome_is_a_table_and_a_failure_when_it_is_one(run_playbook: Play) -> 
     assert "app1: the disk is full" in run.stdout
     assert "app1  " in run.stdout
     assert "other  " not in run.stdout.split("PLAY RECAP")[0]
-    run = run_playbook(PLAYBOOK, hosts=HOSTS % (NEW, OLD, ""))
+    run = run_playbook(PLAYBOOK, hosts=HOSTS.replace("new: true", "new: false") % (NEW, OLD, ""))
     assert run.returncode == 0, run.stdout + run.stderr
 
 
