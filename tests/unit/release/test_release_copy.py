@@ -195,11 +195,13 @@ def test_what_is_no_longer_used_goes(filled: Filled, monkeypatch: pytest.MonkeyP
     """The cache does not grow for ever; what the last indexes that can be read have stays."""
     monkeypatch.setattr(release_cache, "KEPT_INDEXES", 2)
     filled.add(b"one", b"second")
-    filled.add(b"one", b"third").write_bytes(b"spoilt on this disk")
+    spoilt = filled.add(b"one", b"third")
+    spoilt.write_bytes(b"spoilt on this disk")
     assert sha256_of(b"two") in filled.held()
     filled.add(b"one", b"fourth")
     assert filled.held() == set(named(b"one", b"fourth"))
     assert not filled.index.exists()
+    assert not spoilt.exists()
 
 
 def test_packs_go_after_a_day(filled: Filled) -> None:

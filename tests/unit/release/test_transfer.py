@@ -431,6 +431,9 @@ EMPTY = hashlib.sha256(b"").hexdigest()
         "source/./x",
         "source//x",
         "source/x/",
+        "source/",
+        "source/.",
+        "source/..",
         "other/x",
         "x",
         ".farrier.json",
@@ -458,6 +461,7 @@ def test_paths_that_lead_out_are_refused(transfer: Transfer, path: Any) -> None:
     [
         {"directories": [["/tmp/x", 0o755]]},
         {"directories": [["source/../x", 0o755]]},
+        {"directories": [["source", 0o755], ["source/..", 0o755], ["source/../x", 0o755]]},
         {"directories": [["source", 0o777]]},
         {"links": [["source/x", "/etc/passwd"]]},
         {"links": [["source/x", "../../y"]]},
