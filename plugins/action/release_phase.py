@@ -5,6 +5,8 @@ Arguments:
     phase: begin, build, rehearse, migrate, activate, abort, rollback or status.
     archive: for `begin` and `build`, what `source_archive` returned.
     inventory: for `begin`, the app of the inventory, of whose changes the host must have been told.
+    release_stamp: for `begin`, a time such as 20261121T165606Z, where all hosts are to have the same release
+        id.
     upload_to, lease: what `begin` returned as `upload_to` and `token`.
     report: return a failure as `problem`, with `unreachable_host` when it was that, and let the task succeed:
         in a fleet it is the end of a deploy that fails, in order and with all hosts.
@@ -12,7 +14,8 @@ Arguments:
         that was never live and good.
 
 Returns what the tool returns: `changed`, `message`, `seconds`, and by phase `new`, `token`, `release`,
-`upload_to` and others. A failure has the application's own lines, what still serves, and what to run next.
+`upload_to`, `platform` and others. A failure has the application's own lines, what still serves, and what to
+run next.
 No module is sent: the tool is on the host already, and a deploy would wait a second longer.
 """
 
@@ -32,11 +35,9 @@ from ansible.plugins.action import ActionBase
 sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 
 import controller_process
+from release_tool import TOOL, outcome
 
-TOOL = "/usr/local/bin/farrier-release"
 WITHOUT_LEASE = ("begin", "rollback", "status")
-# Exit code of a shell that cannot find a program.
-NOT_FOUND = 127
 
 Result = dict[str, Any]
 
@@ -61,6 +62,7 @@ class ActionModule(ActionBase):
                 },
                 "archive": {"type": "dict"},
                 "inventory": {"type": "dict"},
+                "release_stamp": {"type": "str", "default": ""},
                 "upload_to": {"type": "str", "default": ""},
                 "lease": {"type": "str", "default": ""},
                 "release": {"type": "str", "default": ""},
@@ -128,6 +130,7 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
             "version": archive["version"],
             "project": archive["project"],
             "fetch_seconds": archive["seconds"],
+            "release_stamp": arguments["release_stamp"],
             "inventory": known_to_the_host(arguments["inventory"] or {}),
             **caller,
         }
@@ -144,38 +147,3 @@ def known_to_the_host(app: dict[str, Any]) -> dict[str, Any]:
     keys = ("python", "health_path", "migrate", "hooks", "module")
     found = {key: app[key] for key in keys if app.get(key) is not None}
     return {**found, "subdir": (app.get("source") or {}).get("subdir") or ""} if app else {}
-
-
-def outcome(app: str, phase: str, returncode: int, stdout: str, stderr: str, *, check: bool) -> Result:
-    """What Ansible is told of a call of the tool."""
-    try:
-        result: Result = json.loads(stdout)
-    except ValueError:
-        if returncode == NOT_FOUND and check:
-            return {"changed": True, "new": True, "message": f"{app}: would {phase}"}
-        if returncode == NOT_FOUND:
-            return {"failed": True, "msg": f"{TOOL} is not on this host. Next: ansible-playbook site.yml"}
-        said = (stderr or stdout).strip()
-        msg = f"{app}: {phase} ended with exit code {returncode} and without a result:\n{said}"
-        return {"failed": True, "msg": msg}
-    if result.get("failed"):
-        return {**result, "msg": failure(app, phase, result)}
-    return {**result, "progress": stderr.splitlines()}
-
-
-def failure(app: str, phase: str, result: dict[str, Any]) -> str:
-    """For an operator: what broke, the application's own lines, what still serves, what to do next."""
-    error = result["error"]
-    lines = [f"{app}: {phase} failed. {error['message']}"]
-    if error["log"]:
-        lines += ["It said:", *(f"    {line}" for line in error["log"])]
-    live, trouble = result.get("live"), result.get("live_problem")
-    if live and not trouble:
-        lines.append(f"Still live and serving: {live}")
-    elif live:
-        lines.append(f"LOOK AT IT: {live} should be live, but {trouble}.")
-    else:
-        lines.append("Nothing of this app is live on this host.")
-    if error["next_command"]:
-        lines.append(f"Next: {error['next_command']}")
-    return "\n".join(lines)

@@ -33,6 +33,11 @@ def directory() -> Iterator[Path]:
 @pytest.fixture
 def settings(directory: Path) -> dict[str, Any]:
     """What release.json holds."""
+    return settings_in(directory)
+
+
+def settings_in(directory: Path) -> dict[str, Any]:
+    """What release.json holds on a machine that has a directory for all that is its own."""
     return {
         "name": "test",
         "root": str(directory / "srv"),
@@ -54,6 +59,13 @@ def settings(directory: Path) -> dict[str, Any]:
 @pytest.fixture
 def host(directory: Path, settings: dict[str, Any]) -> Iterator[FakeHost]:
     """The machine, prepared as the role prepares it."""
+    host = prepare(directory, settings)
+    yield host
+    host.close()
+
+
+def prepare(directory: Path, settings: dict[str, Any]) -> FakeHost:
+    """A machine as the role leaves it."""
     configuration = parse(settings, "test")
     (directory / "etc" / "test").mkdir(parents=True)
     (directory / "etc" / "test" / "release.json").write_text(json.dumps(settings))
@@ -62,9 +74,7 @@ def host(directory: Path, settings: dict[str, Any]) -> Iterator[FakeHost]:
         (directory / name).touch()
     for path in (configuration.releases_directory, configuration.incoming_directory, directory / "lock"):
         path.mkdir(parents=True)
-    host = FakeHost(configuration, directory / "etc")
-    yield host
-    host.close()
+    return FakeHost(configuration, directory / "etc")
 
 
 @pytest.fixture
@@ -76,6 +86,11 @@ def application(host: FakeHost) -> Application:
 @pytest.fixture
 def run(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run the command line; returns the exit code and the decoded result."""
+    return runner(host, capsys)
+
+
+def runner(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command line on a machine."""
 
     def run(*arguments: str) -> tuple[int, dict[str, Any]]:
         command, *rest = arguments

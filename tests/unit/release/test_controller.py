@@ -11,6 +11,7 @@ from typing import Any
 
 import controller_process
 import pytest
+import release_tool
 from tree_digest import file_digests
 
 sys.path.append(str(Path(__file__).parents[3] / "plugins" / "action"))
@@ -68,6 +69,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
             "seconds": 0.1,
             "path": "/secret",
         },
+        "release_stamp": "20261121T165606Z",
         "lease": "token",
         "release": "",
         "force": False,
@@ -93,7 +95,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
 def test_the_command_of_a_phase(changes: dict[str, Any], expected: list[str]) -> None:
     """As the tool on the host understands it."""
     argv = release_phase.command(arguments(**changes), CALLER, check=False)
-    assert argv == [release_phase.TOOL, "--app", "shop", *expected]
+    assert argv == [release_tool.TOOL, "--app", "shop", *expected]
 
 
 def test_the_request_of_begin() -> None:
@@ -101,6 +103,7 @@ def test_the_request_of_begin() -> None:
     argv = release_phase.command(arguments(phase="begin"), CALLER, check=True)
     assert argv[-1] == "--check"
     request = json.loads(argv[-2])
+    assert request["release_stamp"] == "20261121T165606Z"
     assert request["inventory"] == {"python": "3.13", "subdir": "web"}
     assert (request["who"], request["owner"], request["archive_sha256"]) == ("ann", {"pid": 1}, "aa")
     assert "/secret" not in argv[-2]
@@ -108,33 +111,33 @@ def test_the_request_of_begin() -> None:
 
 def test_what_came_of_a_phase() -> None:
     """What the tool says is what Ansible is told, with what it said on the way."""
-    told = release_phase.outcome("shop", "build", 0, '{"changed": true}', "one\ntwo\n", check=False)
+    told = release_tool.outcome("shop", "build", 0, '{"changed": true}', "one\ntwo\n", check=False)
     assert told == {"changed": True, "progress": ["one", "two"]}
 
 
 def test_a_phase_without_a_result() -> None:
     """Killed, or not even started: what there is of its words is shown."""
-    told = release_phase.outcome("shop", "build", 137, "", "Killed\n", check=False)
+    told = release_tool.outcome("shop", "build", 137, "", "Killed\n", check=False)
     assert told["failed"]
     assert told["msg"] == "shop: build ended with exit code 137 and without a result:\nKilled"
 
 
 def test_a_host_that_was_never_prepared() -> None:
     """The deploy says what is to be run before it; check mode goes on as if it had been."""
-    told = release_phase.outcome("shop", "begin", 127, "", "sh: not found", check=False)
+    told = release_tool.outcome("shop", "begin", 127, "", "sh: not found", check=False)
     assert told == {
         "failed": True,
-        "msg": f"{release_phase.TOOL} is not on this host. Next: ansible-playbook site.yml",
+        "msg": f"{release_tool.TOOL} is not on this host. Next: ansible-playbook site.yml",
     }
-    assert release_phase.outcome("shop", "begin", 127, "", "sh: not found", check=True)["new"] is True
+    assert release_tool.outcome("shop", "begin", 127, "", "sh: not found", check=True)["new"] is True
 
 
 def test_a_failure_of_the_tool_is_one_of_the_task() -> None:
     """With the words for people, and the rest for whoever wants more."""
     stdout = json.dumps({"failed": True, "changed": False, **failed()})
-    told = release_phase.outcome("shop", "rehearse", 1, stdout, "", check=False)
+    told = release_tool.outcome("shop", "rehearse", 1, stdout, "", check=False)
     assert told["failed"]
-    assert told["msg"] == release_phase.failure("shop", "rehearse", failed())
+    assert told["msg"] == release_tool.failure("shop", "rehearse", failed())
 
 
 def failed(**changes: Any) -> dict[str, Any]:
@@ -145,7 +148,7 @@ def failed(**changes: Any) -> dict[str, Any]:
 
 def test_a_failure_at_three_in_the_morning() -> None:
     """What broke, in the application's own words, what still serves, what to do next; in this order."""
-    assert release_phase.failure("shop", "rehearse", failed()).splitlines() == [
+    assert release_tool.failure("shop", "rehearse", failed()).splitlines() == [
         "shop: rehearse failed. It does not live.",
         "It said:",
         "    ImportError: x",
@@ -156,13 +159,13 @@ def test_a_failure_at_three_in_the_morning() -> None:
 
 def test_a_failure_that_has_left_something_broken() -> None:
     """It must not look like the harmless ones."""
-    text = release_phase.failure("shop", "activate", failed(live_problem="shop.service does not run"))
+    text = release_tool.failure("shop", "activate", failed(live_problem="shop.service does not run"))
     assert "LOOK AT IT: r1 should be live, but shop.service does not run." in text
 
 
 def test_a_failure_of_the_first_deploy() -> None:
     """There is nothing that could serve."""
-    assert "Nothing of this app is live" in release_phase.failure("shop", "build", failed(live=None))
+    assert "Nothing of this app is live" in release_tool.failure("shop", "build", failed(live=None))
 
 
 def test_what_a_directory_holds(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from farrier_release import activation, audit, phases, watch
+from farrier_release import activation, audit, phases, transfer, watch
 from farrier_release.application import Application
 from farrier_release.begin import begin, describe_owner
 from farrier_release.config import CONFIGURATION_DIRECTORY, load
@@ -127,6 +127,18 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--check", action="store_true", help="only say what would be done")
     for name in phases.PHASES:
         with_token(name, _phase, f"{name} the release of the lease")
+    one = with_token("offer", _offer, "list the files of the release, for other hosts")
+    one.add_argument("--output", required=True, type=Path, help="new file for the index")
+    one = with_token("pack", _pack, "bundle contents of the release: a JSON list of SHA-256 sums on stdin")
+    one.add_argument("--output", required=True, type=Path, help="new file for the pack")
+    for name, run, text in (
+        ("want", _want, "say what this host lacks for a release that is offered"),
+        ("receive", _receive, "make the release of what was sent and what is here, in place of a build"),
+    ):
+        one = with_token(name, run, text)
+        one.add_argument("--index", required=True, type=Path, help="what `offer` has written")
+        one.add_argument("--index-sha256", required=True, help="what `offer` has returned")
+    one.add_argument("--pack", type=Path, help="what `pack` has written")
     with_token("activate", lambda app, options: phases.activate(app, options.token), "make it live, or undo")
     one = with_token("perform", _perform, argparse.SUPPRESS)
     one.add_argument("--outcome", required=True, type=Path, help=argparse.SUPPRESS)
@@ -159,6 +171,31 @@ def _begin(application: Application, options: argparse.Namespace) -> Result:
 
 def _phase(application: Application, options: argparse.Namespace) -> Result:
     return phases.run_phase(application, options.phase, options.token)
+
+
+def _offer(application: Application, options: argparse.Namespace) -> Result:
+    return phases.assist(
+        application, options.token, lambda app, lease: transfer.offer(app, lease, options.output)
+    )
+
+
+def _pack(application: Application, options: argparse.Namespace) -> Result:
+    wanted = json.load(sys.stdin)
+    return phases.assist(
+        application, options.token, lambda app, lease: transfer.pack(app, lease, wanted, options.output)
+    )
+
+
+def _want(application: Application, options: argparse.Namespace) -> Result:
+    return phases.assist(
+        application,
+        options.token,
+        lambda app, lease: transfer.want(app, lease, options.index, options.index_sha256),
+    )
+
+
+def _receive(application: Application, options: argparse.Namespace) -> Result:
+    return phases.receive(application, options.token, options.index, options.index_sha256, options.pack)
 
 
 def _perform(application: Application, options: argparse.Namespace) -> Result:

@@ -10,12 +10,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from farrier_release import activation
+from farrier_release import activation, interpreter
 from farrier_release.application import Application
 from farrier_release.config import Hooks
 from farrier_release.errors import ConfigurationError, ReleaseError, UsageError
 from farrier_release.lease import Lease, public_id
-from farrier_release.releases import VERSION_PATTERN
+from farrier_release.releases import STAMP_PATTERN, VERSION_PATTERN
 from farrier_release.storage import disk_used_bytes, read_json
 from farrier_release.takeover import nobody_else, remove_leftovers
 
@@ -34,7 +34,8 @@ def begin(
         application: what is deployed.
         request: `archive_sha256`, `version`, `project` (what the controller found in the source), `who`,
             `owner`, `fetch_seconds`, `inventory` (the inventory's keys of the app that the host must agree
-            with).
+            with), and `release_stamp`, a time such as 20261121T165606Z, where all hosts of a deploy are to
+            use the same release id. With it the result has the host's `platform`.
         gone: public id of a lease whose owner the caller found dead.
         check: only say what would be done.
 
@@ -46,6 +47,9 @@ def begin(
         raise UsageError(
             f"{request['version']!r} cannot be part of a release's name: use letters, digits, . _ -"
         )
+    stamp = request.get("release_stamp") or ""
+    if stamp and not STAMP_PATTERN.fullmatch(stamp):
+        raise UsageError(f"release_stamp is {stamp!r}: expected a time such as 20261121T165606Z.")
     check_host(application)
     check_inventory(application, request.get("inventory") or {})
     inputs = build_inputs(application, request)
@@ -64,6 +68,11 @@ def begin(
             "release": None,
             "message": f"would deploy version {request['version']}",
         }
+    shared: dict[str, Any] = {}
+    if stamp:
+        requires = request["project"].get("requires_python") or ""
+        shared["python"] = interpreter.describe(interpreter.choose(application, requires))
+        shared["platform"] = interpreter.platform_of(shared["python"])
     with nobody_else(application, gone) as notes:
         remove_leftovers(application)
         check_space(application)
@@ -73,12 +82,12 @@ def begin(
             what="deploy",
             who=request["who"],
             owner=request.get("owner") or {},
-            release=application.releases.new_id(request["version"]),
+            release=application.releases.new_id(request["version"], stamp),
             origin=application.releases.live(),
             begun_at=now,
             renewed_at=now,
             seconds={"fetch": request.get("fetch_seconds", 0.0), "begin": round(time.time() - started, 3)},
-            request={**request, "inputs": inputs},
+            request={**request, "inputs": inputs, **shared},
         )
         application.lease_file.take(lease)
     return {
@@ -87,6 +96,7 @@ def begin(
         "token": lease.token,
         "release": lease.release,
         "from": lease.origin,
+        "platform": shared.get("platform"),
         "upload_to": str(archive_path(application, request["archive_sha256"])),
         "message": " ".join([*notes, f"{lease.release} is to replace {lease.origin or 'nothing'}."]),
     }

@@ -54,7 +54,7 @@ def build(application: Application, lease: Lease) -> dict[str, Any]:
     archive = archive_path(application, lease.request["archive_sha256"])
     _check_archive(archive, lease.request["archive_sha256"])
     project = lease.request["project"]
-    python = interpreter.choose(application, project.get("requires_python") or "")
+    chosen = interpreter.choose(application, project.get("requires_python") or "")
     directory = settings.release_directory(lease.release)
     live = releases.live()
     order = BuildOrder(
@@ -62,7 +62,7 @@ def build(application: Application, lease: Lease) -> dict[str, Any]:
         release_directory=str(directory),
         subdir=settings.subdir,
         project=project,
-        python=python,
+        python=chosen,
         uv=str(settings.uv),
         cache=str(settings.cache_directory),
         server_requirements=str(settings.server_requirements),
@@ -81,21 +81,9 @@ def build(application: Application, lease: Lease) -> dict[str, Any]:
             log=report["log"],
             next_command=hint or "correct the source and deploy again",
         )
-    _check_server(application, report["packages"])
+    python = {"version": report["python_version"], "executable": report["python_executable"]}
+    record(application, lease, python, report["packages"], started)
     archive.unlink()
-    releases.write_manifest(
-        lease.release,
-        {
-            "release": lease.release,
-            "version": lease.request["version"],
-            "package": project.get("package") if project.get("installable") else None,
-            "inputs": lease.request["inputs"],
-            "python": {"version": report["python_version"], "executable": report["python_executable"]},
-            "packages": report["packages"],
-            "built_at": started,
-            "built_by": lease.who,
-        },
-    )
     added = report["server_packages"]
     return {
         "changed": True,
@@ -105,6 +93,39 @@ def build(application: Application, lease: Lease) -> dict[str, Any]:
         "message": f"{lease.release} is built with Python {report['python_version']}"
         + (f"; from the kit: {', '.join(added)}." if added else "."),
     }
+
+
+def record(
+    application: Application, lease: Lease, python: dict[str, str], packages: dict[str, str], began_at: float
+) -> None:
+    """Write the manifest of the lease's release, whose files are all there: from now on it counts.
+
+    Args:
+        application: whose release.
+        lease: of the deploy.
+        python: `version` and `executable` of its interpreter.
+        packages: names (normalised) and versions of what is installed.
+        began_at: seconds since 1970.
+
+    Raises:
+        ReleaseError: the worker cannot work with its servers.
+    """
+    _check_server(application, packages)
+    project = lease.request["project"]
+    application.releases.write_manifest(
+        lease.release,
+        {
+            "release": lease.release,
+            "version": lease.request["version"],
+            "package": project.get("package") if project.get("installable") else None,
+            "inputs": lease.request["inputs"],
+            "python": python,
+            "platform": interpreter.platform_of(python),
+            "packages": packages,
+            "built_at": began_at,
+            "built_by": lease.who,
+        },
+    )
 
 
 def _check_server(application: Application, packages: dict[str, str]) -> None:

@@ -64,6 +64,15 @@ def extract(archive: Path, target: Path) -> int:
     return files
 
 
+def leads_out(name: str, destination: str) -> bool:
+    """Whether the symlink `name` of a tree may lead out of it."""
+    depth = len(PurePosixPath(name).parts) - 1
+    parts = PurePosixPath(destination).parts
+    ups = sum(part == ".." for part in parts)
+    # Only leading `..`: after a name they may climb from wherever another symlink leads.
+    return PurePosixPath(destination).is_absolute() or ups > depth or ".." in parts[ups:] or not destination
+
+
 def _safe_name(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
@@ -72,11 +81,7 @@ def _safe_name(name: str) -> str:
 
 
 def _safe_link(name: str, destination: str) -> str:
-    depth = len(PurePosixPath(name).parts) - 1
-    parts = PurePosixPath(destination).parts
-    ups = sum(part == ".." for part in parts)
-    # Only leading `..`: after a name they may climb from wherever another symlink leads.
-    if PurePosixPath(destination).is_absolute() or ups > depth or ".." in parts[ups:] or not destination:
+    if leads_out(name, destination):
         raise UnsafeArchiveError(f"the symlink {name!r} leads out of the archive, to {destination!r}")
     return destination
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 import re
@@ -9,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,6 +116,12 @@ class Host:
     def give(self, path: Path, user: str, group: str) -> None:
         """Change the owner of a file or directory."""
         shutil.chown(path, user, group)
+
+    def give_all(self, paths: Iterable[Path], user: str, group: str) -> None:
+        """Change the owner of files and directories, and of symlinks themselves."""
+        user_id, group_id = pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
+        for path in paths:
+            os.chown(path, user_id, group_id, follow_symlinks=False)
 
     def systemctl(self, *arguments: str, timeout_seconds: int = 60) -> Completed:
         """Run `systemctl`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from pathlib import Path
 
 from farrier_release.application import Application
@@ -55,6 +56,24 @@ def choose(application: Application, requires: str) -> str:
             next_command=_fix(requires),
         )
     return found
+
+
+def describe(interpreter: str) -> dict[str, str]:
+    """`version` and `executable`, its links resolved, of an interpreter."""
+    code = "import sys; print('.'.join(map(str, sys.version_info[:3])))"
+    version = run([interpreter, "-I", "-S", "-c", code]).stdout.strip()
+    return {"version": version, "executable": os.path.realpath(interpreter)}
+
+
+def platform_of(python: dict[str, str]) -> str:
+    """What two hosts must have in common for a release with this interpreter to run on both.
+
+    Args:
+        python: `version` and `executable`.
+    """
+    system = platform.freedesktop_os_release()
+    version = system.get("VERSION_ID") or system.get("VERSION_CODENAME", "")
+    return " ".join([system["ID"], version, platform.machine(), python["executable"], python["version"]])
 
 
 def _find(application: Application, request: str, preference: str) -> str | None:

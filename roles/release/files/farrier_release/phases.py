@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from farrier_release import activation, audit, build, migrate, rehearse, rollback, watch
+from farrier_release import activation, audit, build, migrate, rehearse, rollback, transfer, watch
 from farrier_release.application import Application
 from farrier_release.begin import archive_path
 from farrier_release.errors import ExitCode, ReleaseError, UsageError
@@ -18,7 +18,13 @@ from farrier_release.storage import write_json
 Phase = Callable[[Application, Lease], dict[str, Any]]
 
 PHASES: dict[str, Phase] = {"build": build.build, "rehearse": rehearse.rehearse, "migrate": migrate.migrate}
-_AFTER = {"build": "begin", "rehearse": "build", "migrate": "rehearse", "activate": "rehearse"}
+_AFTER = {
+    "build": ("begin",),
+    "receive": ("begin",),
+    "rehearse": ("build", "receive"),
+    "migrate": ("rehearse",),
+    "activate": ("rehearse",),
+}
 
 
 def run_phase(application: Application, name: str, token: str) -> dict[str, Any]:
@@ -30,6 +36,38 @@ def run_phase(application: Application, name: str, token: str) -> dict[str, Any]
     with application.lease_file.locked():
         lease = application.lease_file.holder(token)
         return _within(application, lease, name, PHASES[name])
+
+
+def receive(
+    application: Application, token: str, index: Path, sha256: str, pack: Path | None
+) -> dict[str, Any]:
+    """Run `transfer.receive` in place of a build.
+
+    Raises:
+        ReleaseError: it failed; the lease is dropped and the release removed.
+    """
+
+    def phase(application: Application, lease: Lease) -> dict[str, Any]:
+        return transfer.receive(application, lease, index, sha256, pack)
+
+    with application.lease_file.locked():
+        return _within(application, application.lease_file.holder(token), "receive", phase)
+
+
+def assist(application: Application, token: str, task: Phase) -> dict[str, Any]:
+    """Do something for the holder of the lease that is no phase of it: a failure ends nothing.
+
+    Raises:
+        ReleaseError: it failed.
+    """
+    with application.lease_file.locked():
+        lease = application.lease_file.holder(token)
+        try:
+            result = task(application, lease)
+        except OSError as error:
+            raise ReleaseError(str(error), next_command=f"df -h {application.configuration.root}") from error
+        application.lease_file.renew(lease)
+        return result
 
 
 def activate(application: Application, token: str) -> dict[str, Any]:
@@ -149,8 +187,10 @@ def _check_order(lease: Lease, name: str) -> None:
     if lease.what == "rollback":
         return
     needed = _AFTER[name]
-    if needed not in ("begin", *lease.seconds):
-        raise UsageError(f"{name} comes after {needed}, which has not been done for {lease.release}.")
+    if not {"begin", *lease.seconds}.intersection(needed):
+        raise UsageError(
+            f"{name} comes after {' or '.join(needed)}, which has not been done for {lease.release}."
+        )
 
 
 def _clear_away(application: Application, lease: Lease, phase: str, message: str, log: list[str]) -> None:

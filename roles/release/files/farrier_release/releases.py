@@ -13,6 +13,7 @@ from farrier_release.errors import UsageError
 from farrier_release.storage import read_json, remove_tree, write_json
 
 RELEASE_PATTERN = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+STAMP_PATTERN = re.compile(r"\d{8}T\d{6}Z")
 VERSION_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 Manifest = dict[str, Any]
@@ -24,12 +25,21 @@ class Releases:
     def __init__(self, configuration: Configuration) -> None:
         self._configuration = configuration
 
-    def new_id(self, version: str) -> str:
+    def new_id(self, version: str, stamp: str = "") -> str:
         """An id that no release has yet.
 
         Args:
             version: short commit, given name, or part of the archive's checksum.
+            stamp: time as 20261121T165606Z; now by default.
+
+        Raises:
+            UsageError: a release has this version and stamp already.
         """
+        if stamp:
+            release = f"{stamp}-{version}"
+            if os.path.lexists(self._configuration.release_directory(release)):
+                raise UsageError(f"There is a release {release} already.", next_command="deploy again")
+            return release
         now = time.time()
         while True:
             release = f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(now))}-{version}"
@@ -117,6 +127,10 @@ class Releases:
                 next_command=f"{again}, or add -e release_force=true",
             )
         return wanted
+
+    def index_path(self, release: str) -> Path:
+        """Where the list of a release's files is kept, see `index`."""
+        return self._configuration.release_directory(release) / ".farrier.index.json.gz"
 
     def _manifest_path(self, release: str) -> Path:
         return self._configuration.release_directory(release) / ".farrier.json"

@@ -24,13 +24,17 @@ def write_json(path: Path, data: Any, *, mode: int = 0o644, durable: bool = Fals
         mode: permission bits.
         durable: whether the file survives a power loss right after the return.
     """
+    write_bytes(path, f"{json.dumps(data, indent=2)}\n".encode(), mode=mode, durable=durable)
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = False) -> None:
+    """Replace a file in one step, as `write_json` does."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "wb") as file:
             os.fchmod(file.fileno(), mode)
-            json.dump(data, file, indent=2)
-            file.write("\n")
+            file.write(data)
             if durable:
                 file.flush()
                 os.fsync(file.fileno())
