@@ -5,6 +5,7 @@ Arguments:
     phase: `offer`, on the host that has built the release, or `receive`, on another host in place of `build`.
     lease: what `begin` returned as `token` on the same host, where it was given a `release_stamp`.
     index: for `receive`, what `offer` returned as `index`.
+    report: as that of `release_phase`.
     cache_directory: where contents of releases are kept on the controller.
 
 Returns of `offer`: `offered`, whether other hosts can have the release (else they have to build it), `index`,
@@ -26,7 +27,7 @@ from ansible.plugins.action import ActionBase
 sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 
 from release_cache import CacheError, ReleaseCache
-from release_tool import TOOL, outcome
+from release_tool import TOOL, outcome, reported
 
 Result = dict[str, Any]
 
@@ -34,7 +35,7 @@ Result = dict[str, Any]
 class ActionModule(ActionBase):
     """Fetches from one host what the cache lacks, and sends another one what that lacks."""
 
-    TRANSFERS_FILES = True
+    TRANSFERS_FILES = False
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> Result:
@@ -46,6 +47,7 @@ class ActionModule(ActionBase):
                 "phase": {"type": "str", "required": True, "choices": ["offer", "receive"]},
                 "lease": {"type": "str", "default": ""},
                 "index": {"type": "path"},
+                "report": {"type": "bool", "default": False},
                 "cache_directory": {"type": "path", "default": "~/.cache/farrier/releases"},
             },
             required_if=[("phase", "receive", ["index"])],
@@ -53,18 +55,24 @@ class ActionModule(ActionBase):
         app, phase = arguments["app"], arguments["phase"]
         if self._task.check_mode:
             return {**result, "changed": phase == "receive", "message": f"{app}: would {phase}"}
+        if arguments["report"]:
+            return {**result, **reported(app, phase, lambda: self._copy(arguments))}
+        return {**result, **self._copy(arguments)}
+
+    def _copy(self, arguments: dict[str, Any]) -> Result:
+        app, phase = arguments["app"], arguments["phase"]
         host = _Host(self, app, arguments["lease"])
         try:
             cache = ReleaseCache(Path(arguments["cache_directory"]).expanduser())
             if phase == "offer":
-                return {**result, **offer(host, cache)}
-            return {**result, **receive(host, cache, Path(arguments["index"]))}
+                return offer(host, cache)
+            return receive(host, cache, Path(arguments["index"]))
         except PhaseError as error:
-            return {**result, **error.result}
+            return error.result
         except CacheError as error:
-            return {**result, "failed": True, "msg": f"{app}: {phase} failed. {error}"}
+            return {"failed": True, "msg": f"{app}: {phase} failed. {error}"}
         except OSError as error:
-            return {**result, "failed": True, "msg": f"{app}: {phase} failed on the controller: {error}"}
+            return {"failed": True, "msg": f"{app}: {phase} failed on the controller: {error}"}
 
 
 class PhaseError(Exception):

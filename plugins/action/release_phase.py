@@ -28,14 +28,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 # Ansible imports module_utils on hosts only; this runs on the controller.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 
 import controller_process
-from release_tool import TOOL, outcome
+from release_tool import TOOL, outcome, reported
 
 WITHOUT_LEASE = ("begin", "rollback", "status")
 
@@ -75,15 +74,9 @@ class ActionModule(ActionBase):
         check = self._task.check_mode
         if check and phase not in ("begin", "status"):
             return {**result, "changed": True, "message": f"{app}: would {phase}"}
-        if not arguments["report"]:
-            return {**result, **self._phase(arguments, check=check)}
-        try:
-            found = self._phase(arguments, check=check)
-        except AnsibleConnectionFailure as error:
-            return {**result, "problem": f"{app}: {phase}: {error.message}", "unreachable_host": True}
-        if found.get("failed"):
-            found = {**found, "failed": False, "problem": found.pop("msg")}
-        return {**result, **found}
+        if arguments["report"]:
+            return {**result, **reported(app, phase, lambda: self._phase(arguments, check=check))}
+        return {**result, **self._phase(arguments, check=check)}
 
     def _phase(self, arguments: dict[str, Any], *, check: bool) -> Result:
         app, phase = arguments["app"], arguments["phase"]

@@ -6,8 +6,9 @@ Arguments:
     module: `package.module:attribute`; refused when its file cannot be there.
     cache_directory: where archives and git mirrors are kept.
 
-Returns `path`, `sha256`, `version`, `bytes`, `project` (lock, package, requires_python, installable) and
-`fresh`. It runs in Ansible's own Python and writes nothing but its cache, so `changed` is always false.
+Returns `path`, `sha256`, `version`, `bytes`, `project` (lock, package, requires_python, installable),
+`stamp` and `fresh`. It runs in Ansible's own Python and writes nothing but its cache, so `changed` is always
+false.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -63,5 +65,7 @@ class ActionModule(ActionBase):
             **facts,
             "fresh": fresh,
             "changed": False,
+            # Of the release on every host that gets it.
+            "stamp": datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"),
             "seconds": round(time.monotonic() - started, 3),
         }

@@ -1,8 +1,7 @@
 """What has become of a deploy or a rollback on each of its hosts, from what its tasks have registered there.
 
-A host's registered results are `__release_begin`, `__release_build`, `__release_rehearsal`,
-`__release_migration`, `__release_activation`, `__release_soak` and `__release_return`, each as the action
-plugin `release_phase` returns it, and none of them where the host did not get so far.
+A host's registered results are `__release_PHASE` for each of PHASES and `__release_return`, as the action
+plugins return them, and none of them where the host did not get so far.
 """
 
 from __future__ import annotations
@@ -13,8 +12,18 @@ from typing import Any
 
 from farrier_fleet import mixed
 
-PHASES = ("begin", "build", "rehearsal", "migration", "drain", "activation", "soak")
-GOOD = ("live", "unchanged", "skipped", "would go live")
+PHASES = (
+    "begin",
+    "build",
+    "offer",
+    "copy",
+    "rebuild",
+    "rehearsal",
+    "migration",
+    "drain",
+    "activation",
+    "soak",
+)
 HostVariables = Mapping[str, Any]
 
 

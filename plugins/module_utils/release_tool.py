@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
 
 TOOL = "/usr/local/bin/farrier-release"
 # Exit code of a shell that cannot find a program.
@@ -45,3 +48,17 @@ def failure(app: str, phase: str, result: dict[str, Any]) -> str:
     if error["next_command"]:
         lines.append(f"Next: {error['next_command']}")
     return "\n".join(lines)
+
+
+def reported(app: str, phase: str, work: Callable[[], Result]) -> Result:
+    """Do the work of a task; a failure is returned as `problem`, and the task does not fail.
+
+    With `unreachable_host` when the host did not answer.
+    """
+    try:
+        found = work()
+    except AnsibleConnectionFailure as error:
+        return {"changed": False, "problem": f"{app}: {phase}: {error.message}", "unreachable_host": True}
+    if found.get("failed"):
+        found = {**found, "failed": False, "problem": found.pop("msg")}
+    return found

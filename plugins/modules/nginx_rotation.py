@@ -30,7 +30,7 @@ options:
     type: int
     default: 1
   wait_seconds:
-    description: How long to wait until no connection to a host that was taken out is open.
+    description: Longest wait until no connection to a host that was taken out is open; WebSockets may be for long.
     type: int
     default: 0
   report:

@@ -1,0 +1,36 @@
+"""A release that answers with errors is not given to more hosts: what counts as one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from farrier_edge import answers
+
+
+def line(status: int, *, app: str = "shop", epoch: float = 100.0) -> str:
+    """Return a line of nginx's log."""
+    return json.dumps({"app": app, "epoch": epoch, "status": status}) + "\n"
+
+
+def test_only_the_apps_own_answers_since_then_count() -> None:
+    """Another app's trouble, or that of an hour ago, is not this release's."""
+    lines = [
+        line(200),
+        line(404),
+        line(502),
+        line(500, app="other"),
+        line(500, epoch=99.9),
+        "cut sh",
+    ]
+    assert answers.count(lines, "shop", 100.0) == (3, 1)
+
+
+def test_only_whole_lines_of_the_end_are_read(tmp_path: Path) -> None:
+    """A log of a busy day is larger than anyone wants to read during a deploy."""
+    log = tmp_path / "access.log"
+    assert list(answers.tail(log)) == []
+    log.write_text("".join(line(status) for status in range(500, 510)))
+    length = len(line(500))
+    assert [json.loads(text)["status"] for text in answers.tail(log, 2 * length + 5)] == [508, 509]
+    assert len(list(answers.tail(log))) == 10
