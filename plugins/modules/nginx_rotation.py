@@ -30,9 +30,13 @@ options:
     type: int
     default: 1
   wait_seconds:
-    description: Longest wait until no connection to a host that was taken out is open; WebSockets may be for long.
+    description: Longest wait until no connection to a host that was taken out is open. WebSockets last.
     type: int
     default: 0
+  by:
+    description: Who takes the host out, kept with it.
+    type: str
+    default: operator
   report:
     description: Return a refusal or a failure as C(problem) instead of failing.
     type: bool
@@ -57,6 +61,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+is_ours:
+  description: Whether the host is out because of C(by), now or since a run that was cut short.
+  returned: when the host was taken out
+  type: bool
 open_connections:
   description: How many connections to the host were still open at the end of the wait.
   returned: when the host was taken out
@@ -82,6 +90,7 @@ def main() -> None:
             "state": {"choices": ["in", "out"], "required": True},
             "serving_min": {"type": "int", "default": 1},
             "wait_seconds": {"type": "int", "default": 0},
+            "by": {"type": "str", "default": "operator"},
             "report": {"type": "bool", "default": False},
             "drained_directory": {"type": "path", "default": "/etc/nginx/drained"},
             "configuration_directory": {"type": "path", "default": "/etc/nginx/farrier/apps"},
@@ -100,7 +109,7 @@ def main() -> None:
             module.exit_json(changed=False, problem=str(error))
         module.fail_json(msg=str(error))
     if not is_out or module.check_mode:
-        module.exit_json(changed=changed)
+        module.exit_json(changed=changed, is_ours=is_out)
     addresses = [
         server.address
         for text in files.values()
@@ -110,7 +119,9 @@ def main() -> None:
     deadline = time.monotonic() + wanted["wait_seconds"]
     while (open_connections := rotation.open_connections(addresses)) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-    module.exit_json(changed=changed, open_connections=open_connections)
+    mark = Path(wanted["drained_directory"]) / wanted["host"]
+    is_ours = mark.read_text().strip() == wanted["by"]
+    module.exit_json(changed=changed, is_ours=is_ours, open_connections=open_connections)
 
 
 def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
@@ -141,10 +152,10 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
             for path in fresh:
                 path.write_text(files[path])
             raise RotationError(f"nginx did not take it up, and goes on as before: {stderr.strip()}")
-    if out:
-        mark.touch()
-    else:
+    if not out:
         mark.unlink(missing_ok=True)
+    elif not mark.exists():
+        mark.write_text(f"{module.params['by']}\n")
     return changed
 
 
