@@ -46,6 +46,9 @@ bench-workers: demo ## Requests per second of the hand-over worker against the s
 bench-deploy: demo ## Seconds of a deploy, of a deploy of nothing new, of a rollback
 	@python -m tests.benchmarks.deploy
 
+bench-fleet: $(READY) ## Seconds of a deploy to 1, 2, 4 and 8 app hosts, and the controller's memory
+	@python -m tests.benchmarks.fleet
+
 ssh: $(READY) ## Get into a lab host: make ssh HOST=web1 [CMD='…']
 	@ssh -F build/lab/ssh_config $(HOST) $(CMD)
 
@@ -59,4 +62,4 @@ clean: ## Remove the lab and everything that was made
 	@$(LAB)/clean
 	@rm -rf .venv build app/.venv .ansible .*_cache
 
-.PHONY: help ready bench-provision bench-http bench-reload bench-workers bench-deploy demo test test-load lint unit ssh lock docs clean
+.PHONY: help ready bench-fleet bench-provision bench-http bench-reload bench-workers bench-deploy demo test test-load lint unit ssh lock docs clean

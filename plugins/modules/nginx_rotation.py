@@ -141,9 +141,9 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
                 "Nothing was changed. Put another one back first, or go lower with -e serving_min=NUMBER."
             )
     mark = Path(module.params["drained_directory"]) / host
-    if module.check_mode:
-        return bool(fresh) or mark.exists() != out
     changed = bool(fresh) or mark.exists() != out
+    if module.check_mode:
+        return changed
     for path, text in fresh.items():
         path.write_text(text)
     if fresh:
