@@ -63,7 +63,7 @@ class Fleet:
         self.edge_host = edge_host
         self.stranger = stranger
         self.load = load
-        self._inventory = inventory
+        self.inventory = inventory
         self._status: dict[str, Any] = {}
 
     def begin(self, label: str) -> States:
@@ -82,11 +82,11 @@ class Fleet:
 
     def run(self, playbook: str, **variables: Any) -> Run:
         """Run a playbook for the app to its end."""
-        return run(self._inventory, playbook, app=APP, **variables)
+        return run(self.inventory, playbook, app=APP, **variables)
 
     def site(self, *options: str) -> Run:
         """Run site.yml."""
-        return run(self._inventory, "site", options)
+        return run(self.inventory, "site", options)
 
     @contextmanager
     def drained(self, name: str) -> Iterator[None]:
@@ -135,7 +135,7 @@ class Fleet:
         assert +failed <= Counter(POST=CONNECTIONS), "build/load/rolling.json says which"
 
     def _drain(self, name: str, state: str) -> None:
-        done = run(self._inventory, "drain", host=name, drain=state)
+        done = run(self.inventory, "drain", host=name, drain=state)
         assert not done.failed, done.output
 
     def _serves(self, name: str) -> bool:

@@ -107,6 +107,11 @@ class Playbook:
             assert time.monotonic() < deadline, f"no {text!r} in {END_SECONDS:g} s:\n{self.output}"
             time.sleep(POLL_SECONDS)
 
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
     def end(self) -> Run:
         """Wait for its end."""
         returncode = self._process.wait(END_SECONDS)

@@ -27,11 +27,19 @@ def cut_off(name: str) -> None:
     _podman("kill", name)
 
 
+def is_on(name: str) -> bool:
+    """Whether a machine runs."""
+    return _podman("container", "inspect", "--format", "{{.State.Running}}", name) == "true"
+
+
 def switch_on(name: str) -> None:
     """Start a machine, unless it runs, and wait until SSH does."""
     _podman("start", name)
     _podman("exec", name, "sh", "-c", "until systemctl is-active --quiet ssh; do sleep 0.2; done")
 
 
-def _podman(*arguments: str) -> None:
-    subprocess.run([PODMAN, *arguments], check=True, capture_output=True, timeout=PODMAN_SECONDS)
+def _podman(*arguments: str) -> str:
+    done = subprocess.run(
+        [PODMAN, *arguments], check=True, capture_output=True, text=True, timeout=PODMAN_SECONDS
+    )
+    return done.stdout.strip()
