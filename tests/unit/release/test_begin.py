@@ -213,3 +213,11 @@ def test_an_interrupted_activation_is_settled_first(run: Run, host: FakeHost) ->
     _, result = run("begin", "--request", request())
     assert "is undone" in result["message"]
     assert result["from"] == OLD
+
+
+def test_a_deploy_that_never_came_to_its_turn_leaves_no_trace(run: Run, host: FakeHost) -> None:
+    """In a fleet that is every host after the one that failed: its log tells what happened on the host."""
+    token = run("begin", "--request", request())[1]["token"]
+    assert run("abort", "--token", token)[1]["changed"] is True
+    assert run("status")[1]["lease"] is None
+    assert not (host.configuration.log_directory / "deploys.jsonl").exists()

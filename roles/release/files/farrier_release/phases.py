@@ -136,7 +136,11 @@ def abort(application: Application, token: str) -> dict[str, Any]:
         if application.releases.live() == lease.release:
             application.lease_file.drop()
             return {"changed": True, "message": f"{lease.release} is live. {recovered['message']}"}
-        _clear_away(application, lease, lease.phase, "given up by the controller", [])
+        if lease.phase == "begin":
+            # Its turn never came, and there is nothing of it, in the log either.
+            application.lease_file.drop()
+        else:
+            _clear_away(application, lease, lease.phase, "given up by the controller", [])
     return {"changed": True, "message": f"{lease.release} was given up. {recovered['message']}"}
 
 
