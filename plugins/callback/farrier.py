@@ -149,7 +149,7 @@ class CallbackModule(DefaultCallback):
     def v2_runner_on_ok(self, result: Any) -> None:
         """Count a host without news; show the others, and what a debug task has to say."""
         is_debug = result.task.action in C._ACTION_DEBUG
-        if "problem" in result.result:
+        if result.result.get("problem"):
             self._quiet_hosts[f"PROBLEM on {result.host.get_name()}"] += 1
             return
         if report := result.result.get("report"):

@@ -134,7 +134,8 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
     fresh = {path: rotation.turned(text, host, out=out) for path, text in files.items()}
     fresh = {path: text for path, text in fresh.items() if text != files[path]}
     for path in fresh if out else ():
-        left, least = rotation.left_without(files[path], host), module.params["serving_min"]
+        left = sum(map(rotation.answers, rotation.left_without(files[path], host)))
+        least = module.params["serving_min"]
         if left < least:
             raise RotationError(
                 f"Without {host}, {left} host(s) would serve {path.stem}, and serving_min asks for {least}. "

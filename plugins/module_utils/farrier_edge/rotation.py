@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ SERVER = re.compile(r"^ *# (?P<host>[^\s:]+).*\n *server (?P<address>\S+)(?P<res
 DOWN = " down"
 CONNECTIONS = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
 ESTABLISHED = "01"
+CONNECT_SECONDS = 2
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,24 @@ def turned(configuration: str, host: str, *, out: bool) -> str:
     return SERVER.sub(line, configuration)
 
 
-def left_without(configuration: str, host: str) -> int:
-    """Return how many hosts would go on to get requests without this one."""
-    return sum(not server.is_out and server.host != host for server in servers(configuration))
+def left_without(configuration: str, host: str) -> list[str]:
+    """Return the addresses that would go on to get requests without this host."""
+    return [server.address for server in servers(configuration) if not server.is_out and server.host != host]
+
+
+def answers(address: str) -> bool:
+    """Tell whether somebody accepts connections at ADDRESS:PORT, or at unix:PATH."""
+    try:
+        if address.startswith("unix:"):
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(CONNECT_SECONDS)
+                connection.connect(address.removeprefix("unix:"))
+        else:
+            host, _, port = address.rpartition(":")
+            socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
 
 
 def open_connections(addresses: list[str], tables: tuple[Path, ...] = CONNECTIONS) -> int:

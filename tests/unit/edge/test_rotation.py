@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -54,9 +55,22 @@ def test_only_the_line_of_the_host_changes_and_changes_back() -> None:
 
 def test_hosts_that_are_out_already_do_not_count_as_left() -> None:
     """Two at a time would leave an app with nobody."""
-    assert rotation.left_without(CONFIGURATION, "app1") == 1
-    assert rotation.left_without(CONFIGURATION, "app11") == 2
-    assert rotation.left_without(ALONE, "web1") == 0
+    unix = "unix:/run/farrier/sockets/shop.sock"
+    assert rotation.left_without(CONFIGURATION, "app1") == [unix]
+    assert rotation.left_without(CONFIGURATION, "app11") == ["10.0.0.11:20123", unix]
+    assert rotation.left_without(ALONE, "web1") == []
+
+
+def test_a_host_that_is_down_serves_nobody(tmp_path: Path) -> None:
+    """The last one that lives must not be taken out beside it."""
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.socket(socket.AF_UNIX) as unix:
+        port = server.getsockname()[1]
+        unix.bind(str(tmp_path / "app.sock"))
+        unix.listen()
+        assert rotation.answers(f"127.0.0.1:{port}")
+        assert rotation.answers(f"unix:{tmp_path}/app.sock")
+    assert not rotation.answers(f"127.0.0.1:{port}")
+    assert not rotation.answers(f"unix:{tmp_path}/app.sock")
 
 
 @pytest.mark.parametrize(
