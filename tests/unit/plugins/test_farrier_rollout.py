@@ -112,8 +112,11 @@ def test_outcome_is_a_table_and_a_failure_when_it_is_one(run_playbook: Play) -> 
     assert "app1: the disk is full" in run.stdout
     assert "app1  " in run.stdout
     assert "other  " not in run.stdout.split("PLAY RECAP")[0]
-    run = run_playbook(PLAYBOOK, hosts=HOSTS.replace("new: true", "new: false") % (NEW, OLD, ""))
+    hosts = HOSTS.replace("new: true", "new: false") % (NEW, OLD, "")
+    hosts = hosts.replace("other: {}", "app2: {__release_begin: {new: false}}")
+    run = run_playbook(PLAYBOOK, hosts=hosts, ANSIBLE_STDOUT_CALLBACK="farrier")
     assert run.returncode == 0, run.stdout + run.stderr
+    assert f"    app1  {NEW}  {NEW}  -         0.0  unchanged" in run.stdout
 
 
 UNREACHABLE_PLAYBOOK = """
@@ -136,7 +139,10 @@ UNREACHABLE = "all: {hosts: {app1: {ansible_host: 127.0.0.1, ansible_port: 1, an
 
 def test_a_host_that_does_not_answer_is_a_problem_and_not_the_end(run_playbook: Play) -> None:
     """Ansible would go on without it, and say so at the end."""
-    run = run_playbook(UNREACHABLE_PLAYBOOK, "-e", "skip=false", hosts=UNREACHABLE)
+    run = run_playbook(
+        UNREACHABLE_PLAYBOOK, "-e", "skip=false", hosts=UNREACHABLE, ANSIBLE_STDOUT_CALLBACK="farrier"
+    )
+    assert "[The deploy may begin] PROBLEM on app1" in run.stdout
     assert run.returncode != 0
     assert "shop: status: " in run.stdout
     assert "bring app1 back" in run.stdout
