@@ -207,6 +207,13 @@ def release_problems(hosts: Any, batch: Any, accept_mixed: bool, skip_unreachabl
     )
 
 
+def release_fault(answers: Any, release: str, live: Any, error_percent_max: Any) -> str:
+    """Return why a host that was watched is not good enough, see `farrier_rollout.fault`."""
+    from farrier_rollout import fault
+
+    return fault(answers, release, live, None if error_percent_max is None else float(error_percent_max))
+
+
 class FilterModule:
     """The filters of Farrier."""
 
@@ -221,6 +228,7 @@ class FilterModule:
             "private_listeners": private_listeners,
             "remote_edge_addresses": remote_edge_addresses,
             "upstream_servers": upstream_servers,
+            "release_fault": release_fault,
             "release_problems": release_problems,
             "worker_count": worker_count,
         }

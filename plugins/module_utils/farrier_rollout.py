@@ -6,7 +6,7 @@ plugins return them, and none of them where the host did not get so far.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,6 +92,31 @@ def problems(
         undone = [name for name in live if name not in to_come and "activation" not in results(hosts[name])]
         found = dict.fromkeys(undone, "its turn came, and it has not ended; what is above says why")
     return found
+
+
+def fault(
+    answers: Iterable[Mapping[str, Any]], release: str, live: str | None, error_percent_max: float | None
+) -> str:
+    """Return why a host that was watched after it got a release is not good enough, or "".
+
+    Args:
+        answers: of each edge, how many `requests` of the app it has had meanwhile, and `errors` among them;
+            empty for one that was not asked.
+        release: that went live.
+        live: that is live now.
+        error_percent_max: the largest share of errors, in percent, or None for any.
+    """
+    if live != release:
+        return f"{release} did not stay live, {live or 'nothing'} is"
+    counts = list(answers)
+    requests = sum(count.get("requests", 0) for count in counts)
+    errors = sum(count.get("errors", 0) for count in counts)
+    if error_percent_max is None or errors * 100 <= requests * error_percent_max:
+        return ""
+    return (
+        f"while it was watched, nginx has answered {errors} of {requests} requests with an error, and "
+        f"deploy_error_percent_max is {error_percent_max:g}"
+    )
 
 
 def row(name: str, host: HostVariables, choices: Choices) -> dict[str, Any]:

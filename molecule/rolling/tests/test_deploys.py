@@ -44,7 +44,8 @@ def test_a_release_rolls_over_the_fleet(fleet: Fleet, tmp_path: Path) -> None:
     """The daily case: every host has it, one before the others, and no client has noticed."""
     before = fleet.begin("rolling deploy")
     version = other_version(before)
-    done = fleet.run("deploy", version=version)
+    # The canary is watched for a moment, as it would be for a minute.
+    done = fleet.run("deploy", version=version, deploy_soak_seconds=3, deploy_error_percent_max=1)
     after = fleet.look()
     path = "restart" if SERVER in {version_of(state.live) for state in before.values()} else "reload"
     check_rolled(done, before, after, version, path)

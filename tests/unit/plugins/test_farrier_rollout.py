@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from farrier_rollout import Choices, problems, row
+from farrier_rollout import Choices, fault, problems, row
 
 from .conftest import Play
 
@@ -89,6 +89,27 @@ def test_row_says_what_the_host_runs_at_the_end(host: dict[str, Any], expected: 
     found = row("app1", host, CAREFUL)
     assert found.pop("host") == "app1"
     assert tuple(found.values()) == expected
+
+
+EDGES = [{"requests": 300, "errors": 2}, {"requests": 100, "errors": 2}, {}]
+
+
+@pytest.mark.parametrize(
+    ("live", "most", "told"),
+    [
+        (NEW, None, ""),
+        (NEW, 1.0, ""),
+        (NEW, 0.9, "answered 4 of 400 requests with an error, and deploy_error_percent_max is 0.9"),
+        (OLD, None, f"{NEW} did not stay live, {OLD} is"),
+        (None, 100.0, "nothing is"),
+    ],
+)
+def test_a_batch_that_was_watched_has_to_be_good(live: str | None, most: float | None, told: str) -> None:
+    """Errors of all edges count together, since clients do not choose theirs."""
+    found = fault(EDGES, NEW, live, most)
+    assert told in found
+    assert bool(found) == bool(told)
+    assert fault([], NEW, NEW, 0.0) == ""
 
 
 PLAYBOOK = """
