@@ -131,8 +131,8 @@ class Site:
 
     def wait_for_recycling(self, label: str) -> None:
         """Do nothing until the clients have worn out every worker that serves."""
-        worn_out = self._serving()
-        self._do(label, self._version, lambda: self._wait_until_gone(worn_out))
+        # Asked within the step: by then, each worker of its `before` serves or has gone.
+        self._do(label, self._version, lambda: self._wait_until_gone(self._serving()))
 
     @property
     def _version(self) -> str:

@@ -139,7 +139,7 @@ class Load:
                     stdout=log,
                     stderr=subprocess.STDOUT,
                 )
-            self._wait(self._control.exists, START_SECONDS, "start")
+            self._wait(self._answers, START_SECONDS, "start")
         except BaseException:
             self._clean_up()
             raise
@@ -205,6 +205,14 @@ class Load:
             summary = json.loads((self._output / f"{self._name}.json").read_text())
             self._report = Report(summary, self._output_of_client())
         return self._report
+
+    def _answers(self) -> bool:
+        # The socket's file is there a moment before anyone listens.
+        try:
+            control.ask(self._control, "status")
+        except control.ControlError:
+            return False
+        return True
 
     def _ask(self, command: str) -> dict[str, Any]:
         try:
