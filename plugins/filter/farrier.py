@@ -124,7 +124,9 @@ def upstream_servers(
     Raises:
         AnsibleFilterError: An app host has no IP address that others can reach.
     """
-    names = {host: _app_names(host, hostvars) for host in app_hosts}
+    from farrier_contract import site
+
+    sites = {host: _sites(host, hostvars) for host in app_hosts}
     return {
         app["name"]: [
             {
@@ -132,7 +134,7 @@ def upstream_servers(
                 "address": "unix" if host == inventory_hostname else _endpoint(host, app, hostvars),
             }
             for host in app_hosts
-            if app["name"] in names[host]
+            if site(app) in sites[host]
         ]
         for app in apps
     }
@@ -152,11 +154,13 @@ def private_listeners(apps: Any, inventory_hostname: str, edge_hosts: Any, hostv
     Raises:
         AnsibleFilterError: The app host has no IP address that others can reach.
     """
-    others = [_app_names(edge, hostvars) for edge in edge_hosts if edge != inventory_hostname]
+    from farrier_contract import site
+
+    others = [_sites(edge, hostvars) for edge in edge_hosts if edge != inventory_hostname]
     return {
         app["name"]: _endpoint(inventory_hostname, app, hostvars)
         for app in apps
-        if any(app["name"] in names for names in others)
+        if any(site(app) in sites for sites in others)
     }
 
 
@@ -175,9 +179,21 @@ def remote_edge_addresses(inventory_hostname: str, edge_hosts: Any, hostvars: An
     return addresses
 
 
-def _app_names(host: str, hostvars: Any) -> set[str]:
+def balancing_edges(inventory_hostname: str, edge_hosts: Any, app_hosts: Any, hostvars: Any) -> list[str]:
+    """Return the edges that pass requests on to an app host and to others, so that it can be taken out."""
+    own = _sites(inventory_hostname, hostvars)
+    shared: set[Any] = set().union(
+        *(own & _sites(host, hostvars) for host in app_hosts if host != inventory_hostname)
+    )
+    return [str(edge) for edge in edge_hosts if shared & _sites(edge, hostvars)]
+
+
+def _sites(host: str, hostvars: Any) -> set[Any]:
+    from farrier_contract import site
+
     # Nothing else of an app is looked at: it may be for the host alone to resolve.
-    return {app["name"] for app in hostvars[host].get("apps") or []}
+    apps = hostvars[host].get("apps") or []
+    return {site({"name": app["name"], "domains": app.get("domains")}) for app in apps}
 
 
 def _endpoint(host: str, app: Any, hostvars: Any) -> str:
@@ -221,6 +237,7 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "app_defaults": app_defaults,
+            "balancing_edges": balancing_edges,
             "edge_locations": edge_locations,
             "edge_users": edge_users,
             "fleet_defaults": fleet_defaults,

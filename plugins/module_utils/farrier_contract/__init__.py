@@ -3,7 +3,7 @@
 from .batches import staying
 from .explain import app_problems, model_problems
 from .fleet import SETTINGS, Fleet, endpoint, private_address
-from .hosts import MISSING, HostView
+from .hosts import MISSING, HostView, site
 from .inventory import GROUPS, inventory_problems
 from .locations import locations
 from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
@@ -36,6 +36,7 @@ __all__ = [
     "model_problems",
     "private_address",
     "render",
+    "site",
     "staying",
     "worker_count",
 ]

@@ -11,7 +11,7 @@ from . import ports
 from .batches import drain_batch_size
 from .explain import model_problems
 from .fleet import Fleet, private_address
-from .hosts import HostView
+from .hosts import HostView, site
 from .mistakes import MistakeError, Problem, Unresolved, merge
 
 Hosts = Mapping[str, HostView]
@@ -78,7 +78,8 @@ def _written(value: object) -> str:
 
 
 def _serving_problems(fleets: Mapping[str, Fleet], apps: Hosts) -> Iterator[Problem]:
-    counts = Counter(name for view in apps.values() for name in view.named())
+    sites = Counter(site(raw) for view in apps.values() for _, raw in view.named().values())
+    counts = {name: count for (name, _), count in sites.items()}
     for host, fleet in list(fleets.items())[:1]:
         share = fleet.serving_min
         stuck = [name for name, count in counts.items() if count > 1 and not drain_batch_size(count, share)]
@@ -94,15 +95,15 @@ def _orphan_problems(edges: Hosts, apps: Hosts) -> list[Problem]:
     """Find apps that an edge serves and nobody runs; what is no list of apps has been told already."""
     if not apps or not all(isinstance(view.apps, list) for view in apps.values()):
         return []
-    running = {name for view in apps.values() for name in view.named()}
-    what = "is in `apps` of an edge, and no host of group app has it"
+    running = {site(raw) for view in apps.values() for _, raw in view.named().values()}
+    what = "is in `apps` of an edge, and no host of group app has it with these domains"
     fix = "add it to `apps` of a host of group app, or remove it from the edge"
     return merge(
         [
             Problem(f"app {name}", "", "", what, fix, view.location(index, "name"), [host])
             for host, view in edges.items()
-            for name, (index, _) in view.named().items()
-            if name not in running
+            for name, (index, raw) in view.named().items()
+            if site(raw) not in running
         ]
     )
 
@@ -141,7 +142,8 @@ def _reaching(edges: Hosts, apps: Hosts) -> Iterator[tuple[str, str, list[str]]]
     """Yield each edge, an app host on another machine, and the apps for which it has to reach it."""
     for host, view in apps.items():
         for edge, other in edges.items():
-            names = [name for name in other.named() if name in view.named()]
+            sites = {site(raw) for _, raw in view.named().values()}
+            names = [name for name, (_, raw) in other.named().items() if site(raw) in sites]
             if names and edge != host:
                 yield edge, host, names
 

@@ -9,6 +9,15 @@ from typing import Any
 MISSING = object()
 
 
+Site = tuple[str, tuple[str, ...]]
+
+
+def site(app: Mapping[str, Any]) -> Site:
+    """Return what an app of two hosts has to have in common to be one site: its name and its domains."""
+    domains = app.get("domains")
+    return str(app["name"]), tuple(map(str, domains)) if isinstance(domains, list | tuple) else ()
+
+
 @dataclass
 class HostView:
     """What the contract sees of one host.

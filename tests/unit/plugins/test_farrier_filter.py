@@ -223,6 +223,32 @@ def test_edges_on_other_machines_are_known_by_address(filters: dict[str, Callabl
     ]
 
 
+TWO_SITES: dict[str, dict[str, Any]] = {
+    "web1": {"ansible_host": "10.0.0.1", "apps": [{"name": "a", "domains": ["one.example"]}]},
+    "web2": {"ansible_host": "10.0.0.2", "apps": [{"name": "a", "domains": ["two.example"]}]},
+}
+
+
+def test_the_same_app_for_other_domains_is_another_site(filters: dict[str, Callable[..., Any]]) -> None:
+    """Two machines that each serve an app of their own answer for themselves, and need no port."""
+    hosts = ["web1", "web2"]
+    apps = [{"name": "a", "domains": ["one.example"], "port": 20001}]
+    assert filters["upstream_servers"](apps, "web1", hosts, TWO_SITES) == {
+        "a": [{"host": "web1", "address": "unix"}]
+    }
+    assert filters["private_listeners"](apps, "web1", hosts, TWO_SITES) == {}
+    assert filters["balancing_edges"]("web1", hosts, hosts, TWO_SITES) == []
+
+
+def test_a_host_is_taken_out_where_others_take_its_place(filters: dict[str, Callable[..., Any]]) -> None:
+    """An edge that knows nobody else for an app would have nobody left."""
+    fleet = {host: TWO_SITES["web1"] for host in ("edge1", "edge2", "web1", "web3")}
+    edges = ["edge1", "edge2", "web2"]
+    hosts = {**TWO_SITES, **fleet}
+    assert filters["balancing_edges"]("web1", edges, ["web1", "web3", "web2"], hosts) == ["edge1", "edge2"]
+    assert filters["balancing_edges"]("web1", edges, ["web1", "web2"], hosts) == []
+
+
 FLEET_PLAY = """
 - name: What the filters see of other hosts
   hosts: edge1
