@@ -242,7 +242,7 @@ def test_the_same_app_for_other_domains_is_another_site(filters: dict[str, Calla
 
 def test_a_host_is_taken_out_where_others_take_its_place(filters: dict[str, Callable[..., Any]]) -> None:
     """An edge that knows nobody else for an app would have nobody left."""
-    fleet = {host: TWO_SITES["web1"] for host in ("edge1", "edge2", "web1", "web3")}
+    fleet = dict.fromkeys(("edge1", "edge2", "web1", "web3"), TWO_SITES["web1"])
     edges = ["edge1", "edge2", "web2"]
     hosts = {**TWO_SITES, **fleet}
     assert filters["balancing_edges"]("web1", edges, ["web1", "web3", "web2"], hosts) == ["edge1", "edge2"]
