@@ -97,7 +97,7 @@ def broken_backend(tree: Path) -> None:
 
 
 # What everyone else sees of a process that the kernel ends for its memory: it grows, and a SIGKILL ends it
-# without a word, well within the rehearsal's three seconds. The kernel itself is not asked to do it: not
+# without a word, well within the rehearsal. The kernel itself is not asked to do it: not
 # every machine gives containers a memory limit.
 EAT_MEMORY = (
     "import asyncio, signal",
@@ -114,7 +114,7 @@ DIE_SOON = (
     "def die():",
     "    log.critical('the stars went out')",
     "    os._exit(7)",
-    "asyncio.get_running_loop().call_later(2, die)",
+    "asyncio.get_running_loop().call_later(1, die)",
 )
 
 BAD = (
@@ -143,7 +143,7 @@ BAD = (
         "start-up-hangs",
         at_start("import asyncio", "await asyncio.sleep(3600)"),
         ("rehearse",),
-        ("boot_timeout_seconds (12)",),
+        ("boot_timeout_seconds (8)",),
     ),
     BadRelease(
         "health-500",
@@ -158,7 +158,7 @@ BAD = (
         ("/healthz answered with release '20200101T000000Z-other' in its body",),
     ),
     BadRelease(
-        "dies-after-2-seconds",
+        "dies-after-a-second",
         at_start(*DIE_SOON),
         ("rehearse", "activate"),
         ("does not live, so it does not go live", "the stars went out"),
@@ -197,7 +197,7 @@ BAD_WHEN_LIVE = (
         "start-up-hangs-when-live",
         at_start("if live:", "    import asyncio", "    await asyncio.sleep(3600)"),
         ("activate",),
-        ("boot_timeout_seconds (12)",),
+        ("boot_timeout_seconds (8)",),
     ),
     BadRelease(
         "after-activate-fails",

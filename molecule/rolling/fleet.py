@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ DOMAIN = "rolling.lab.test"
 CONNECTIONS = 16
 OUTAGE = "outage: "
 BACK_WITHIN_SECONDS = 60.0
+ASK_EVERY_SECONDS = 0.05
 
 States = dict[str, State]
 
@@ -96,6 +98,24 @@ class Fleet:
             yield
         finally:
             self._drain(name, "off")
+
+    @contextmanager
+    def asked(self, path: str) -> Iterator[None]:
+        """Ask for a path through all edges meanwhile, whatever the answer."""
+        over = threading.Event()
+
+        def ask() -> None:
+            while not over.wait(ASK_EVERY_SECONDS):
+                for edge in self.edges.values():
+                    edge.https(DOMAIN, path)
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        try:
+            yield
+        finally:
+            over.set()
+            asking.join()
 
     def make_whole(self) -> None:
         """One version on all hosts, whatever a test has left."""

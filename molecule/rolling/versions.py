@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from shared.changes import another, at_start, same
-from shared.repository import Change, Repository
+from shared.changes import MAIN, another, at_start, same
+from shared.repository import Change, Repository, replace
 
 GOOD = ("green", "blue")
 # The master is made of it.
@@ -18,6 +18,19 @@ BAD_WHEN_LIVE = "start-up-raises-when-live"
 BAD_ERROR = "RuntimeError: the dome does not open at night"
 BAD_ON_APP3 = "start-up-raises-on-app3"
 BAD_ON_APP3_ERROR = "RuntimeError: the dome of app3 does not open"
+BAD_PATH = "/mirror"
+BAD_ON_A_PATH = "one-path-fails"
+
+
+def with_bad_path(tree: Path) -> None:
+    """It lives and is healthy, and fails whoever asks for one thing."""
+    lines = (
+        f'@app.get("{BAD_PATH}")',
+        "def mirror() -> None:",
+        '    raise RuntimeError("the mirror is cracked")',
+    )
+    replace(tree / MAIN, "\napp = create_app()\n", "\n".join(["\napp = create_app()", "", "", *lines, ""]))
+
 
 VERSIONS: dict[str, Change] = {
     **dict.fromkeys(GOOD, same),
@@ -29,6 +42,7 @@ VERSIONS: dict[str, Change] = {
         "if live and socket.gethostname() == 'app3':",
         "    raise RuntimeError('the dome of app3 does not open')",
     ),
+    BAD_ON_A_PATH: with_bad_path,
 }
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import testinfra
 from shared.deploys import ROOT
@@ -25,6 +27,16 @@ def shut_down(name: str) -> None:
 def cut_off(name: str) -> None:
     """End a machine as a power cut does."""
     _podman("kill", name)
+
+
+@contextmanager
+def unplugged(name: str) -> Iterator[None]:
+    """Meanwhile, no packet reaches a machine or leaves it; its connections do not get to know it."""
+    _podman("exec", name, "ip", "link", "set", "eth0", "down")
+    try:
+        yield
+    finally:
+        _podman("exec", name, "ip", "link", "set", "eth0", "up")
 
 
 def is_on(name: str) -> bool:

@@ -72,8 +72,8 @@ class ActionModule(ActionBase):
         )
         app, phase = arguments["app"], arguments["phase"]
         check = self._task.check_mode
-        if check and phase not in ("begin", "status"):
-            return {**result, "changed": True, "message": f"{app}: would {phase}"}
+        if check and phase not in WITHOUT_LEASE:
+            return {**result, "changed": True, "check": True, "message": f"{app}: would {phase}"}
         if arguments["report"]:
             return {**result, **reported(app, phase, lambda: self._phase(arguments, check=check))}
         return {**result, **self._phase(arguments, check=check)}
@@ -131,7 +131,10 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
     if phase == "rollback":
         release = ["--release", arguments["release"]] if arguments["release"] else []
         owner = ["--owner", json.dumps(caller["owner"]), "--who", caller["who"]]
-        return [*argv, *release, *owner, *(["--force"] if arguments["force"] else [])]
+        options = [
+            f"--{name}" for name, is_set in (("force", arguments["force"]), ("check", check)) if is_set
+        ]
+        return [*argv, *release, *owner, *options]
     return argv if phase in WITHOUT_LEASE else [*argv, "--token", arguments["lease"]]
 
 

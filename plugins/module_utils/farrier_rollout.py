@@ -20,6 +20,7 @@ PHASES = (
     "rebuild",
     "rehearsal",
     "migration",
+    "plan",
     "drain",
     "activation",
     "soak",
@@ -135,7 +136,7 @@ def row(name: str, host: HostVariables, choices: Choices) -> dict[str, Any]:
     elif is_problem:
         result = "failed"
     elif activation:
-        result = "live" if activation.get("release") or activation.get("how") else "would go live"
+        result = "would go live" if activation.get("check") else "live"
     elif begin.get("new") is False:
         result = "unchanged"
     else:

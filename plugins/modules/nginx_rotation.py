@@ -16,15 +16,14 @@ description:
   - Writes it into nginx's configuration of every app that the host answers, has it tested and taken up, and
     keeps it in a directory from which the configuration is made anew. Requests under way end as they would.
   - Refuses to leave an app with fewer hosts than must serve.
+  - Without a host it changes nothing, and says who is out.
 options:
   host:
     description: Name of the app host.
     type: str
-    required: true
   state:
-    description: Whether the host is to get requests.
+    description: Whether the host is to get requests. Goes with C(host).
     choices: [in, out]
-    required: true
   serving_min:
     description: So many other hosts of each app have to get requests when this one is taken out.
     type: int
@@ -61,6 +60,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+out:
+  description: Hosts that get no requests, each with who took it out.
+  returned: without a host
+  type: dict
 is_ours:
   description: Whether the host is out because of C(by), now or since a run that was cut short.
   returned: when the host was taken out
@@ -86,8 +89,8 @@ def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "host": {"type": "str", "required": True},
-            "state": {"choices": ["in", "out"], "required": True},
+            "host": {"type": "str"},
+            "state": {"choices": ["in", "out"]},
             "serving_min": {"type": "int", "default": 1},
             "wait_seconds": {"type": "int", "default": 0},
             "by": {"type": "str", "default": "operator"},
@@ -95,9 +98,13 @@ def main() -> None:
             "drained_directory": {"type": "path", "default": "/etc/nginx/drained"},
             "configuration_directory": {"type": "path", "default": "/etc/nginx/farrier/apps"},
         },
+        required_together=[("host", "state")],
         supports_check_mode=True,
     )
     wanted = module.params
+    if wanted["host"] is None:
+        marks = sorted(Path(wanted["drained_directory"]).glob("*"))
+        module.exit_json(changed=False, out={mark.name: mark.read_text().strip() for mark in marks})
     is_out = wanted["state"] == "out"
     files = {
         path: path.read_text() for path in sorted(Path(wanted["configuration_directory"]).glob("*.conf"))

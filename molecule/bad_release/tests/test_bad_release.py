@@ -33,6 +33,11 @@ def test_bad_release_never_goes_live(stage: Stage, bad: BadRelease) -> None:
     assert last["from"] == before.live
     assert last["result"] == "failed"
     assert last["phase"] in bad.phases
+
+
+def test_a_good_release_goes_live_after_them(stage: Stage) -> None:
+    """None of them has left anything that the next one stumbles over."""
+    stage.begin("good after bad")
     stage.check_a_good_release_goes_live()
 
 

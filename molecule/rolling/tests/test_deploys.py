@@ -17,7 +17,15 @@ from fleet import (
     version_of,
 )
 from shared.deploys import Run
-from versions import BAD_ERROR, BAD_ON_APP3, BAD_ON_APP3_ERROR, BAD_WHEN_LIVE, SERVER
+from versions import (
+    BAD_ERROR,
+    BAD_ON_A_PATH,
+    BAD_ON_APP3,
+    BAD_ON_APP3_ERROR,
+    BAD_PATH,
+    BAD_WHEN_LIVE,
+    SERVER,
+)
 
 CANARY, *OTHERS = ("app1", "app2", "app3")
 
@@ -95,6 +103,21 @@ def test_the_canary_stops_a_release_that_is_bad_when_live(fleet: Fleet) -> None:
     fleet.check_nothing_was_lost()
 
 
+def test_errors_that_clients_get_stop_a_release(fleet: Fleet, one_version: None) -> None:
+    """It boots, it is healthy, and it fails some who ask: only the edges' logs know."""
+    before = fleet.begin("errors of the canary")
+    with fleet.asked(BAD_PATH):
+        done = fleet.run("deploy", version=BAD_ON_A_PATH, deploy_soak_seconds=5, deploy_error_percent_max=1)
+    assert done.failed, done.output
+    assert "deploy_error_percent_max is 1" in done.output, done.output
+    after = fleet.look()
+    check_as_before(before, after)
+    assert version_of(attempts_since(before, after, CANARY)[0]["to"]) == BAD_ON_A_PATH
+    for name in OTHERS:
+        assert attempts_since(before, after, name) == [], name
+    fleet.check_nothing_was_lost()
+
+
 def test_a_failure_in_the_second_batch_takes_all_hosts_back(fleet: Fleet, one_version: None) -> None:
     """Half a fleet on a release that fails on the other half is no place to stay."""
     before = fleet.begin("bad in the second batch, rollback")
@@ -137,4 +160,19 @@ def test_another_server_package_restarts_host_by_host(fleet: Fleet) -> None:
     check_rolled(done, before, after, SERVER, "restart")
     for name, state in after.items():
         assert state.status["service"]["main_pid"] != before[name].status["service"]["main_pid"], name
+    fleet.check_nothing_was_lost()
+
+
+def test_the_way_back_from_it_restarts_host_by_host_too(fleet: Fleet) -> None:
+    """In a hurry it is tempting to restart all at once."""
+    before = fleet.begin("rollback of the server package")
+    assert {version_of(state.live) for state in before.values()} == {SERVER}
+    done = fleet.run("rollback")
+    after = fleet.look()
+    assert not done.failed, done.output
+    check_live(after)
+    for name in after:
+        assert row(done, name).path == "restart", done.output
+        for edge in fleet.edges:
+            assert f"[{name} -> {edge}" in done.output, done.output
     fleet.check_nothing_was_lost()

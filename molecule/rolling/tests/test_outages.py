@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from fleet import CONNECTIONS, OUTAGE, Fleet, check_as_before, check_live, other_version
-from shared.machines import cut_off, shut_down, switch_on
+from shared.machines import cut_off, shut_down, switch_on, unplugged
 
 ENOUGH_REQUESTS = 300
+GIVEN_UP_SECONDS = 35.0
 
 
 # --- a host dies
@@ -21,6 +24,20 @@ def test_an_app_host_that_dies_costs_what_was_under_way_there(fleet: Fleet, all_
     fleet.check_what_an_outage_may_cost()
     fleet.begin("app2 is back")
     check_live(fleet.look())
+    fleet.check_nothing_was_lost()
+
+
+def test_an_app_host_that_vanishes_is_given_up(fleet: Fleet) -> None:
+    """A cable is pulled, and nobody says so: no edge waits for the host for as long as for a slow app."""
+    fleet.begin(f"{OUTAGE}app3 is unplugged")
+    with unplugged("app3"):
+        # Longer than an edge may wait, so that what it waited for has come to its end.
+        time.sleep(GIVEN_UP_SECONDS)
+        fleet.check_what_an_outage_may_cost()
+    fleet.wait_for_answers("app3")
+    fleet.begin("app3 is plugged in again")
+    check_live(fleet.look())
+    fleet.load.wait_for_requests(ENOUGH_REQUESTS)
     fleet.check_nothing_was_lost()
 
 

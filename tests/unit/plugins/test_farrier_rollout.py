@@ -82,6 +82,10 @@ def test_hosts_with_different_releases_are_deployed_to_only_when_that_was_said()
             {"__release_activation": {"changed": True, "how": "restart", "release": OLDER, "from": OLD}},
             (OLD, OLDER, "restart", 0, "live"),
         ),
+        (
+            {"__release_activation": {"check": True, "how": "reload", "release": OLDER, "from": OLD}},
+            (OLD, OLDER, "reload", 0, "would go live"),
+        ),
     ],
 )
 def test_row_says_what_the_host_runs_at_the_end(host: dict[str, Any], expected: tuple[Any, ...]) -> None:

@@ -98,6 +98,12 @@ def test_the_command_of_a_phase(changes: dict[str, Any], expected: list[str]) ->
     assert argv == [release_tool.TOOL, "--app", "shop", *expected]
 
 
+def test_a_rollback_is_foreseen_in_check_mode() -> None:
+    """The host says what it would do, and does nothing."""
+    argv = release_phase.command(arguments(phase="rollback"), CALLER, check=True)
+    assert argv[-1] == "--check"
+
+
 def test_the_request_of_begin() -> None:
     """What the host needs, and nothing about the controller's files."""
     argv = release_phase.command(arguments(phase="begin"), CALLER, check=True)

@@ -108,6 +108,18 @@ def test_hooks_of_a_rollback(run: Run, history: FakeHost) -> None:
     assert "farrier-test-after-activate: announce" not in history.calls
 
 
+def test_foreseen(run: Run, history: FakeHost) -> None:
+    """A host that will have to restart can be taken out of the rotation first."""
+    code, result = run("rollback", "--check")
+    assert (code, result["release"], result["how"]) == (ExitCode.SUCCESS, OLD, "reload")
+    add_release(history.configuration, "20260102T130000Z-restart", verified_at=1.0, packages={})
+    assert run("rollback", "--check", "--release", "20260102T130000Z-restart")[1]["how"] == "restart"
+    assert run("rollback", "--check", "--release", "20250101T000000Z-gone")[0] == ExitCode.USAGE
+    assert history.server.release == LIVE
+    assert run("status")[1]["lease"] is None
+    assert run("log")[1]["attempts"] == []
+
+
 def test_without_any_release(run: Run, host: FakeHost) -> None:
     """There is nothing to go back to, and nothing breaks."""
     code, result = run("rollback")

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from farrier_release import activation, audit, phases, transfer, watch
+from farrier_release import activation, audit, phases, rollback, transfer, watch
 from farrier_release.application import Application
 from farrier_release.begin import begin, describe_owner
 from farrier_release.config import CONFIGURATION_DIRECTORY, load
@@ -147,6 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     one = command("rollback", _rollback, "make an earlier release live")
     one.add_argument("--release", help="id; by default the release before the live one")
     one.add_argument("--force", action="store_true", help="also one that never was live and good")
+    one.add_argument("--check", action="store_true", help="only say what would be done")
     one.add_argument("--who", default="", help="who asks for it")
     one.add_argument("--owner", type=_object, default={}, help="JSON: the controller's process")
     one.add_argument("--gone", default="", help="id of a lease whose holder is known to be dead")
@@ -209,6 +210,8 @@ def _watch(application: Application, options: argparse.Namespace) -> Result:
 def _rollback(application: Application, options: argparse.Namespace) -> Result:
     who = options.who or os.environ.get("SUDO_USER") or getpass.getuser()
     request = {"release": options.release, "force": options.force, "who": who, "owner": options.owner}
+    if options.check:
+        return rollback.foresee(application, request)
     return phases.roll_back(application, request, gone=options.gone)
 
 

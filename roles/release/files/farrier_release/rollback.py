@@ -10,6 +10,31 @@ from farrier_release.application import Application
 from farrier_release.begin import check_host
 from farrier_release.lease import Lease
 from farrier_release.takeover import nobody_else
+from farrier_release.transition import choose as choose_transition
+from farrier_release.transition import look_at
+
+
+def foresee(application: Application, request: dict[str, Any]) -> dict[str, Any]:
+    """Say which release a rollback would go back to, and by which way; nothing is taken and nothing changes.
+
+    Args:
+        application: what would be rolled back.
+        request: `release` (id or None), `force`.
+
+    Raises:
+        ReleaseError: no such release.
+    """
+    releases = application.releases
+    release = releases.choose_for_rollback(request.get("release"), force=bool(request.get("force")))
+    transition = choose_transition(application, look_at(application), releases.manifest(release) or {})
+    return {
+        "changed": True,
+        "check": True,
+        "release": release,
+        "from": releases.live(),
+        "how": transition.how,
+        "message": f"would go back to {release} by {transition.how}: {transition.why}",
+    }
 
 
 def choose(application: Application, request: dict[str, Any], *, gone: str = "") -> Lease:
