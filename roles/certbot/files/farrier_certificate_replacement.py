@@ -59,7 +59,7 @@ def replace(configuration: Path, state: Path, hook: str, command: Sequence[str],
             continue
         replaced = state / name
         if replaced.exists() and now - datetime.fromtimestamp(replaced.stat().st_mtime, UTC) < PAUSE:
-            print(f"{name}: {reason}; so it was less than a day ago, and it stays for now")
+            print(f"{name}: {reason}; it was replaced less than a day ago, and stays for now")
             continue
         print(f"{name}: {reason}", flush=True)
         if subprocess.run([*command, "--cert-name", name, "--force-renewal"], check=False).returncode == 0:
