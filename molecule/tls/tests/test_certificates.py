@@ -19,6 +19,8 @@ from testinfra.host import Host
 
 ADDED = [*DOMAINS, "added.tls.lab.test"]
 CHALLENGES = "/.well-known/acme-challenge"
+CERTBOT = "env $(systemctl show --property=Environment --value certbot.service) certbot"
+REPLACED = "/var/lib/farrier-certificate-replacement/observatory"
 
 
 @contextmanager
@@ -72,8 +74,7 @@ def test_a_domain_comes_and_goes_under_load(edge: Edge) -> None:
             before = after
         load.mark("renewal")
         edge.host.check_output(
-            "env $(systemctl show --property=Environment --value certbot.service) certbot renew"
-            " --cert-name observatory --force-renewal --no-random-sleep-on-renew"
+            f"{CERTBOT} renew --cert-name observatory --force-renewal --no-random-sleep-on-renew"
         )
         assert edge.certificate().serial_number != before
         load.mark("nothing to do")
@@ -108,6 +109,33 @@ def test_a_certificate_is_replaced_on_request(edges: dict[str, Edge]) -> None:
     for name, edge in edges.items():
         assert edge.certificate().serial_number != before[name]
         assert edge.outside.https(DOMAIN, "/version").status == 200
+
+
+def test_a_revoked_certificate_is_replaced_by_itself(edges: dict[str, Edge]) -> None:
+    """By the service of certbot's timer, on every Debian; an authority that revokes each gets one a day."""
+    for edge in edges.values():
+        edge.host.check_output(f"rm -f {REPLACED}")
+        first = _revoked(edge)
+        edge.host.check_output("systemctl start certbot.service")
+        assert edge.certificate().serial_number != first
+        assert edge.outside.https(DOMAIN, "/version").status == 200
+        second = _revoked(edge)
+        edge.host.check_output("systemctl start certbot.service")
+        assert edge.certificate().serial_number == second
+        edge.host.check_output(f"touch --date='25 hours ago' {REPLACED}")
+        edge.host.check_output("systemctl start certbot.service")
+        assert edge.certificate().serial_number != second
+        log = edge.host.check_output("journalctl --unit=farrier-certificate-replacement --output=cat")
+        assert "observatory: the authority wants it replaced" in log
+        assert "stays for now" in log
+
+
+def _revoked(edge: Edge) -> int:
+    edge.host.check_output(
+        f"{CERTBOT} revoke --non-interactive --no-delete-after-revoke --cert-name observatory"
+        " --reason keycompromise"
+    )
+    return edge.certificate().serial_number
 
 
 def test_an_authority_that_refuses_is_quoted(edge: Edge) -> None:
