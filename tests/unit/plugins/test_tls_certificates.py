@@ -136,7 +136,7 @@ def test_mkcert_is_asked_when_its_certificate_is_not_good(bring: Bring, tmp_path
 
 def test_a_missing_mkcert_is_named_with_its_package(bring: Bring) -> None:
     """The operator is a developer at a laptop, who has to have it installed by hand once."""
-    failed = bring(app("mkcert"), path="/usr/bin:/bin")
+    failed = bring(app("mkcert"), path="/nonexistent")
     assert failed.returncode != 0
     for words in (
         "app shop: its certificate is to come from mkcert",
