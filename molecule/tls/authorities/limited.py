@@ -47,7 +47,7 @@ class Front(BaseHTTPRequestHandler):
         self._answer(answer.status, answer.getheaders(), answer.read())
         pebble.close()
 
-    do_GET = do_HEAD = do_POST  # noqa: N815
+    do_GET = do_HEAD = do_POST  # noqa: N815 - http.server's names
 
     def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
         self.log_request(status)
