@@ -221,6 +221,7 @@ def test_a_certificate_of_mkcert(
     variables = {"tls_certificate": {"source": "mkcert"}, "nginx_mkcert_cache": str(tmp_path / "cache")}
     done = site("nginx,certbot", **variables)
     assert not done.failed, done.output
+    assert "the local CA is not installed" in done.output
     shown = {edge.certificate() for edge in edges.values()}
     assert len(shown) == 1
     for edge in edges.values():
