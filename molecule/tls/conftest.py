@@ -34,13 +34,19 @@ def judge() -> Host:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """A certificate bought elsewhere; afterwards the site has one of the authority again."""
+def for_a_while() -> Iterator[None]:
+    """Wherever the site has its certificate from meanwhile, it is the lab's authority's again afterwards."""
+    yield
+    done = site("nginx,certbot")
+    assert not done.failed, done.output
+
+
+@pytest.fixture
+def own(tmp_path: Path, for_a_while: None) -> dict[str, str]:
+    """A certificate bought elsewhere."""
     key, certificate, root = bought(timedelta(days=60))
     files = {"fullchain": tmp_path / "fullchain.pem", "privkey": tmp_path / "privkey.pem"}
     files["fullchain"].write_text(pem(certificate))
     files["privkey"].write_text(pem(key))
     (tmp_path / "root.pem").write_text(pem(root))
-    yield {"source": "files", **{name: str(path) for name, path in files.items()}}
-    done = site("nginx,certbot")
-    assert not done.failed, done.output
+    return {"source": "files", **{name: str(path) for name, path in files.items()}}

@@ -54,7 +54,10 @@ class ActionModule(ActionBase):
                     self._bring(module, name, certificate)
                 elif certificate["source"] == "mkcert":
                     cache = Path(arguments["mkcert_cache"]).expanduser()
-                    self._bring(module, name, controller_mkcert.certificate(name, domains, cache))
+                    files, note = controller_mkcert.certificate(name, domains, cache)
+                    if note:
+                        self._display.warning(note)
+                    self._bring(module, name, files)
                 elif certificate["source"] == "self_signed":
                     module["self_signed"][name] = domains
                 else:

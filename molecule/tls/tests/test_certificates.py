@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from edges import DOMAIN, DOMAINS, SCENARIO, Edge, pem, signed_by_itself, site
-from shared.outside import authority
+from shared.outside import Outside, authority
 from testinfra.host import Host
 
 ADDED = [*DOMAINS, "added.tls.lab.test"]
@@ -239,6 +239,29 @@ def test_from_self_signed_to_the_authoritys_under_load(edge: Edge, tmp_path: Pat
         report = load.stop()
     print(report)
     assert report.failed == 0, report.failures
+
+
+def test_a_certificate_of_mkcert(
+    edges: dict[str, Edge], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, for_a_while: None
+) -> None:
+    """What a developer's browser is shown: the names and the authority are right, on every edge."""
+    monkeypatch.setenv("CAROOT", str(tmp_path / "authority"))
+    variables = {"tls_certificate": {"source": "mkcert"}, "nginx_mkcert_cache": str(tmp_path / "cache")}
+    done = site("nginx,certbot", **variables)
+    assert not done.failed, done.output
+    assert "the local CA is not installed" in done.output
+    shown = {edge.certificate() for edge in edges.values()}
+    assert len(shown) == 1
+    for edge in edges.values():
+        assert edge.names() == sorted(DOMAINS)
+        trusting = Outside(edge.address, tmp_path / "authority/rootCA.pem")
+        assert trusting.https(DOMAIN, "/version").status == 200
+        kept = edge.host.check_output("stat --format '%a %U' /etc/farrier/tls/observatory/privkey.pem")
+        assert kept == "600 root"
+    assert (tmp_path / "cache/observatory/privkey.pem").stat().st_mode & 0o077 == 0
+    done = site("nginx,certbot", **variables)
+    assert done.output.count("changed=0") == len(edges), done.output
+    assert {edge.certificate() for edge in edges.values()} == shown
 
 
 def test_a_wildcard_by_dns(edges: dict[str, Edge]) -> None:

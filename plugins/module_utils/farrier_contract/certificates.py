@@ -119,6 +119,25 @@ def names(fullchain: bytes) -> list[str]:
     return _names(_certificates(fullchain)[0])
 
 
+def signed_by(fullchain: bytes, authority: bytes) -> bool:
+    """Tell whether an authority has signed a certificate.
+
+    Args:
+        fullchain: Certificates in PEM, the site's own first.
+        authority: The authority's own certificate in PEM.
+
+    Raises:
+        MistakeError: There is no certificate in one of them.
+    """
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        _certificates(fullchain)[0].verify_directly_issued_by(_certificates(authority)[0])
+    except (InvalidSignature, TypeError, ValueError):
+        return False
+    return True
+
+
 def _content(path: Path, read: Reader) -> bytes:
     if not path.is_file():
         raise MistakeError(

@@ -19,6 +19,11 @@ NOISE = re.compile(
     r"|An unexpected error occurred:$|- - -|\s*$)"
 )
 ANSWERED = re.compile(r"^acme\.messages\.Error: (urn:ietf:params:acme:error:.+)$", re.MULTILINE)
+RATE_LIMITED = "rateLimited"
+RETRY_AFTER = re.compile(r"^Retry-After: .+$", re.IGNORECASE | re.MULTILINE)
+# An authority's words, certbot's where the directory says that it has to be, and Python's about half a key.
+BINDING = re.compile(r"external ?account ?(binding|required)|^binascii\.Error", re.IGNORECASE | re.MULTILINE)
+BIND = "Set certbot_eab_kid and certbot_eab_hmac_key as the authority gave them to you, see docs/tls.md."
 ACCOUNT_LOST = "urn:ietf:params:acme:error:accountDoesNotExist"
 LAST_LINES = 8
 LOG = Path("/var/log/letsencrypt/letsencrypt.log")
@@ -130,12 +135,24 @@ def run(command: Sequence[str], environment: Mapping[str, str], timeout_seconds:
 
 
 def problem(output: str, log: str) -> str:
-    """Return what matters after a failure: the authority's own words if there are any.
+    """Return what matters after a failure: the authority's own words if there are any, and what to do.
 
     Args:
         output: What certbot printed. Debian 12's loses the authority's answer behind an error of its own.
         log: What certbot wrote into its log meanwhile.
     """
+    said = _said(output, log)
+    if RATE_LIMITED in said:
+        return f"{said}\n{_wait(log)}"
+    return f"{said}\n{BIND}" if BINDING.search(said) else said
+
+
+def _wait(log: str) -> str:
+    header = "".join(f" ({found})" for found in RETRY_AFTER.findall(log)[-1:])
+    return f"Wait as long as it says{header} before the next run: each run asks again, and authorities count."
+
+
+def _said(output: str, log: str) -> str:
     reported = REPORTED.search(output)
     if reported:
         return "\n".join(line.strip() for line in reported[1].splitlines() if line.strip())

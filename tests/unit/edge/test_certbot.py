@@ -36,6 +36,7 @@ An unexpected error occurred:
 AttributeError: can't set attribute
 Ask for help or search for solutions at https://community.letsencrypt.org.
 """
+REFUSAL = "urn:ietf:params:acme:error:rejectedIdentifier :: the name is on a list"
 LIMIT = "urn:ietf:params:acme:error:rateLimited :: too many certificates already issued for one.example"
 
 
@@ -116,8 +117,38 @@ def test_the_authoritys_report_is_what_is_said() -> None:
 
 def test_an_answer_that_certbot_loses_is_found_in_its_log() -> None:
     """certbot 2.1 on Python 3.11 fails while it reports any error of the authority."""
-    log = f"DEBUG: earlier\nacme.messages.Error: {LIMIT}\n\nDuring handling of the above exception\n"
-    assert certbot.problem(MASKED, log) == LIMIT
+    log = f"DEBUG: earlier\nacme.messages.Error: {REFUSAL}\n\nDuring handling of the above exception\n"
+    assert certbot.problem(MASKED, log) == REFUSAL
+
+
+def test_who_was_asked_too_often_is_not_to_be_asked_at_once() -> None:
+    """Impatience makes the wait longer; not every authority says in its text how long it is."""
+    log = f"HTTP 429\nRetry-After: 3600\n\nacme.messages.Error: {LIMIT}\n"
+    said, advice = certbot.problem(MASKED, log).splitlines()
+    assert said == LIMIT
+    assert advice.startswith("Wait as long as it says (Retry-After: 3600) before the next run")
+    without = certbot.problem(MASKED, f"acme.messages.Error: {LIMIT}\n")
+    assert "Wait as long as it says before the next run" in without
+
+
+@pytest.mark.parametrize(
+    ("output", "log"),
+    [
+        ("Server requires external account binding. Please use --eab-kid and --eab-hmac-key.", ""),
+        (MASKED, "acme.messages.Error: urn:ietf:params:acme:error:externalAccountRequired :: who are you\n"),
+        (
+            MASKED,
+            "acme.messages.Error: urn:ietf:params:acme:error:unauthorized :: external account binding …\n",
+        ),
+        ("An unexpected error occurred:\nbinascii.Error: Invalid base64-encoded string", ""),
+    ],
+    ids=["certbot asks", "authority asks", "wrong key", "half a key"],
+)
+def test_an_account_that_has_to_be_bound_is_by_our_variables(output: str, log: str) -> None:
+    """certbot names its own options, which the operator cannot give."""
+    assert certbot.problem(output, log).splitlines()[1:] == [certbot.BIND]
+    for variable in ("certbot_eab_kid", "certbot_eab_hmac_key"):
+        assert variable in certbot.BIND
 
 
 def test_without_an_answer_certbots_own_words_are_said() -> None:
@@ -135,7 +166,7 @@ def fake_certbot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     program = tmp_path / "certbot"
     program.write_text(
         "#!/bin/sh\ncase $1 in works) exit 0 ;; unreachable) echo no connection; exit 1 ;; esac\n"
-        f"echo 'acme.messages.Error: {LIMIT}' >>{log}\nexit 1\n"
+        f"echo 'acme.messages.Error: {REFUSAL}' >>{log}\nexit 1\n"
     )
     program.chmod(0o755)
     monkeypatch.setattr(certbot, "LOG", log)
@@ -147,9 +178,9 @@ def test_only_what_was_logged_meanwhile_counts(fake_certbot: Path) -> None:
     """The log goes on from run to run."""
     assert certbot.run(["certbot", "works"], os.environ, 10) == ""
     assert certbot.run(["certbot", "unreachable"], os.environ, 10) == "no connection"
-    assert certbot.run(["certbot", "fails"], os.environ, 10) == LIMIT
+    assert certbot.run(["certbot", "fails"], os.environ, 10) == REFUSAL
     fake_certbot.unlink()
-    assert certbot.run(["certbot", "fails"], os.environ, 10) == LIMIT
+    assert certbot.run(["certbot", "fails"], os.environ, 10) == REFUSAL
 
 
 def test_a_lost_account_is_put_aside(tmp_path: Path) -> None:

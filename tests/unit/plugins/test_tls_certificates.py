@@ -6,8 +6,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import controller_mkcert
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 from .conftest import PLUGINS, Play, Run
 from .test_contract_certificates import KEY, OTHER, certificate, written
@@ -27,10 +29,12 @@ PLAYBOOK = """
         mkcert_cache: "{directory}/cache"
 """
 MKCERT = """#!/bin/sh
+test "$1" != -CAROOT || {{ echo {directory}/authority; exit; }}
 echo "$@" >>{directory}/asked
 test ! -e {directory}/broken || {{ echo 'the CA is broken' >&2; exit 1; }}
 cp {directory}/made.pem "$2"
 cp {directory}/made.key "$4"
+cat {directory}/note >&2
 """
 
 Bring = Callable[..., Run]
@@ -100,14 +104,18 @@ def test_self_signed_is_made_once_and_for_new_domains(bring: Bring, tmp_path: Pa
 
 
 def test_mkcert_is_asked_when_its_certificate_is_not_good(bring: Bring, tmp_path: Path) -> None:
-    """For other domains, near the end, and when half of it is lost."""
+    """For other domains, near the end, when half of it is lost, and after mkcert has another authority."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/mkcert").write_text(MKCERT.format(directory=tmp_path))
     (tmp_path / "bin/mkcert").chmod(0o755)
+    (tmp_path / "note").touch()
+    (tmp_path / "authority").mkdir()
 
-    def will_make(domains: list[str], days: int = 800) -> None:
-        (tmp_path / "made.pem").write_bytes(certificate(OTHER, domains, days))
-        (tmp_path / "made.key").write_bytes(written(OTHER))
+    def will_make(domains: list[str], days: int = 800, key: EllipticCurvePrivateKey = OTHER) -> None:
+        (tmp_path / "made.pem").write_bytes(certificate(key, domains, days))
+        (tmp_path / "made.key").write_bytes(written(key))
+        # It signs itself.
+        (tmp_path / "authority/rootCA.pem").write_bytes(certificate(key, [], 3650))
 
     def asked() -> int:
         return len((tmp_path / "asked").read_text().splitlines())
@@ -127,6 +135,14 @@ def test_mkcert_is_asked_when_its_certificate_is_not_good(bring: Bring, tmp_path
     (tmp_path / "cache/shop/privkey.pem").unlink()
     assert not changed(bring(app("mkcert")))
     assert asked() == 5
+    will_make(["shop.example"], key=KEY)
+    (tmp_path / "note").write_text("Note: the local CA is not installed in the system trust store.\n")
+    again = bring(app("mkcert"))
+    assert changed(again)
+    assert asked() == 6
+    assert "app shop: mkcert notes: the local CA is not installed in the system trust store. Run" in (
+        again.stdout + again.stderr
+    )
     (tmp_path / "broken").touch()
     failed = bring(app("mkcert", "new.example"))
     assert failed.returncode != 0
@@ -136,7 +152,7 @@ def test_mkcert_is_asked_when_its_certificate_is_not_good(bring: Bring, tmp_path
 
 def test_a_missing_mkcert_is_named_with_its_package(bring: Bring) -> None:
     """The operator is a developer at a laptop, who has to have it installed by hand once."""
-    failed = bring(app("mkcert"), path="/usr/bin:/bin")
+    failed = bring(app("mkcert"), path="/nonexistent")
     assert failed.returncode != 0
     for words in (
         "app shop: its certificate is to come from mkcert",
@@ -144,6 +160,16 @@ def test_a_missing_mkcert_is_named_with_its_package(bring: Bring) -> None:
         "mkcert -install",
     ):
         assert words in failed.stdout
+
+
+def test_a_good_certificate_does_without_mkcert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody could make another one, and the rest of the run has nothing to do with it."""
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/fullchain.pem").write_bytes(certificate(KEY, ["shop.example"], 800))
+    (tmp_path / "shop/privkey.pem").write_bytes(written(KEY))
+    monkeypatch.setenv("PATH", "/nonexistent")
+    files, note = controller_mkcert.certificate("shop", ["shop.example"], tmp_path)
+    assert (files["privkey"], note) == (tmp_path / "shop/privkey.pem", "")
 
 
 def test_a_vault_without_its_password_is_said(bring: Bring, tmp_path: Path) -> None:
