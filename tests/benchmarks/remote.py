@@ -70,15 +70,16 @@ class Remote:
         """Restart the app with other settings for the time of a `with` block, then with its own again."""
         path = _settings_path(app)
         kept = self.run("cat", path)
-        self._write(path, json.dumps(json.loads(kept) | changes, indent=4))
+        self.write(path, json.dumps(json.loads(kept) | changes, indent=4))
         try:
             self.run("systemctl", "restart", f"{app}.service")
             yield
         finally:
-            self._write(path, kept)
+            self.write(path, kept)
             self.run("systemctl", "restart", f"{app}.service")
 
-    def _write(self, path: str, content: str) -> None:
+    def write(self, path: str, content: str) -> None:
+        """Write a file."""
         self.run("python3", "-c", "import sys; open(sys.argv[1], 'w').write(sys.argv[2])", path, content)
 
 
