@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.farrier_edge import listeners
+from ansible.module_utils.farrier_edge import build, listeners
 
 DOCUMENTATION = r"""
 module: nginx_facts
@@ -16,6 +16,8 @@ description:
   - Reads the versions of nginx and of its OpenSSL, which hosts get no requests, whether the host has IPv6,
     who listens on given ports, whether nginx has been running since before its unit was last written, and
     which files of passwords the kit has made.
+  - Tells whether nginx has HTTP/3. Where there is no nginx yet, apt says which one would come, and every
+    package of a version that knows HTTP/3 is taken to be built with it.
   - Changes nothing.
 options:
   drained_directory:
@@ -27,6 +29,11 @@ options:
     type: list
     elements: int
     default: [80, 443]
+  udp_ports:
+    description: UDP ports whose holders are named.
+    type: list
+    elements: int
+    default: []
   users_directory:
     description: Directory with the files of passwords. Others than NAME-PLACE are somebody else's.
     type: path
@@ -49,11 +56,13 @@ ansible_facts:
   sample:
     farrier_nginx:
       version: 1.26.3
+      candidate: ""
+      has_http3: true
       openssl: 3.5.1
       drained: []
       ipv6: true
       is_outdated: false
-      listeners: [{port: 80, process: apache2, pid: 312, unit: apache2.service}]
+      listeners: [{port: 80, protocol: tcp, process: apache2, pid: 312, unit: apache2.service}]
       users: [observatory-0a1b2c3d]
 """
 
@@ -70,21 +79,34 @@ def main() -> None:
         argument_spec={
             "drained_directory": {"type": "path", "required": True},
             "ports": {"type": "list", "elements": "int", "default": [80, 443]},
+            "udp_ports": {"type": "list", "elements": "int", "default": []},
             "users_directory": {"type": "path", "required": True},
         },
         supports_check_mode=True,
     )
-    build = module.run_command([NGINX, "-V"])[2] if Path(NGINX).exists() else ""
+    built = module.run_command([NGINX, "-V"])[2] if Path(NGINX).exists() else ""
+    candidate = "" if built else build.candidate(_policy(module))
     facts = {
-        "version": _last(VERSION, build),
+        "version": _last(VERSION, built),
+        "candidate": candidate,
+        "has_http3": build.has_http3(built, candidate),
         "drained": sorted(path.name for path in Path(module.params["drained_directory"]).glob("*")),
-        "openssl": _last(OPENSSL, build),
+        "openssl": _last(OPENSSL, built),
         "ipv6": Path("/proc/net/if_inet6").exists(),
         "is_outdated": _is_outdated(module),
-        "listeners": listeners.listeners(module.params["ports"]),
+        "listeners": [
+            *listeners.listeners(module.params["ports"]),
+            *listeners.listeners(module.params["udp_ports"], protocol="udp"),
+        ],
         "users": sorted(path.name for path in Path(module.params["users_directory"]).glob(USERS)),
     }
     module.exit_json(changed=False, ansible_facts={"farrier_nginx": facts})
+
+
+def _policy(module: AnsibleModule) -> str:
+    """Return what apt says of nginx, in English."""
+    said: str = module.run_command(["apt-cache", "policy", "nginx"], environ_update={"LC_ALL": "C"})[1]
+    return said
 
 
 def _is_outdated(module: AnsibleModule) -> bool:

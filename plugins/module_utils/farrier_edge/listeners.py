@@ -1,4 +1,4 @@
-"""Who listens on a TCP port, read from /proc."""
+"""Who holds a port, read from /proc."""
 
 from __future__ import annotations
 
@@ -7,25 +7,30 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-LISTENING = "0A"
+# A socket's state in the tables of each protocol when it waits for anybody: of UDP there is no listening.
+WAITING = {"tcp": "0A", "udp": "07"}
 UNIT = re.compile(r"/([^/\n]+\.(?:service|scope|socket))$", re.MULTILINE)
 
 
-def listeners(ports: Iterable[int], proc: Path = Path("/proc")) -> list[dict[str, str | int]]:
-    """Return one entry per unit and port: {"port", "process", "pid", "unit"}.
+def listeners(
+    ports: Iterable[int], proc: Path = Path("/proc"), protocol: str = "tcp"
+) -> list[dict[str, str | int]]:
+    """Return one entry per unit and port: {"port", "protocol", "process", "pid", "unit"}.
 
     A process that cannot be found, say in another container, has the name "an unknown process" and the pid 0.
 
     Args:
-        ports: TCP ports to look at.
+        ports: Ports to look at.
         proc: Where procfs is mounted.
+        protocol: "tcp" or "udp".
     """
-    sockets = dict(_sockets(set(ports), proc))
+    sockets = dict(_sockets(set(ports), proc, protocol))
     owners: dict[tuple[int, str], dict[str, str | int]] = {}
     for inode, pid in _owners(set(sockets), proc):
         unit = _unit(proc / pid)
         entry: dict[str, str | int] = {
             "port": sockets[inode],
+            "protocol": protocol,
             "process": _read(proc / pid / "comm").strip(),
             "pid": int(pid),
             "unit": unit,
@@ -33,16 +38,22 @@ def listeners(ports: Iterable[int], proc: Path = Path("/proc")) -> list[dict[str
         owners.setdefault((sockets[inode], unit), entry)
     known = {port for port, _ in owners}
     for port in sorted(set(sockets.values()) - known):
-        owners[port, ""] = {"port": port, "process": "an unknown process", "pid": 0, "unit": ""}
+        owners[port, ""] = {
+            "port": port,
+            "protocol": protocol,
+            "process": "an unknown process",
+            "pid": 0,
+            "unit": "",
+        }
     return sorted(owners.values(), key=lambda entry: (entry["port"], entry["pid"]))
 
 
-def _sockets(ports: set[int], proc: Path) -> Iterator[tuple[str, int]]:
-    for table in ("tcp", "tcp6"):
+def _sockets(ports: set[int], proc: Path, protocol: str) -> Iterator[tuple[str, int]]:
+    for table in (protocol, f"{protocol}6"):
         for line in _read(proc / "net" / table).splitlines()[1:]:
             fields = line.split()
             port = int(fields[1].rsplit(":", 1)[1], 16)
-            if fields[3] == LISTENING and port in ports:
+            if fields[3] == WAITING[protocol] and port in ports:
                 yield fields[9], port
 
 
