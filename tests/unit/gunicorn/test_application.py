@@ -115,6 +115,13 @@ def test_answer_asks_to_close_once_the_worker_drains() -> None:
     assert START["headers"] == [(b"a", b"b")]
 
 
+def test_event_stream_is_the_last_answer_on_its_connection() -> None:
+    """It may end in the last second of a drain, and a proxy would send the next long request after it."""
+    events = {**START, "headers": [(b"content-type", b"text/event-stream")]}
+    (sent,) = call(serve(events), scope())
+    assert sent["headers"][-1] == (b"connection", b"close")
+
+
 def test_websocket_handshake_is_left_alone_while_the_worker_drains() -> None:
     """It has a Connection header of its own."""
     application = serve({"type": "websocket.accept"})

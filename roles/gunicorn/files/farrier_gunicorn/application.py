@@ -1,4 +1,4 @@
-"""What the worker puts around the app: the access log, and `connection: close` while it drains."""
+"""What the worker puts around the app: the access log, and `connection: close` where none may follow."""
 
 from __future__ import annotations
 
@@ -76,7 +76,8 @@ class ServedApplication:
                 if is_event_stream(headers):
                     stream = EventStream(send)
                     self._event_streams.add(stream)
-                if self.closing:
+                # An event stream may end just before the worker does, which would cut the next answer.
+                if self.closing or stream:
                     message = {**message, "headers": [*headers, _CONNECTION_CLOSE]}
             elif stream:
                 await stream.send(message)
