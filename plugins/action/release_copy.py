@@ -63,7 +63,7 @@ class ActionModule(ActionBase):
         app, phase = arguments["app"], arguments["phase"]
         host = _Host(self, app, arguments["lease"])
         try:
-            cache = ReleaseCache(Path(arguments["cache_directory"]).expanduser())
+            cache = ReleaseCache(Path(arguments["cache_directory"]))
             if phase == "offer":
                 return offer(host, cache)
             return receive(host, cache, Path(arguments["index"]))
@@ -120,7 +120,6 @@ class _Host:
         """Bring a file to the directory; returns its path there."""
         path = self.path(name)
         self._action._transfer_file(str(file), path)
-        self._action._fixup_perms2((self._directory, path), execute=False)
         return path
 
 

@@ -41,7 +41,7 @@ def mixed(releases: Mapping[str, str | None]) -> str:
 
 def _cell(row: Row, column: str) -> str:
     value = row.get(column)
-    if value in (None, ""):
+    if value is None:
         return "-"
     return f"{float(value):.1f}" if column == "seconds" else str(value)
 

@@ -125,7 +125,7 @@ def row(name: str, host: HostVariables, choices: Choices) -> dict[str, Any]:
     reached = results(host)
     begin, activation = reached.get("begin", {}), reached.get("activation", {})
     is_problem = any("problem" in reached.get(phase, {}) for phase in PHASES)
-    seconds = sum((activation.get("phases") or {}).values())
+    seconds = sum(activation.get("phases", {}).values())
     returned = reached.get("return", {})
     if is_left_out(host, choices):
         result = "skipped"

@@ -154,7 +154,8 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
         return changed
     for path, text in fresh.items():
         path.write_text(text)
-    if fresh:
+    # Also where a run that was cut short has written what it did not have taken up.
+    if changed:
         returncode, _, stderr = module.run_command(["systemctl", "reload", "nginx.service"])
         if returncode != 0:
             for path in fresh:

@@ -37,9 +37,11 @@ def count(lines: Iterable[str], app: str, since: float) -> tuple[int, int]:
     for line in lines:
         try:
             entry = json.loads(line)
-        except ValueError:
+            is_wanted = entry["app"] == app and entry["epoch"] >= since
+            is_error = entry["status"] >= SERVER_ERROR
+        except (ValueError, KeyError, TypeError):
             continue
-        if entry.get("app") == app and entry.get("epoch", 0) >= since:
+        if is_wanted:
             requests += 1
-            errors += entry.get("status", 0) >= SERVER_ERROR
+            errors += is_error
     return requests, errors

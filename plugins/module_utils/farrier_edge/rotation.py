@@ -81,7 +81,7 @@ def open_connections(addresses: list[str], tables: tuple[Path, ...] = CONNECTION
 
 
 def _remotes(table: Path) -> Iterator[str]:
-    for line in table.read_text().splitlines()[1:] if table.exists() else []:
+    for line in table.read_text().splitlines() if table.exists() else []:
         _, _, remote, state = line.split()[:4]
         if state == ESTABLISHED:
             yield remote

@@ -14,16 +14,20 @@ def line(status: int, *, app: str = "shop", epoch: float = 100.0) -> str:
 
 
 def test_only_the_apps_own_answers_since_then_count() -> None:
-    """Another app's trouble, or that of an hour ago, is not this release's."""
+    """Another app's trouble, or that of an hour ago, is not this release's, and no line ends the count."""
     lines = [
         line(200),
         line(404),
         line(502),
+        line(500),
         line(500, app="other"),
         line(500, epoch=99.9),
+        line(500).replace("epoch", "other"),
+        line(500).replace("status", "other"),
         "cut sh",
+        "7",
     ]
-    assert answers.count(lines, "shop", 100.0) == (3, 1)
+    assert answers.count(lines, "shop", 100.0) == (4, 2)
 
 
 def test_only_whole_lines_of_the_end_are_read(tmp_path: Path) -> None:
@@ -34,3 +38,10 @@ def test_only_whole_lines_of_the_end_are_read(tmp_path: Path) -> None:
     length = len(line(500))
     assert [json.loads(text)["status"] for text in answers.tail(log, 2 * length + 5)] == [508, 509]
     assert len(list(answers.tail(log))) == 10
+
+
+def test_bytes_that_are_no_text_are_read_over(tmp_path: Path) -> None:
+    """nginx logs the path as the client has sent it; whoever sends 0xff must not end a deploy."""
+    log = tmp_path / "access.log"
+    log.write_bytes(line(502).encode().replace(b"}", b', "path": "/\xff"}'))
+    assert answers.count(answers.tail(log), "shop", 0) == (1, 1)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,7 @@ TABLE = """  sl  local_address rem_address   st tx_queue
    1: 0B00000A:A000 0B00000A:4E9B 01 00000000:00000000
    2: 0B00000A:A001 0B00000A:4E9B 06 00000000:00000000
    3: 0B00000A:A002 0C00000A:4E9B 01 00000000:00000000
+   4: 0B00000A:A003 0C00000A:0BB8 01 00000000:00000000
 """
 TABLE_IPV6 = """  sl  local_address rem_address   st tx_queue
    0: B80D0120000000000000000001000000:A000 B80D0120000000000000000002000000:4E9B 01 00000000:00000000
@@ -53,6 +57,12 @@ def test_only_the_line_of_the_host_changes_and_changes_back() -> None:
     assert rotation.turned(out, "app1", out=False) == CONFIGURATION
 
 
+def test_a_host_is_not_out_for_its_name() -> None:
+    """It would be passed over where hosts that serve are counted."""
+    (server,) = rotation.servers("# down down\nserver 10.0.0.11:20123;\n")
+    assert not server.is_out
+
+
 def test_hosts_that_are_out_already_do_not_count_as_left() -> None:
     """Two at a time would leave an app with nobody."""
     unix = "unix:/run/farrier/sockets/shop.sock"
@@ -73,12 +83,53 @@ def test_a_host_that_is_down_serves_nobody(tmp_path: Path) -> None:
     assert not rotation.answers(f"unix:{tmp_path}/app.sock")
 
 
+def test_the_brackets_of_an_ipv6_address_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With them nobody would answer, and no host of such a fleet could be taken out."""
+    called: list[tuple[str, int]] = []
+
+    def connect(address: tuple[str, int], _: float) -> socket.socket:
+        called.append(address)
+        return socket.socket()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    assert rotation.answers("[fd00::12]:20123")
+    assert called == [("fd00::12", 20123)]
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_a_host_that_takes_no_connection_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: int
+) -> None:
+    """An app that hangs fills its queue, and would hold up the deploy of the others."""
+    monkeypatch.setattr(rotation, "CONNECT_SECONDS", 0.2)
+    with socket.socket(family) as server, ExitStack() as clients:
+        server.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(tmp_path / "app.sock"))
+        server.listen(0)
+        for _ in range(3):
+            client = clients.enter_context(socket.socket(family))
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        # Who waits is let go, and fails by the time that it took.
+        end = threading.Timer(5, server.close)
+        end.start()
+        began = time.monotonic()
+        address = (
+            f"127.0.0.1:{server.getsockname()[1]}"
+            if family == socket.AF_INET
+            else f"unix:{tmp_path}/app.sock"
+        )
+        assert not rotation.answers(address)
+        assert time.monotonic() - began < 4
+        end.cancel()
+
+
 @pytest.mark.parametrize(
     ("addresses", "expected"),
     [
         (["10.0.0.11:20123"], 1),
         (["10.0.0.11:20123", "10.0.0.12:20123"], 2),
         (["10.0.0.11:20124"], 0),
+        (["10.0.0.12:3000"], 1),
         (["[2001:db8::2]:20123"], 1),
         (["unix:/run/farrier/sockets/shop.sock"], 0),
     ],
@@ -87,4 +138,6 @@ def test_connections_that_are_open_are_counted(tmp_path: Path, addresses: list[s
     """A host is restarted when the last of them has gone, and not before."""
     for name, text in (("tcp", TABLE), ("tcp6", TABLE_IPV6)):
         (tmp_path / name).write_text(text)
-    assert rotation.open_connections(addresses, (tmp_path / "tcp", tmp_path / "tcp6")) == expected
+    # A kernel without IPv6 has no table of it.
+    tables = (tmp_path / "tcp", tmp_path / "tcp6", tmp_path / "absent")
+    assert rotation.open_connections(addresses, tables) == expected

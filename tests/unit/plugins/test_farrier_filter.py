@@ -249,6 +249,38 @@ def test_a_host_is_taken_out_where_others_take_its_place(filters: dict[str, Call
     assert filters["balancing_edges"]("web1", edges, ["web1", "web2"], hosts) == []
 
 
+BEGUN = {"new": True, "release": "1-new", "from": "1-old"}
+
+
+def test_a_rollout_goes_on_when_all_is_well_with_those_whose_turn_has_passed(
+    filters: dict[str, Callable[..., Any]],
+) -> None:
+    """Of those of this batch and of later ones nothing is expected yet."""
+    hosts = {name: {"__release_begin": BEGUN} for name in ("app1", "app2", "app3", "app4")}
+    hosts["app1"]["__release_activation"] = {"how": "reload"}
+    assert filters["release_problems"](hosts, ["app2", "app3"], False, False) == {}
+    assert filters["release_problems"](hosts, ["app3", "app4"], False, False).keys() == {"app2"}
+
+
+def test_what_the_operator_accepts_is_not_mistaken(filters: dict[str, Callable[..., Any]]) -> None:
+    """Different releases and hosts that do not answer are two decisions."""
+    other = {"__release_begin": {**BEGUN, "from": "1-older"}}
+    mixed = {"app1": {"__release_begin": BEGUN}, "app2": other}
+    gone = {"app1": {"__release_begin": {"problem": "timed out", "unreachable_host": True}}}
+    assert filters["release_problems"](mixed, ["app1"], True, False) == {}
+    assert filters["release_problems"](mixed, ["app1"], False, True).keys() == {""}
+    assert filters["release_problems"](gone, ["app1"], False, True) == {}
+    assert filters["release_problems"](gone, ["app1"], True, False).keys() == {"app1"}
+
+
+def test_any_share_of_errors_is_not_none_of_them(filters: dict[str, Callable[..., Any]]) -> None:
+    """Ansible hands on the number as text, and null as None."""
+    fault, answers = filters["release_fault"], [{"requests": 200, "errors": 1}]
+    assert fault(answers, "new", "new", None) == ""
+    assert fault(answers, "new", "new", "0.5") == ""
+    assert "1 of 200" in fault(answers, "new", "new", "0.4")
+
+
 FLEET_PLAY = """
 - name: What the filters see of other hosts
   hosts: edge1

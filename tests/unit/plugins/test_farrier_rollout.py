@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from farrier_rollout import Choices, fault, problems, row
+import yaml
+from ansible.plugins.action import ActionBase
+from farrier_rollout import PHASES, Choices, fault, problems, row
 
-from .conftest import Play
+from .conftest import ROOT, Play
 
 OLD, OLDER, NEW = "20261120T101500Z-old", "20261101T000000Z-older", "20261121T165606Z-new"
 CAREFUL = Choices()
@@ -48,6 +52,23 @@ def test_one_problem_stops_them_all(host: dict[str, Any], told: str) -> None:
     assert problems({"app1": LIVE, "app2": host}, CAREFUL) == {"app2": told}
 
 
+def test_the_first_problem_of_a_host_is_the_one_that_is_told() -> None:
+    """The others may be what it has led to."""
+    host = {**FAILED, "__release_soak": {"problem": "nothing is live"}}
+    assert problems({"app1": host}, CAREFUL) == {"app1": "no compiler"}
+
+
+def test_each_phase_that_reports_is_looked_at() -> None:
+    """A problem that is registered under a name that nobody looks at would stop nobody."""
+    registered = {"soak"}  # a variable, since it is the outcome of two tasks
+    for path in (ROOT / "roles" / "release" / "tasks").glob("*.yml"):
+        for task in yaml.safe_load(path.read_text()) or []:
+            arguments = task.get("release_phase") or task.get("release_copy") or {}
+            if "release_report" in str(arguments.get("report")) or "nginx_rotation" in task:
+                registered.add(task.get("register", "").removeprefix("__release_"))
+    assert registered - {""} == set(PHASES)
+
+
 def test_a_host_that_does_not_answer_is_left_out_only_when_that_was_said() -> None:
     """It would come back with the old release, and the operator has to know."""
     found = problems({"app1": BEGUN, "app2": GONE}, CAREFUL)
@@ -63,6 +84,8 @@ def test_hosts_with_different_releases_are_deployed_to_only_when_that_was_said()
     """Going back would take them to different ones again."""
     other = {"__release_begin": {**BEGUN["__release_begin"], "from": OLDER}}
     assert OLDER in problems({"app1": BEGUN, "app2": other}, CAREFUL)[""]
+    found = problems({"app1": BEGUN, "app2": other, "app3": FAILED}, CAREFUL)
+    assert list(found) == ["", "app3"]
     assert problems({"app1": BEGUN, "app2": other}, Choices(accept_mixed=True), ["app1", "app2"]) == {}
     # A deploy that was cut short goes on where it was.
     assert problems({"app1": UNCHANGED, "app2": other}, CAREFUL, ["app1", "app2"]) == {}
@@ -78,6 +101,8 @@ def test_hosts_with_different_releases_are_deployed_to_only_when_that_was_said()
         (UNDONE, (OLD, OLD, "-", 0, "failed")),
         (BEGUN, (OLD, OLD, "-", 0, "not reached")),
         (UNCHANGED, (NEW, NEW, "-", 0, "unchanged")),
+        # A rollback that another host has ended.
+        ({"__release_plan": {"check": True, "how": "restart"}}, (None, None, "-", 0, "not reached")),
         (
             {"__release_activation": {"changed": True, "how": "restart", "release": OLDER, "from": OLD}},
             (OLD, OLDER, "restart", 0, "live"),
@@ -139,9 +164,59 @@ def test_outcome_is_a_table_and_a_failure_when_it_is_one(run_playbook: Play) -> 
     assert "other  " not in run.stdout.split("PLAY RECAP")[0]
     hosts = HOSTS.replace("new: true", "new: false") % (NEW, OLD, "")
     hosts = hosts.replace("other: {}", "app2: {__release_begin: {new: false}}")
-    run = run_playbook(PLAYBOOK, hosts=hosts, ANSIBLE_STDOUT_CALLBACK="farrier")
+    run = run_playbook(PLAYBOOK, "--check", hosts=hosts, ANSIBLE_STDOUT_CALLBACK="farrier")
     assert run.returncode == 0, run.stdout + run.stderr
     assert f"    app1  {NEW}  {NEW}  -         0.0  unchanged" in run.stdout
+
+
+Outcome = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def outcome(
+    load_plugin: Callable[[str, str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., dict[str, Any]]:
+    """Return a function that runs `release_outcome` for hosts with these variables."""
+    monkeypatch.setattr(ActionBase, "run", lambda *_: {})
+    plugin = load_plugin("action", "release_outcome")
+
+    def run(hosts: dict[str, Any], **arguments: bool) -> dict[str, Any]:
+        action = plugin.ActionModule.__new__(plugin.ActionModule)
+        action._task = SimpleNamespace(args=arguments)
+        # Ansible takes hosts that have failed out of `ansible_play_hosts`.
+        names = {"ansible_play_hosts_all": list(hosts), "ansible_play_hosts": list(hosts)[:1]}
+        return dict(action.run(task_vars={**names, "hostvars": hosts}))
+
+    return run
+
+
+def test_hosts_are_tidied_up_before_the_end_is_told(outcome: Outcome) -> None:
+    """A task that failed at once would leave leases behind, and hosts with the bad release."""
+    found = outcome({"app1": LIVE, "app2": UNDONE})
+    assert found["troubled"] is True
+    assert found.keys() == {"troubled", "lines"}
+    assert [line.split()[-1] for line in found["lines"]] == ["result", "live", "failed"]
+
+
+def test_the_end_names_who_has_which_problem_and_what_runs_where(outcome: Outcome) -> None:
+    """Of all hosts, and the table below: it is what the operator goes on from."""
+    other = {"__release_begin": {**BEGUN["__release_begin"], "from": OLDER}}
+    found = outcome({"app1": BEGUN, "app2": other, "app3": FAILED}, final=True)
+    lines = found["msg"].splitlines()
+    assert found["failed"] is True
+    assert lines[0].startswith("all hosts: The hosts do not run the same release")
+    assert "app3: no compiler" in lines
+    assert lines[-4:] == found["lines"]
+    assert outcome({"app1": BEGUN, "app2": other}, final=True, accept_mixed=True)["troubled"] is True
+    assert "all hosts" not in outcome({"app1": BEGUN, "app2": other}, final=True, accept_mixed=True)["msg"]
+
+
+def test_what_went_well_is_told_of_several_hosts(outcome: Outcome) -> None:
+    """Of one host its own task has told all."""
+    found = outcome({"app1": LIVE, "app2": LIVE}, final=True)
+    assert found["report"] == found["lines"]
+    assert not found["troubled"]
+    assert "report" not in outcome({"app1": LIVE, "other": {}}, final=True)
 
 
 UNREACHABLE_PLAYBOOK = """

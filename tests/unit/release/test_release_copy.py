@@ -19,11 +19,12 @@ from typing import Any
 
 import pytest
 import release_cache
+from ansible.errors import AnsibleActionFail
 from farrier_release import interpreter
 from release_cache import CacheError, ReleaseCache
 
 from tests.unit.release.conftest import make_live
-from tests.unit.release.test_transfer import LINKS, NEXT_STAMP, OLD, STAMP, TREE, Machine, everything
+from tests.unit.release.test_transfer import LINKS, NEXT_STAMP, OLD, STAMP, TREE, Machine, everything, fill
 
 sys.path.append(str(Path(__file__).parents[3] / "plugins" / "action"))
 
@@ -225,19 +226,14 @@ class LocalAction(release_copy.ActionModule):
             _shell=SimpleNamespace(join_path=os.path.join, tmpdir=None), fetch_file=self.fetch
         )
         self.moved: list[tuple[str, int]] = []
-        self.home = machine.directory / "home"
+        self.home = machine.directory / "home of ann"
 
     def run(self, *_: Any) -> dict[str, Any]:
         """Run it as Ansible does, and clean up as it does."""
-        self.monkeypatch.setattr("ansible.plugins.action.ActionBase.run", lambda *_: {})
         try:
             return super().run()
         finally:
             shutil.rmtree(self.home, ignore_errors=True)
-
-    def validate_argument_spec(self, specification: Any, **rest: Any) -> Any:
-        defaults = {name: one.get("default") for name, one in specification.items()}
-        return None, {**defaults, **self._task.args}
 
     def fetch(self, path: str, to: str) -> None:
         """From the host."""
@@ -253,11 +249,9 @@ class LocalAction(release_copy.ActionModule):
         self.moved.append(("send", Path(remote_path).stat().st_size))
         return remote_path
 
-    def _fixup_perms2(self, *_: Any, **__: Any) -> None:
-        pass
-
     def _low_level_execute_command(self, command: str, **options: Any) -> dict[str, Any]:
         _tool, _app, _test, phase, _json, *rest = shlex.split(command)
+        assert options["in_data"], "ssh would ask for a terminal"
         self.monkeypatch.setattr("sys.stdin", io.StringIO(options["in_data"].decode()))
         code, found = self.machine.run(phase, *rest)
         return {"rc": code, "stdout": json.dumps(found), "stderr": ""}
@@ -304,13 +298,36 @@ def test_a_fleet_has_one_release(
 def test_nothing_is_sent_that_nobody_lacks(
     machines: list[Machine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second offer of the same fetches an index and no pack."""
-    builder = machines[0]
+    """A second offer of the same fetches an index and no pack; a host that has all gets an index."""
+    builder, receiver, _ = machines
     builder.build(builder.begin(STAMP), TREE, LINKS)
     arguments = {"app": "test", "phase": "offer", "lease": builder.token, "cache_directory": str(tmp_path)}
     first, second = (LocalAction(builder, monkeypatch, **arguments) for _ in range(2))
     assert first.run()["index"] == second.run()["index"]
     assert [len(action.moved) for action in (first, second)] == [2, 1]
+    fill(receiver.tree(OLD), TREE, LINKS)
+    receiver.begin(STAMP)
+    index = str(next((tmp_path / "indexes").iterdir()))
+    third = LocalAction(
+        receiver, monkeypatch, **{**arguments, "phase": "receive", "lease": receiver.token, "index": index}
+    )
+    assert third.run()["travelled"] == 0
+    assert len(third.moved) == 1
+
+
+def test_what_cannot_be_had_is_not_fetched(
+    machines: list[Machine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A release with a link to a place of its host: the others build, and the deploy goes on."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    builder = machines[0]
+    builder.build(builder.begin(STAMP), TREE, {**LINKS, "source/media": "/var/lib/media"})
+    action = LocalAction(builder, monkeypatch, app="test", phase="offer", lease=builder.token)
+    offer = action.run()
+    assert (offer["offered"], offer["index"], offer.get("failed")) == (False, "", None)
+    assert action.moved == []
+    # The default is in the home directory of whoever runs the deploy.
+    assert (tmp_path / ".cache" / "farrier" / "releases").is_dir()
 
 
 def test_a_failure_on_a_host_is_one_of_the_task(
@@ -331,6 +348,25 @@ def test_a_failure_on_a_host_is_one_of_the_task(
     assert f"Still live and serving: {OLD}" in result["msg"]
 
 
+def test_a_failure_is_a_problem_where_that_was_asked(
+    machines: list[Machine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The deploy of several hosts stops for all of them, in words."""
+    machines[0].begin(STAMP)
+    arguments = {"app": "test", "lease": machines[0].token, "cache_directory": str(tmp_path)}
+    result = LocalAction(machines[0], monkeypatch, phase="offer", report=True, **arguments).run()
+    assert result["problem"].startswith("test: offer failed. offer comes after build")
+    assert not result["failed"]
+
+
+def test_nothing_is_received_without_an_index(
+    machines: list[Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A task that was written wrongly says so, before it looks for a file."""
+    with pytest.raises(AnsibleActionFail, match="all of the following are missing: index"):
+        LocalAction(machines[0], monkeypatch, app="test", phase="receive").run()
+
+
 def test_a_cache_that_was_removed_is_said(
     machines: list[Machine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,6 +381,7 @@ def test_a_cache_that_was_removed_is_said(
             path.unlink()
     index = {"lease": receiver.token, "index": offer["index"]}
     result = LocalAction(receiver, monkeypatch, phase="receive", **index, **cache).run()
+    assert result["failed"]
     assert "is not there any more. Next: deploy again" in result["msg"]
     shutil.rmtree(tmp_path / "cache")
     result = LocalAction(receiver, monkeypatch, phase="receive", **index, **cache).run()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import io
@@ -10,17 +11,19 @@ import os
 import stat
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from farrier_release import interpreter
+from farrier_release import transfer as transfer_module
 from farrier_release.application import Application
-from farrier_release.errors import ExitCode
-from farrier_release.index import File, Index, Link, NotPortableError, check, decode, index_of
+from farrier_release.errors import ExitCode, ReleaseError
+from farrier_release.index import File, Index, Link, NotPortableError, check, decode, index_of, open_own
 
-from tests.unit.release.conftest import Run, make_live, prepare, request, runner, settings_in
+from tests.unit.release.conftest import Run, add_release, make_live, prepare, request, runner, settings_in
 from tests.unit.release.machine import FakeHost, with_settings
 from tests.unit.release.test_deploy import REPORT
 
@@ -237,6 +240,22 @@ def test_a_received_release_is_as_good_as_a_built_one(
     assert PYTHON["version"] in transfer.receiver.platform
 
 
+def test_a_release_can_be_read_whoever_deploys(
+    builder: Machine, receiver: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An administrator with a umask of 077 deploys; the app and nginx are other users."""
+    before = os.umask(0o077)
+    try:
+        transfer = Transfer(builder, receiver, STAMP, TREE)
+        transfer.receive(builder.pack(transfer.missing(), monkeypatch))
+    finally:
+        os.umask(before)
+    for machine in (builder, receiver):
+        root = machine.tree(transfer.release)
+        for path in (root, root / "source", root / ".venv"):
+            assert stat.S_IMODE(path.stat().st_mode) == 0o755, path
+
+
 def test_only_what_changed_travels(transfer: Transfer, monkeypatch: pytest.MonkeyPatch) -> None:
     """One file of the next release is new: one travels, the rest is what the host has already."""
     builder, receiver = transfer.builder, transfer.receiver
@@ -272,13 +291,79 @@ def test_nothing_travels_that_a_host_has_built_itself(
     assert everything(receiver.tree(transfer.release)) == everything(builder.tree(transfer.release))
 
 
-def test_a_file_that_was_altered_is_not_taken(builder: Machine, receiver: Machine) -> None:
-    """Somebody has edited the live release: the new one gets what was built."""
-    fill(receiver.tree(OLD), TREE, LINKS)
+def test_nothing_is_taken_from_what_was_never_finished_or_would_have_to_be_read(transfer: Transfer) -> None:
+    """The live release is read once; reading every other one takes longer than what travels."""
+    receiver = transfer.receiver
+    earlier = add_release(receiver.host.configuration, "20250101T000000Z-v0")
+    for release in (OLD, earlier):
+        fill(receiver.tree(release), TREE, LINKS)
+    (receiver.tree(OLD) / ".farrier.json").unlink()
+    assert set(transfer.missing()) == {hashlib.sha256(text.encode()).hexdigest() for text in TREE.values()}
+    assert not any(receiver.application.releases.index_path(release).exists() for release in (OLD, earlier))
+
+
+def edited(path: Path) -> None:
+    """The same size and another time."""
+    path.write_text("print('own')")
+
+
+def renewed(path: Path) -> None:
+    """The same size and time, but no file."""
+    status = path.stat()
+    path.unlink()
+    os.mkfifo(path)
+    path.chmod(status.st_mode & 0o777)
+    os.utime(path, ns=(0, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("name", "alter"),
+    [
+        ("source/app.py", edited),
+        ("source/app.py", Path.unlink),
+        ("source/app.py", lambda path: path.chmod(0o600)),
+        ("source/only.py", renewed),
+    ],
+)
+def test_a_file_that_was_altered_is_not_taken(
+    builder: Machine, receiver: Machine, name: str, alter: Callable[[Path], None]
+) -> None:
+    """Somebody has been at the live release: the new one gets what was built."""
+    files = {name: text for name, text in TREE.items() if text} | {"source/only.py": ""}
+    fill(receiver.tree(OLD), files, LINKS)
     index_of(receiver.application, OLD)
-    (receiver.tree(OLD) / "source" / "app.py").write_text("print('own')")
+    alter(receiver.tree(OLD) / name)
+    transfer = Transfer(builder, receiver, STAMP, files)
+    assert transfer.missing() == [hashlib.sha256(files[name].encode()).hexdigest()]
+
+
+def test_what_can_be_linked_no_more_is_copied(
+    builder: Machine, receiver: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File systems limit the links of a file, and every release has many that are empty."""
+    fill(receiver.tree(OLD), TREE, LINKS)
     transfer = Transfer(builder, receiver, STAMP, TREE)
-    assert transfer.missing() == [hashlib.sha256(b"print('one')").hexdigest()]
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EMLINK, "Too many links")
+
+    monkeypatch.setattr("os.link", refuse)
+    code, result = transfer.receive(None)
+    assert (code, result["travelled"], result["linked"]) == (ExitCode.SUCCESS, 0, 0), result
+    assert everything(receiver.tree(transfer.release)) == everything(builder.tree(transfer.release))
+
+
+def test_a_file_is_written_once_and_not_beyond_its_size(tmp_path: Path) -> None:
+    """What is sent may have no end, and what is there may lead elsewhere."""
+    with pytest.raises(ReleaseError, match="damaged"):
+        transfer_module._write(tmp_path, File("x", 0o644, 3, 0, CORE), io.BytesIO(b"x" * 1_000_000))
+    assert (tmp_path / "x").stat().st_size == 4
+    (tmp_path / "link").symlink_to("x")
+    for name in ("x", "link"):
+        with pytest.raises(FileExistsError):
+            transfer_module._write(tmp_path, File(name, 0o644, 0, 0, EMPTY), io.BytesIO())
+    with pytest.raises(OSError, match="symbolic links"):
+        open_own(str(tmp_path / "link"))
 
 
 def test_a_copy_of_what_was_altered_unnoticed_is_refused(builder: Machine, receiver: Machine) -> None:
@@ -401,7 +486,12 @@ def test_a_damaged_index_is_refused(transfer: Transfer) -> None:
     transfer.nothing_is_left()
 
 
-@pytest.mark.parametrize("data", [b"", b"no gzip", gzip.compress(b"[]"), gzip.compress(b'{"files": [[1]]}')])
+DEFLATED_BADLY = gzip.compress(b"x" * 100)[:10] + b"\xff" * 20
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"no gzip", DEFLATED_BADLY, gzip.compress(b"[]"), gzip.compress(b'{"files": [[1]]}')]
+)
 def test_what_is_no_index_is_refused(transfer: Transfer, data: bytes) -> None:
     """In words, not with a traceback."""
     transfer.index.write_bytes(data)
@@ -467,6 +557,8 @@ def test_paths_that_lead_out_are_refused(transfer: Transfer, path: Any) -> None:
         {"links": [["source/x", "../../y"]]},
         {"links": [["source/x", "deep/../../../y"]]},
         {"links": [["source/x", ""]]},
+        {"links": [["source/x", 7]]},
+        {"links": [["source/x", "y\0"]]},
         {"links": [[".venv/bin/python", "/etc/passwd"]]},
         {"links": [["source/python", EXECUTABLE]]},
         {"files": [["source/x", 0o4755, 0, 0, EMPTY]]},
@@ -475,6 +567,8 @@ def test_paths_that_lead_out_are_refused(transfer: Transfer, path: Any) -> None:
         {"files": [["source/x", 0o644, -1, 0, EMPTY]]},
         {"files": [["source/x", 0o644, 0, 0.5, EMPTY]]},
         {"files": [["source/x", 0o644, 0, 0, "../x"]]},
+        {"files": [["source/x", 0o644, 0, 0, f"{EMPTY}/../x"]]},
+        {"files": [["source/x", 0o644, 0, 0, 7]]},
     ],
 )
 def test_what_no_build_leaves_is_refused(transfer: Transfer, changes: dict[str, Any]) -> None:
@@ -562,6 +656,17 @@ def test_an_offer_is_for_its_caller_alone(transfer: Transfer, monkeypatch: pytes
     assert "File exists" in result["message"]
 
 
+def test_an_offer_is_given_to_whoever_owns_its_directory(
+    transfer: Transfer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Root writes it, and the user that Ansible connects as fetches it."""
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.fchown", lambda _, user, group: given.append((user, group)))
+    monkeypatch.setattr("pathlib.Path.stat", lambda path, **_: SimpleNamespace(st_uid=7, st_gid=8))
+    with transfer_module._create_for_the_caller(transfer.builder.directory / "offer"):
+        assert given == [(7, 8)]
+
+
 def test_only_what_is_of_the_release_is_packed(transfer: Transfer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A checksum is no path, and no other file of the host can be had."""
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(["../../../etc/passwd"])))
@@ -634,6 +739,32 @@ def test_what_two_releases_share_is_read_once(transfer: Transfer, monkeypatch: p
     assert len(read) == 1
 
 
+def test_what_was_altered_in_two_releases_is_read_again(transfer: Transfer) -> None:
+    """With the checksum that it had, no host could receive any release from here."""
+    builder = transfer.builder
+    builder.finish(transfer.release)
+    release = builder.begin(NEXT_STAMP)
+    builder.build(release, {}, LINKS)
+    shared = builder.tree(release) / "source" / "app.py"
+    os.link(builder.tree(transfer.release) / "source" / "app.py", shared)
+    shared.write_text("print('own')")
+    gone = builder.tree(transfer.release) / "source" / "empty.py"
+    gone.rename(builder.tree(release) / "source" / "empty.py")
+    index = decode(builder.offer()[0].read_bytes())
+    found = {file.path: file.sha256 for file in index.files}
+    assert found["source/app.py"] == hashlib.sha256(b"print('own')").hexdigest()
+    assert found["source/empty.py"] == EMPTY
+
+
+def test_a_first_offer_reads_its_own_release_alone(builder: Machine) -> None:
+    """To read the live one too would take longer than it can spare."""
+    make_live(builder.host, OLD)
+    fill(builder.tree(OLD), TREE, LINKS)
+    builder.build(builder.begin(STAMP), TREE, LINKS)
+    builder.offer()
+    assert not builder.application.releases.index_path(OLD).exists()
+
+
 def test_the_index_of_a_release_checks_itself(transfer: Transfer) -> None:
     """What is refused elsewhere is refused for its content, not for its form."""
     index = decode(transfer.index.read_bytes())
@@ -641,6 +772,7 @@ def test_the_index_of_a_release_checks_itself(transfer: Transfer) -> None:
     with pytest.raises(NotPortableError):
         check(index, "/usr/bin/another")
     assert decode(index.encode()) == index
+    assert index.encode()[4:8] == bytes(4)  # no time of day: the same index is the same file
     assert Link(".venv/lib64", "lib") in index.links
 
 

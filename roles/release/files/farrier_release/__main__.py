@@ -46,6 +46,7 @@ def main(
     """
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupted)
+    os.umask(0o022)  # an administrator's own may keep the app from reading its release
     started = time.monotonic()
     application = None
     try:

@@ -103,7 +103,7 @@ def index_of(application: Application, release: str) -> bytes:
     settings = application.configuration
     live = application.releases.live()
     known: dict[str, File] = {}
-    if live and live != release and application.releases.index_path(live).is_file():
+    if live and application.releases.index_path(live).is_file():
         known = {file.path: file for file in decode(index_of(application, live)).files}
     manifest = application.releases.manifest(release) or {}
     index = Index(

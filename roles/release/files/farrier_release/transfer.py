@@ -195,7 +195,7 @@ class _Holdings:
         live = releases.live()
         # By checksum, and by all that a link has in common with what it is linked to.
         self._files: dict[Any, list[tuple[str, File]]] = {}
-        for release in sorted(releases.all(), key=lambda release: release == live, reverse=True):
+        for release in releases.all():
             # The live one is read once, when it was built here; no other is worth that.
             if releases.manifest(release) and (release == live or releases.index_path(release).is_file()):
                 self._add(application, release)
