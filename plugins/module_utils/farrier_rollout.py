@@ -23,6 +23,7 @@ PHASES = (
     "plan",
     "drain",
     "activation",
+    "rotation",
     "soak",
 )
 HostVariables = Mapping[str, Any]
@@ -45,9 +46,11 @@ def results(host: HostVariables) -> dict[str, Mapping[str, Any]]:
     """Return what is registered of each phase that was reached and not skipped, in their order."""
     found = {phase: host.get(f"__release_{phase}") for phase in (*PHASES, "return")}
     reached = {phase: result for phase, result in found.items() if result and not result.get("skipped")}
-    # One result for each edge.
-    refused = [result for result in reached.get("drain", {}).get("results", []) if "problem" in result]
-    return {**reached, "drain": refused[0]} if refused else reached
+    # Of these there is one result for each edge.
+    for phase in ("drain", "rotation"):
+        refused = [result for result in reached.get(phase, {}).get("results", []) if "problem" in result]
+        reached |= {phase: refused[0]} if refused else {}
+    return reached
 
 
 def takes_part(host: HostVariables) -> bool:
@@ -82,6 +85,8 @@ def problems(
                 found[name] = str(problem)
                 if reached[phase].get("unreachable_host") and phase == next(iter(reached)):
                     found[name] += f"\nNext: bring {name} back, or go without it with -e unreachable=skip"
+                if phase == "rotation":
+                    found[name] += f"\nNext: ansible-playbook playbooks/drain.yml -e host={name} -e drain=off"
                 break
         # A host that has the release already is one of a deploy that goes on.
         if reached.get("begin", {}).get("new"):
@@ -127,8 +132,11 @@ def row(name: str, host: HostVariables, choices: Choices) -> dict[str, Any]:
     is_problem = any("problem" in reached.get(phase, {}) for phase in PHASES)
     seconds = sum(activation.get("phases", {}).values())
     returned = reached.get("return", {})
+    is_back = bool(returned) and "problem" not in returned
     if is_left_out(host, choices):
         result = "skipped"
+    elif "problem" in reached.get("rotation", {}):
+        result = "GETS NO REQUESTS"
     elif "problem" in returned:
         result = "NOT PUT BACK"
     elif returned:
@@ -146,7 +154,7 @@ def row(name: str, host: HostVariables, choices: Choices) -> dict[str, Any]:
     return {
         "host": name,
         "from": origin if begin.get("new", True) else wanted,
-        "to": origin if result in ("put back", "failed", "not reached") else wanted,
+        "to": origin if is_back or result in ("failed", "not reached") else wanted,
         "path": activation.get("how") or "-",
         "seconds": seconds,
         "result": result,

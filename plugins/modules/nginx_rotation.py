@@ -102,13 +102,14 @@ def main() -> None:
         supports_check_mode=True,
     )
     wanted = module.params
-    if wanted["host"] is None:
-        marks = sorted(Path(wanted["drained_directory"]).glob("*"))
-        module.exit_json(changed=False, out={mark.name: mark.read_text().strip() for mark in marks})
-    is_out = wanted["state"] == "out"
     files = {
         path: path.read_text() for path in sorted(Path(wanted["configuration_directory"]).glob("*.conf"))
     }
+    if wanted["host"] is None:
+        marks = [Path(wanted["drained_directory"], host) for host in _hosts(files)]
+        out = {mark.name: mark.read_text().strip() for mark in marks if mark.exists()}
+        module.exit_json(changed=False, out=out)
+    is_out = wanted["state"] == "out"
     try:
         changed = _turn(module, files, out=is_out)
     except RotationError as error:
@@ -131,9 +132,21 @@ def main() -> None:
     module.exit_json(changed=changed, is_ours=is_ours, open_connections=open_connections)
 
 
+def _hosts(files: dict[Path, str]) -> list[str]:
+    return sorted({server.host for text in files.values() for server in rotation.servers(text)})
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file in one step: half a configuration would keep nginx from starting."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.write_text(text)
+    temporary.chmod(path.stat().st_mode)
+    temporary.replace(path)
+
+
 def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
     host = module.params["host"]
-    known = sorted({server.host for text in files.values() for server in rotation.servers(text)})
+    known = _hosts(files)
     if host not in known:
         raise RotationError(
             f"No app of this edge is answered by {host}, but by {', '.join(known) or 'nobody'}."
@@ -153,13 +166,13 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
     if module.check_mode:
         return changed
     for path, text in fresh.items():
-        path.write_text(text)
+        _write(path, text)
     # Also where a run that was cut short has written what it did not have taken up.
     if changed:
         returncode, _, stderr = module.run_command(["systemctl", "reload", "nginx.service"])
         if returncode != 0:
             for path in fresh:
-                path.write_text(files[path])
+                _write(path, files[path])
             raise RotationError(f"nginx did not take it up, and goes on as before: {stderr.strip()}")
     if not out:
         mark.unlink(missing_ok=True)

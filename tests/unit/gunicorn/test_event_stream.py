@@ -10,11 +10,9 @@ from farrier_gunicorn.access_log import AccessLog
 from farrier_gunicorn.application import ServedApplication
 from farrier_gunicorn.event_stream import is_event_stream
 
-START = {
-    "type": "http.response.start",
-    "status": 200,
-    "headers": [(b"content-type", b"text/event-stream; charset=utf-8")],
-}
+HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8")]
+START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": HEADERS}
+BEGUN = {**START, "headers": [*HEADERS, (b"connection", b"close")]}
 SCOPE = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
 
 
@@ -57,17 +55,17 @@ def stream(*pieces: bytes, end_after: int) -> list[Any]:
 @pytest.mark.parametrize("event", [b"data: 1\n\n", b"data: 1\r\n\r\n", b"data: 1\r\r"])
 def test_ends_at_once_between_events(event: bytes) -> None:
     """All three ends of line are allowed in a stream of events."""
-    assert stream(event, end_after=1) == [START, piece(event), END]
+    assert stream(event, end_after=1) == [BEGUN, piece(event), END]
 
 
 def test_ends_before_the_first_event() -> None:
     """A stream on which nothing has happened yet is between events, too."""
-    assert stream(end_after=0) == [START, END]
+    assert stream(end_after=0) == [BEGUN, END]
 
 
 def test_waits_for_the_rest_of_an_event() -> None:
     """Half an event is a lost event: the browser drops it."""
-    assert stream(b"data: 1", b"\n\n", end_after=1) == [START, piece(b"data: 1"), piece(b"\n\n"), END]
+    assert stream(b"data: 1", b"\n\n", end_after=1) == [BEGUN, piece(b"data: 1"), piece(b"\n\n"), END]
 
 
 def test_failure_of_an_app_whose_stream_goes_on_is_reported() -> None:

@@ -29,6 +29,9 @@ REFUSED = {
     **BEGUN,
     "__release_drain": {"results": [{"changed": True}, {"changed": False, "problem": "0 hosts would serve"}]},
 }
+LEFT_OUT = {
+    "__release_rotation": {"results": [{"changed": True}, {"changed": False, "problem": "edge2 is away"}]}
+}
 
 
 @pytest.mark.parametrize("host", [LIVE, BEGUN, UNCHANGED, {}])
@@ -69,6 +72,14 @@ def test_each_phase_that_reports_is_looked_at() -> None:
     assert registered - {""} == set(PHASES)
 
 
+def test_a_host_that_an_edge_does_not_take_back_is_a_problem() -> None:
+    """It runs the release and nobody asks it: the next host out would be the second one."""
+    found = problems({"app1": {**LIVE, **LEFT_OUT}, "app2": BEGUN}, CAREFUL, ["app2"])
+    assert found == {
+        "app1": "edge2 is away\nNext: ansible-playbook playbooks/drain.yml -e host=app1 -e drain=off"
+    }
+
+
 def test_a_host_that_does_not_answer_is_left_out_only_when_that_was_said() -> None:
     """It would come back with the old release, and the operator has to know."""
     found = problems({"app1": BEGUN, "app2": GONE}, CAREFUL)
@@ -97,6 +108,11 @@ def test_hosts_with_different_releases_are_deployed_to_only_when_that_was_said()
         (LIVE, (OLD, NEW, "reload", 3.5, "live")),
         ({**LIVE, "__release_return": {"changed": True}}, (OLD, OLD, "reload", 3.5, "put back")),
         ({**LIVE, "__release_return": {"problem": "x"}}, (OLD, NEW, "reload", 3.5, "NOT PUT BACK")),
+        ({**LIVE, **LEFT_OUT}, (OLD, NEW, "reload", 3.5, "GETS NO REQUESTS")),
+        (
+            {**LIVE, **LEFT_OUT, "__release_return": {"changed": True}},
+            (OLD, OLD, "reload", 3.5, "GETS NO REQUESTS"),
+        ),
         (FAILED, (OLD, OLD, "-", 0, "failed")),
         (UNDONE, (OLD, OLD, "-", 0, "failed")),
         (BEGUN, (OLD, OLD, "-", 0, "not reached")),
