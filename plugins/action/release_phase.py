@@ -131,10 +131,8 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
     if phase == "rollback":
         release = ["--release", arguments["release"]] if arguments["release"] else []
         owner = ["--owner", json.dumps(caller["owner"]), "--who", caller["who"]]
-        options = [
-            f"--{name}" for name, is_set in (("force", arguments["force"]), ("check", check)) if is_set
-        ]
-        return [*argv, *release, *owner, *options]
+        force = ["--force"] if arguments["force"] else []
+        return [*argv, *release, *owner, *force, *(["--check"] if check else [])]
     return argv if phase in WITHOUT_LEASE else [*argv, "--token", arguments["lease"]]
 
 

@@ -1,4 +1,4 @@
-"""What the worker puts around the app: the access log, and `connection: close` where none may follow."""
+"""What the worker puts around the app: the access log, and `connection: close` on a last answer."""
 
 from __future__ import annotations
 
