@@ -489,8 +489,11 @@ def test_a_damaged_index_is_refused(transfer: Transfer) -> None:
 DEFLATED_BADLY = gzip.compress(b"x" * 100)[:10] + b"\xff" * 20
 
 
+# Named here: gzip writes the time, and names of their own would differ between pytest's processes.
 @pytest.mark.parametrize(
-    "data", [b"", b"no gzip", DEFLATED_BADLY, gzip.compress(b"[]"), gzip.compress(b'{"files": [[1]]}')]
+    "data",
+    [b"", b"no gzip", DEFLATED_BADLY, gzip.compress(b"[]"), gzip.compress(b'{"files": [[1]]}')],
+    ids=["empty", "no gzip", "deflated badly", "a list", "a file without a name"],
 )
 def test_what_is_no_index_is_refused(transfer: Transfer, data: bytes) -> None:
     """In words, not with a traceback."""
