@@ -55,9 +55,9 @@ def fleet(edges: dict[str, Outside], load: Load) -> Fleet:
     """The app on all of its hosts, under load."""
     groups = yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text())["all"]["children"]
     return Fleet(
-        {name: AppHost(reached(name), name, APP) for name in groups["app"]["hosts"]},
+        {name: AppHost(reached(name, goes_away=True), name, APP) for name in groups["app"]["hosts"]},
         edges,
-        reached("edge1"),
+        reached("edge1", goes_away=True),
         reached("rolling-ca"),
         load,
         SCENARIO / "inventory",
