@@ -230,6 +230,20 @@ def release_fault(answers: Any, release: str, live: Any, error_percent_max: Any)
     return fault(answers, release, live, None if error_percent_max is None else float(error_percent_max))
 
 
+def release_leaving(hosts: Any) -> dict[str, list[str]]:
+    """Return which hosts each edge must do without, see `farrier_rollout.leaving`."""
+    from farrier_rollout import leaving
+
+    return leaving(hosts)
+
+
+def release_taken(hosts: Any) -> dict[str, list[str]]:
+    """Return which hosts were taken from each edge, see `farrier_rollout.taken`."""
+    from farrier_rollout import taken
+
+    return taken(hosts)
+
+
 class FilterModule:
     """The filters of Farrier."""
 
@@ -246,6 +260,8 @@ class FilterModule:
             "remote_edge_addresses": remote_edge_addresses,
             "upstream_servers": upstream_servers,
             "release_fault": release_fault,
+            "release_leaving": release_leaving,
             "release_problems": release_problems,
+            "release_taken": release_taken,
             "worker_count": worker_count,
         }

@@ -46,11 +46,41 @@ def results(host: HostVariables) -> dict[str, Mapping[str, Any]]:
     """Return what is registered of each phase that was reached and not skipped, in their order."""
     found = {phase: host.get(f"__release_{phase}") for phase in (*PHASES, "return")}
     reached = {phase: result for phase, result in found.items() if result and not result.get("skipped")}
-    # Of these there is one result for each edge.
     for phase in ("drain", "rotation"):
-        refused = [result for result in reached.get(phase, {}).get("results", []) if "problem" in result]
+        refused = [result for result in _of_edges(host, phase) if "problem" in result]
         reached |= {phase: refused[0]} if refused else {}
     return reached
+
+
+def _of_edges(host: HostVariables, phase: str) -> list[Mapping[str, Any]]:
+    """Return what edges have said of this host: each has answered once for all that it was asked about."""
+    answers = (host.get(f"__release_{phase}") or {}).get("results", [])
+    return [answer for answer in answers if host["inventory_hostname"] in answer["item"]["value"]]
+
+
+def leaving(hosts: Mapping[str, HostVariables]) -> dict[str, list[str]]:
+    """Return, by edge, the hosts that it must not ask while they get their release."""
+    return _by_edge({name: host.get("__release_leaves", []) for name, host in hosts.items()})
+
+
+def taken(hosts: Mapping[str, HostVariables]) -> dict[str, list[str]]:
+    """Return, by edge, the hosts that this rollout has taken out of its rotation."""
+    return _by_edge(
+        {
+            name: [
+                answer["item"]["key"] for answer in _of_edges(host, "drain") if name in answer.get("ours", [])
+            ]
+            for name, host in hosts.items()
+        }
+    )
+
+
+def _by_edge(edges: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for host, its_edges in edges.items():
+        for edge in its_edges:
+            found.setdefault(edge, []).append(host)
+    return found
 
 
 def takes_part(host: HostVariables) -> bool:

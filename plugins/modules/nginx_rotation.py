@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: an app host gets requests from this edge, or gets none."""
+"""Ansible module: app hosts get requests from this edge, or get none."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from ansible.module_utils.farrier_edge import rotation
 
 DOCUMENTATION = r"""
 module: nginx_rotation
-short_description: An app host gets requests from this edge, or gets none
+short_description: App hosts get requests from this edge, or get none
 description:
-  - Writes it into nginx's configuration of every app that the host answers, has it tested and taken up, and
-    keeps it in a directory from which the configuration is made anew. Requests under way end as they would.
-  - Refuses to leave an app with fewer hosts than must serve.
-  - Without a host it changes nothing, and says who is out.
+  - Writes it into nginx's configuration of every app that the hosts answer, has it tested and taken up, once
+    for all of them, and keeps it in a directory from which the configuration is made anew.
+  - Requests under way end as they would.
+  - Refuses to leave an app with fewer hosts than must serve; then, all hosts are where they were.
+  - Without hosts it changes nothing, and says who is out.
 options:
-  host:
-    description: Name of the app host.
-    type: str
+  hosts:
+    description: Names of the app hosts.
+    type: list
+    elements: str
   state:
-    description: Whether the host is to get requests. Goes with C(host).
+    description: Whether the hosts are to get requests. Goes with C(hosts).
     choices: [in, out]
   serving_min:
-    description: So many other hosts of each app have to get requests when this one is taken out.
+    description: So many other hosts of each app have to get requests when these are taken out.
     type: int
     default: 1
   wait_seconds:
-    description: Longest wait until no connection to a host that was taken out is open. WebSockets last.
+    description: Longest wait until no connection to hosts that were taken out is open. WebSockets last.
     type: int
     default: 0
   by:
-    description: Who takes the host out, kept with it.
+    description: Who takes the hosts out, kept with each.
     type: str
     default: operator
   report:
@@ -54,7 +56,7 @@ author: [The Farrier developers (@farrier)]
 EXAMPLES = r"""
 - name: The host gets no requests
   nginx_rotation:
-    host: app2
+    hosts: [app2]
     state: out
     wait_seconds: 60
 """
@@ -62,15 +64,15 @@ EXAMPLES = r"""
 RETURN = r"""
 out:
   description: Hosts that get no requests, each with who took it out.
-  returned: without a host
+  returned: without hosts
   type: dict
-is_ours:
-  description: Whether the host is out because of C(by), now or since a run that was cut short.
-  returned: when the host was taken out
-  type: bool
+ours:
+  description: Those of the hosts that are out because of C(by), now or since a run that was cut short.
+  returned: when the hosts were taken out
+  type: list
 open_connections:
-  description: How many connections to the host were still open at the end of the wait.
-  returned: when the host was taken out
+  description: How many connections to the hosts were still open at the end of the wait.
+  returned: when the hosts were taken out
   type: int
 problem:
   description: Why it was not done.
@@ -82,14 +84,14 @@ POLL_SECONDS = 0.2
 
 
 class RotationError(Exception):
-    """The host is where it was; the text says why."""
+    """The hosts are where they were; the text says why."""
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
         argument_spec={
-            "host": {"type": "str"},
+            "hosts": {"type": "list", "elements": "str"},
             "state": {"choices": ["in", "out"]},
             "serving_min": {"type": "int", "default": 1},
             "wait_seconds": {"type": "int", "default": 0},
@@ -98,17 +100,16 @@ def main() -> None:
             "drained_directory": {"type": "path", "default": "/etc/nginx/drained"},
             "configuration_directory": {"type": "path", "default": "/etc/nginx/farrier/apps"},
         },
-        required_together=[("host", "state")],
+        required_together=[("hosts", "state")],
         supports_check_mode=True,
     )
     wanted = module.params
     files = {
         path: path.read_text() for path in sorted(Path(wanted["configuration_directory"]).glob("*.conf"))
     }
-    if wanted["host"] is None:
-        marks = [Path(wanted["drained_directory"], host) for host in _hosts(files)]
-        out = {mark.name: mark.read_text().strip() for mark in marks if mark.exists()}
-        module.exit_json(changed=False, out=out)
+    hosts = wanted["hosts"]
+    if hosts is None:
+        module.exit_json(changed=False, out=_out(module, _hosts(files)))
     is_out = wanted["state"] == "out"
     try:
         changed = _turn(module, files, out=is_out)
@@ -117,23 +118,29 @@ def main() -> None:
             module.exit_json(changed=False, problem=str(error))
         module.fail_json(msg=str(error))
     if not is_out or module.check_mode:
-        module.exit_json(changed=changed, is_ours=is_out)
+        module.exit_json(changed=changed, ours=hosts if is_out else [])
     addresses = [
-        server.address
-        for text in files.values()
-        for server in rotation.servers(text)
-        if server.host == wanted["host"]
+        server.address for text in files.values() for server in rotation.servers(text) if server.host in hosts
     ]
     deadline = time.monotonic() + wanted["wait_seconds"]
     while (open_connections := rotation.open_connections(addresses)) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-    mark = Path(wanted["drained_directory"]) / wanted["host"]
-    is_ours = mark.read_text().strip() == wanted["by"]
-    module.exit_json(changed=changed, is_ours=is_ours, open_connections=open_connections)
+    ours = [host for host, by in _out(module, hosts).items() if by == wanted["by"]]
+    module.exit_json(changed=changed, ours=ours, open_connections=open_connections)
 
 
 def _hosts(files: dict[Path, str]) -> list[str]:
     return sorted({server.host for text in files.values() for server in rotation.servers(text)})
+
+
+def _mark(module: AnsibleModule, host: str) -> Path:
+    return Path(module.params["drained_directory"]) / host
+
+
+def _out(module: AnsibleModule, hosts: list[str]) -> dict[str, str]:
+    """Return who took them out, of those that are out."""
+    marks = [_mark(module, host) for host in hosts]
+    return {mark.name: mark.read_text().strip() for mark in marks if mark.exists()}
 
 
 def _write(path: Path, text: str) -> None:
@@ -145,24 +152,25 @@ def _write(path: Path, text: str) -> None:
 
 
 def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
-    host = module.params["host"]
+    hosts = module.params["hosts"]
     known = _hosts(files)
-    if host not in known:
+    if unknown := [host for host in hosts if host not in known]:
         raise RotationError(
-            f"No app of this edge is answered by {host}, but by {', '.join(known) or 'nobody'}."
+            f"No app of this edge is answered by {', '.join(unknown)}, but by {', '.join(known) or 'nobody'}."
         )
-    fresh = {path: rotation.turned(text, host, out=out) for path, text in files.items()}
+    fresh = {path: rotation.turned(text, hosts, out=out) for path, text in files.items()}
     fresh = {path: text for path, text in fresh.items() if text != files[path]}
     for path in fresh if out else ():
-        left = sum(map(rotation.answers, rotation.left_without(files[path], host)))
+        left = sum(map(rotation.answers, rotation.left_without(files[path], hosts)))
         least = module.params["serving_min"]
         if left < least:
             raise RotationError(
-                f"Without {host}, {left} host(s) would serve {path.stem}, and serving_min asks for {least}. "
-                "Nothing was changed. Put another one back first, or go lower with -e serving_min=NUMBER."
+                f"Without {', '.join(hosts)}, {left} host(s) would serve {path.stem}, "
+                f"and serving_min asks for {least}. Nothing was changed. Put another one back first, "
+                "or go lower with -e serving_min=NUMBER."
             )
-    mark = Path(module.params["drained_directory"]) / host
-    changed = bool(fresh) or mark.exists() != out
+    marks = [_mark(module, host) for host in hosts]
+    changed = bool(fresh) or any(mark.exists() != out for mark in marks)
     if module.check_mode:
         return changed
     for path, text in fresh.items():
@@ -174,10 +182,11 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
             for path in fresh:
                 _write(path, files[path])
             raise RotationError(f"nginx did not take it up, and goes on as before: {stderr.strip()}")
-    if not out:
-        mark.unlink(missing_ok=True)
-    elif not mark.exists():
-        mark.write_text(f"{module.params['by']}\n")
+    for mark in marks:
+        if not out:
+            mark.unlink(missing_ok=True)
+        elif not mark.exists():
+            mark.write_text(f"{module.params['by']}\n")
     return changed
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,11 +42,11 @@ def servers(configuration: str) -> list[Server]:
     ]
 
 
-def turned(configuration: str, host: str, *, out: bool) -> str:
-    """Return the configuration with a host out of the rotation, or in it."""
+def turned(configuration: str, hosts: Collection[str], *, out: bool) -> str:
+    """Return the configuration with some hosts out of the rotation, or in it."""
 
     def line(found: re.Match[str]) -> str:
-        if found["host"] != host:
+        if found["host"] not in hosts:
             return found[0]
         whole = found[0].removesuffix(";").removesuffix(DOWN)
         return f"{whole}{DOWN if out else ''};"
@@ -54,9 +54,11 @@ def turned(configuration: str, host: str, *, out: bool) -> str:
     return SERVER.sub(line, configuration)
 
 
-def left_without(configuration: str, host: str) -> list[str]:
-    """Return the addresses that would go on to get requests without this host."""
-    return [server.address for server in servers(configuration) if not server.is_out and server.host != host]
+def left_without(configuration: str, hosts: Collection[str]) -> list[str]:
+    """Return the addresses that would go on to get requests without these hosts."""
+    return [
+        server.address for server in servers(configuration) if not server.is_out and server.host not in hosts
+    ]
 
 
 def answers(address: str) -> bool:

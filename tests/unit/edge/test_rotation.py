@@ -49,12 +49,12 @@ def test_hosts_are_known_by_the_comment_before_their_line() -> None:
 
 def test_only_the_line_of_the_host_changes_and_changes_back() -> None:
     """site.yml makes the same text from what is kept, else each run would undo a drain."""
-    out = rotation.turned(CONFIGURATION, "app1", out=True)
+    out = rotation.turned(CONFIGURATION, ["app1"], out=True)
     assert out == CONFIGURATION.replace(
         "10.0.0.11:20123 max_fails=2 fail_timeout=3s;", "10.0.0.11:20123 max_fails=2 fail_timeout=3s down;"
     )
-    assert rotation.turned(out, "app1", out=True) == out
-    assert rotation.turned(out, "app1", out=False) == CONFIGURATION
+    assert rotation.turned(out, ["app1"], out=True) == out
+    assert rotation.turned(out, ["app1"], out=False) == CONFIGURATION
 
 
 def test_a_host_is_not_out_for_its_name() -> None:
@@ -66,9 +66,10 @@ def test_a_host_is_not_out_for_its_name() -> None:
 def test_hosts_that_are_out_already_do_not_count_as_left() -> None:
     """Two at a time would leave an app with nobody."""
     unix = "unix:/run/farrier/sockets/shop.sock"
-    assert rotation.left_without(CONFIGURATION, "app1") == [unix]
-    assert rotation.left_without(CONFIGURATION, "app11") == ["10.0.0.11:20123", unix]
-    assert rotation.left_without(ALONE, "web1") == []
+    assert rotation.left_without(CONFIGURATION, ["app1"]) == [unix]
+    assert rotation.left_without(CONFIGURATION, ["app11"]) == ["10.0.0.11:20123", unix]
+    assert rotation.left_without(CONFIGURATION, ["app1", "edge1"]) == []
+    assert rotation.left_without(ALONE, ["web1"]) == []
 
 
 def test_a_host_that_is_down_serves_nobody(tmp_path: Path) -> None:

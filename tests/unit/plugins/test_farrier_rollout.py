@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible.plugins.action import ActionBase
-from farrier_rollout import PHASES, Choices, fault, problems, row
+from farrier_rollout import PHASES, Choices, fault, leaving, problems, row, taken
 
 from .conftest import ROOT, Play
 
@@ -25,12 +25,22 @@ FAILED = {**BEGUN, "__release_build": {"changed": False, "problem": "no compiler
 UNDONE = {**BEGUN, "__release_activation": {"changed": False, "problem": "did not go live"}}
 GONE = {"__release_begin": {"problem": "app2: timed out", "unreachable_host": True}}
 UNCHANGED = {"__release_begin": {"new": False, "release": NEW}, "__release_activation": SKIPPED}
+OF_BOTH = {"item": {"key": "edge1", "value": ["app1", "app2"]}, "changed": True, "ours": ["app1", "app2"]}
+OF_APP2 = {"item": {"key": "edge2", "value": ["app2"]}, "changed": False, "problem": "0 hosts would serve"}
 REFUSED = {
     **BEGUN,
-    "__release_drain": {"results": [{"changed": True}, {"changed": False, "problem": "0 hosts would serve"}]},
+    "inventory_hostname": "app2",
+    "__release_drain": {"results": [OF_BOTH, OF_APP2]},
 }
+NOT_REFUSED = {**REFUSED, "inventory_hostname": "app1"}
 LEFT_OUT = {
-    "__release_rotation": {"results": [{"changed": True}, {"changed": False, "problem": "edge2 is away"}]}
+    "inventory_hostname": "app1",
+    "__release_rotation": {
+        "results": [
+            {"item": {"key": "edge1", "value": ["app1"]}, "changed": True},
+            {"item": {"key": "edge2", "value": ["app1"]}, "changed": False, "problem": "edge2 is away"},
+        ]
+    },
 }
 
 
@@ -53,6 +63,26 @@ def test_a_host_whose_turn_has_passed_has_to_be_done() -> None:
 def test_one_problem_stops_them_all(host: dict[str, Any], told: str) -> None:
     """A release that is bad on one host is bad."""
     assert problems({"app1": LIVE, "app2": host}, CAREFUL) == {"app2": told}
+
+
+def test_what_an_edge_says_is_of_the_hosts_that_it_was_asked_about() -> None:
+    """It answers once for all of them, and each of a batch has all answers."""
+    assert list(problems({"app1": NOT_REFUSED, "app2": REFUSED}, CAREFUL)) == ["app2"]
+
+
+def test_edges_do_without_those_that_restart() -> None:
+    """One change of each edge, however many hosts there are; and those alone come back that were taken."""
+    hosts = {
+        "app1": {"__release_leaves": ["edge1"]},
+        "app2": {"__release_leaves": ["edge1", "edge2"]},
+        "app3": {},
+    }
+    assert leaving(hosts) == {"edge1": ["app1", "app2"], "edge2": ["app2"]}
+    theirs = {"item": OF_BOTH["item"], "ours": ["app2"]}
+    answers = {"__release_drain": {"results": [theirs, OF_APP2]}}
+    hosts = {name: {**host, **answers, "inventory_hostname": name} for name, host in hosts.items()}
+    assert taken(hosts) == {"edge1": ["app2"]}
+    assert taken({"app1": {**hosts["app1"], "__release_drain": SKIPPED}}) == {}
 
 
 def test_the_first_problem_of_a_host_is_the_one_that_is_told() -> None:

@@ -104,8 +104,8 @@ def test_a_host_goes_out_and_comes_back(edge: Edge) -> None:
     """Of all its apps with one reload, and the second time nothing is left to do."""
     before = edge.everything()
     for changed in (True, False):
-        result = edge.run(host="app1", state="out", by="deploy")
-        assert (result["changed"], result["is_ours"], result["open_connections"]) == (changed, True, 0)
+        result = edge.run(hosts=["app1"], state="out", by="deploy")
+        assert (result["changed"], result["ours"], result["open_connections"]) == (changed, ["app1"], 0)
         assert edge.commands == [RELOAD]
     assert edge.counted == ["10.0.0.11:20456", "10.0.0.11:20123"]
     assert edge.everything() == {
@@ -116,47 +116,74 @@ def test_a_host_goes_out_and_comes_back(edge: Edge) -> None:
     }
     assert edge.run()["out"] == {"app1": "deploy"}
     for changed in (True, False):
-        assert edge.run(host="app1", state="in")["changed"] is changed
+        assert edge.run(hosts=["app1"], state="in")["changed"] is changed
         assert edge.commands == [RELOAD] * 2
+    assert edge.everything() == before
+
+
+def test_hosts_go_out_together_or_not_at_all(edge: Edge) -> None:
+    """Each change makes clients come anew: one for all of them, and no half of a batch."""
+    before = edge.everything()
+    refused = edge.run(hosts=["app1", "app2"], state="out")
+    assert refused["msg"].startswith(
+        "Without app1, app2, 0 host(s) would serve blog, and serving_min asks for 1."
+    )
+    refused = edge.run(hosts=["app1", "app3"], state="out")
+    assert refused["msg"].startswith("No app of this edge is answered by app3, but")
+    assert (edge.everything(), edge.commands) == (before, [])
+    edge.run(hosts=["app2"], state="out", serving_min=0)
+    result = edge.run(hosts=["app1", "app2"], state="out", by="deploy", serving_min=0)
+    # Who was out already is somebody else's.
+    assert (result["changed"], result["ours"]) == (True, ["app1"])
+    assert edge.counted == [
+        "10.0.0.11:20456",
+        "10.0.0.12:20456",
+        "10.0.0.11:20123",
+        "10.0.0.12:20123",
+        "10.0.0.12:20789",
+    ]
+    assert edge.run()["out"] == {"app1": "deploy", "app2": "operator"}
+    assert edge.run(hosts=["app1", "app2"], state="in")["changed"] is True
+    assert edge.commands == [RELOAD] * 3
     assert edge.everything() == before
 
 
 def test_no_app_is_left_with_fewer_than_must_serve(edge: Edge) -> None:
     """One that is down, or is out already, serves nobody: nothing at all is changed."""
     before = edge.everything()
-    refused = edge.run(host="app2", state="out")
+    refused = edge.run(hosts=["app2"], state="out")
     assert refused["failed"]
     assert refused["msg"].startswith("Without app2, 0 host(s) would serve wiki, and serving_min asks for 1.")
     edge.dead = {"10.0.0.12:20123", "10.0.0.12:20789"}
-    refused = edge.run(host="app1", state="out")
+    refused = edge.run(hosts=["app1"], state="out")
     assert refused["msg"].startswith("Without app1, 0 host(s) would serve shop,")
     assert edge.everything() == before
     assert edge.commands == []
-    assert edge.run(host="app1", state="out", serving_min=0)["changed"] is True
+    assert edge.run(hosts=["app1"], state="out", serving_min=0)["changed"] is True
     # What is so already is not refused, and whoever comes back needs nobody else.
-    assert edge.run(host="app1", state="out")["changed"] is False
-    assert edge.run(host="app1", state="in", serving_min=2)["changed"] is True
+    assert edge.run(hosts=["app1"], state="out")["changed"] is False
+    assert edge.run(hosts=["app1"], state="in", serving_min=2)["changed"] is True
 
 
 def test_a_host_that_nobody_knows_is_a_mistake(edge: Edge) -> None:
     """A name that was mistyped must not look as if the host were out."""
-    refused = edge.run(host="app3", state="out")
+    refused = edge.run(hosts=["app3"], state="out")
     assert refused["msg"] == "No app of this edge is answered by app3, but by app1, app2."
     assert refused["failed"]
-    reported = edge.run(host="app3", state="out", report=True)
+    reported = edge.run(hosts=["app3"], state="out", report=True)
     assert (reported["problem"], reported.get("failed")) == (refused["msg"], None)
 
 
 def test_a_host_goes_with_what_becomes_of_it(edge: Edge) -> None:
     """Without a state, a host that is out would come back."""
-    assert "parameters are required together: host, state" in edge.run(host="app1")["msg"]
+    assert "parameters are required together: hosts, state" in edge.run(hosts=["app1"])["msg"]
 
 
 def test_what_nginx_refuses_is_taken_back(edge: Edge) -> None:
     """The next reload, whoever asks for it, must not fail because of this one."""
     before = edge.everything()
     edge.refusal = "nginx: [emerg] no such file\n"
-    refused = edge.run(host="app1", state="out")
+    refused = edge.run(hosts=["app1"], state="out")
     assert refused["msg"].endswith("goes on as before: nginx: [emerg] no such file")
     assert edge.everything() == before
 
@@ -169,33 +196,33 @@ def test_a_run_that_was_cut_short_before_the_reload_is_finished(edge: Edge, stat
         (edge.apps / f"{name}.conf").write_text(goal.replace("20123", port))
     if state == "in":
         (edge.drained / "app1").write_text("deploy\n")
-    assert edge.run(host="app1", state=state)["changed"] is True
+    assert edge.run(hosts=["app1"], state=state)["changed"] is True
     assert edge.commands == [RELOAD]
     assert (edge.drained / "app1").exists() is (state == "out")
 
 
 def test_a_host_that_somebody_else_took_out_stays_theirs(edge: Edge) -> None:
     """A deploy that put it back would undo the work of an operator who has it open."""
-    edge.run(host="app1", state="out")
-    assert edge.run(host="app1", state="out", by="deploy")["is_ours"] is False
+    edge.run(hosts=["app1"], state="out")
+    assert edge.run(hosts=["app1"], state="out", by="deploy")["ours"] == []
     assert edge.run()["out"] == {"app1": "operator"}
 
 
 def test_requests_under_way_are_waited_for(edge: Edge) -> None:
     """Until the last has ended, or the time is up: a WebSocket lasts for hours."""
     edge.open_connections = [2, 1]
-    assert edge.run(host="app1", state="out", wait_seconds=60)["open_connections"] == 0
+    assert edge.run(hosts=["app1"], state="out", wait_seconds=60)["open_connections"] == 0
     edge.open_connections = [3]
-    assert edge.run(host="app1", state="out")["open_connections"] == 3
+    assert edge.run(hosts=["app1"], state="out")["open_connections"] == 3
 
 
 def test_check_mode_only_says_so(edge: Edge) -> None:
     """Also what would be refused."""
     before = edge.everything()
-    result = edge.run(host="app1", state="out", check_mode=True)
-    assert (result["changed"], result["is_ours"]) == (True, True)
-    assert edge.run(host="app1", state="in", check_mode=True)["changed"] is False
-    assert edge.run(host="app2", state="out", check_mode=True)["failed"]
+    result = edge.run(hosts=["app1"], state="out", check_mode=True)
+    assert (result["changed"], result["ours"]) == (True, ["app1"])
+    assert edge.run(hosts=["app1"], state="in", check_mode=True)["changed"] is False
+    assert edge.run(hosts=["app2"], state="out", check_mode=True)["failed"]
     assert edge.everything() == before
     assert edge.commands == []
 
@@ -214,13 +241,13 @@ def test_an_edge_that_cannot_be_reached_is_a_problem_where_that_was_asked(
         return {"changed": True}
 
     action = plugin.ActionModule.__new__(plugin.ActionModule)
-    arguments = {"host": "app1", "state": "out", "report": True}
+    arguments = {"hosts": ["app1"], "state": "out", "report": True}
     action._task = SimpleNamespace(args=arguments, check_mode=True, async_val=0)
     action._connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
     action._execute_module = reach
     assert action.run() == {"changed": True}
     assert asked == [("nginx_rotation", arguments)]
     assert action.run() == {"changed": False, "problem": "An edge cannot be reached: timed out"}
-    action._task.args = {"host": "app1", "state": "out"}
+    action._task.args = {"hosts": ["app1"], "state": "out"}
     with pytest.raises(AnsibleConnectionFailure):
         action.run()
