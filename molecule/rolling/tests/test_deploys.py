@@ -46,6 +46,13 @@ def check_rolled(done: Run, before: States, after: States, version: str, path: s
         assert attempts[CANARY][0]["at"] <= attempts[name][0]["at"], attempts
 
 
+def check_drained(done: Run, fleet: Fleet) -> None:
+    """Each host was taken out of each edge's rotation, all of a batch at once, and came back."""
+    changed = re.findall(r"\(item=(\w+): (.*)\)", done.output)
+    batches = [CANARY, ", ".join(OTHERS)]
+    assert sorted(changed) == sorted(2 * [(edge, batch) for edge in fleet.edges for batch in batches])
+
+
 # --- a release that is good
 
 
@@ -161,6 +168,7 @@ def test_another_server_package_restarts_host_by_host(fleet: Fleet) -> None:
     check_rolled(done, before, after, SERVER, "restart")
     for name, state in after.items():
         assert state.status["service"]["main_pid"] != before[name].status["service"]["main_pid"], name
+    check_drained(done, fleet)
     fleet.check_nothing_was_lost()
 
 
@@ -174,6 +182,5 @@ def test_the_way_back_from_it_restarts_host_by_host_too(fleet: Fleet) -> None:
     check_live(after)
     for name in after:
         assert row(done, name).path == "restart", done.output
-        for edge in fleet.edges:
-            assert re.search(rf"\(item={edge}: [^)]*\b{name}\b", done.output), done.output
+    check_drained(done, fleet)
     fleet.check_nothing_was_lost()
