@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shared.machines import reached
 from testinfra.host import Host
+
+# What it asserts is to be told in full, as in a test.
+pytest.register_assert_rewrite("shared.deploys")
+
+from shared.machines import reached  # noqa: E402 - not before the line above
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 # What they assert is to be told in full, as in a test.
-pytest.register_assert_rewrite("shared.deploys", "fleet")
+pytest.register_assert_rewrite("fleet")
 
 from fleet import APP, CONNECTIONS, DOMAIN, Fleet  # noqa: E402 - not before the line above
 from shared.deploys import AppHost  # noqa: E402 - the same
