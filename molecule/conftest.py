@@ -10,12 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import testinfra
 from testinfra.host import Host
-
-# What it asserts is to be told in full, as in a test.
-pytest.register_assert_rewrite("shared.deploys")
-
-from shared.machines import reached  # noqa: E402 - not before the line above
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,6 +35,13 @@ def scenario_of(path: Path) -> Path:
     return next(parent for parent in path.parents if (parent / "molecule.yml").exists())
 
 
+def connect(name: str) -> Host:
+    """Return a testinfra host on which commands run as root."""
+    return testinfra.get_host(
+        f"ssh://{name}?sudo=true", ssh_config=str(ROOT / "build/lab/ssh_config"), controlpersist=60
+    )
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for `host` on every host of the group that its module names in `GROUP`."""
     if "host" in metafunc.fixturenames:
@@ -50,7 +53,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def host(request: pytest.FixtureRequest) -> Host:
     """Return one host of the module's group."""
-    return reached(request.param)
+    return connect(request.param)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from testinfra.host import Host
 
 # What they assert is to be told in full, as in a test.
-pytest.register_assert_rewrite("stage")
+pytest.register_assert_rewrite("shared.deploys", "stage")
 
 from shared.deploys import ROOT, AppHost  # noqa: E402 - not before the line above
 from stage import Stage  # noqa: E402 - the same

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 # What they assert is to be told in full, as in a test.
-pytest.register_assert_rewrite("fleet")
+pytest.register_assert_rewrite("shared.deploys", "fleet")
 
 from fleet import APP, CONNECTIONS, DOMAIN, Fleet  # noqa: E402 - not before the line above
 from shared.deploys import AppHost  # noqa: E402 - the same
@@ -55,9 +55,9 @@ def fleet(edges: dict[str, Outside], load: Load) -> Fleet:
     """The app on all of its hosts, under load."""
     groups = yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text())["all"]["children"]
     return Fleet(
-        {name: AppHost(reached(name, goes_away=True), name, APP) for name in groups["app"]["hosts"]},
+        {name: AppHost(reached(name), name, APP) for name in groups["app"]["hosts"]},
         edges,
-        reached("edge1", goes_away=True),
+        reached("edge1"),
         reached("rolling-ca"),
         load,
         SCENARIO / "inventory",

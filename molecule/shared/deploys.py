@@ -160,7 +160,6 @@ class State:
         attempts: the log of all attempts, oldest first.
         units: units of rehearsals and phases that systemd has, whatever their state; not the watch
             over a release that has just gone live.
-        is_locked: whether somebody works on the app.
         incoming: archives that wait for a build.
         lease: what is known of the deploy under way, or None.
     """
@@ -168,7 +167,6 @@ class State:
     status: dict[str, Any]
     attempts: list[dict[str, Any]]
     units: list[str]
-    is_locked: bool
     incoming: list[str]
     lease: dict[str, Any] | None
 
@@ -218,17 +216,15 @@ class AppHost:
         app = self.app
         lines = 'jq --compact-output --raw-input --slurp \'split("\\n") - [""]\''
         text = self.host.check_output(
-            # First what works on the app: what it has done by then, the rest tells.
-            "systemctl list-units --all --plain --no-legend --full"
-            f" '{app}-rehearsal@*' 'farrier-{app}-*' | cut -d' ' -f1 | grep -v -- -watch | {lines}"
-            f" && (flock --nonblock /run/farrier/{app}.lock true && echo false || echo true)"
-            f" && farrier-release --app {app} status --json"
+            f"farrier-release --app {app} status --json"
             f" && jq --compact-output --slurp . /var/log/farrier/{app}/deploys.jsonl"
+            " && systemctl list-units --all --plain --no-legend --full"
+            f" '{app}-rehearsal@*' 'farrier-{app}-*' | cut -d' ' -f1 | grep -v -- -watch | {lines}"
             f" && ls -A /srv/{app}/incoming | {lines}"
             f" && (cat /run/farrier/{app}.lease.json 2>/dev/null || echo null) | jq --compact-output ."
         )
-        units, is_locked, status, attempts, incoming, lease = (json.loads(line) for line in text.splitlines())
-        return State(status, attempts, units, is_locked, incoming, lease)
+        status, attempts, units, incoming, lease = (json.loads(line) for line in text.splitlines())
+        return State(status, attempts, units, incoming, lease)
 
     def wait_until_quiet(self, *, rehearsal_may_stand: bool = False, within_seconds: float = 30.0) -> State:
         """Wait until nothing works on the app any more: no phase, no activation, no rehearsal.
@@ -237,12 +233,13 @@ class AppHost:
             AssertionError: something still does after `within_seconds`.
         """
         deadline = time.monotonic() + within_seconds
+        lock = f"/run/farrier/{self.app}.lock"
         while True:
             state = self.look()
             busy = [unit for unit in state.units if unit.startswith("farrier-") or not rehearsal_may_stand]
-            if not busy and not state.is_locked:
-                return state
-            assert time.monotonic() < deadline, f"still at work after {within_seconds:g} s: {busy or 'lock'}"
+            if not busy and self.host.run(f"flock --nonblock {lock} true").succeeded:
+                return self.look()
+            assert time.monotonic() < deadline, f"still at work after {within_seconds:g} s: {busy or lock}"
             time.sleep(0.1)
 
     def wait_for_path(self, pattern: str, *, within_seconds: float = 60.0) -> subprocess.Popen[bytes]:

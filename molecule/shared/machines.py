@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
-import functools
-import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,17 +14,9 @@ PODMAN = ROOT / "playbooks/lab/podman"
 PODMAN_SECONDS = 120.0
 
 
-def reached(name: str, *, goes_away: bool = False) -> Host:
-    """A host of the lab, as root.
-
-    Args:
-        name: of the host.
-        goes_away: whether it may vanish without a word; a connection that is kept open would wait for it.
-    """
-    kept = {} if goes_away else {"controlpath": f"{_sockets()}/%%C"}
-    return testinfra.get_host(
-        f"ssh://{name}?sudo=true", ssh_config=str(ROOT / "build/lab/ssh_config"), **kept
-    )
+def reached(name: str) -> Host:
+    """A host of the lab, as root."""
+    return testinfra.get_host(f"ssh://{name}?sudo=true", ssh_config=str(ROOT / "build/lab/ssh_config"))
 
 
 def shut_down(name: str) -> None:
@@ -60,14 +48,6 @@ def switch_on(name: str) -> None:
     """Start a machine, unless it runs, and wait until SSH does."""
     _podman("start", name)
     _podman("exec", name, "sh", "-c", "until systemctl is-active --quiet ssh; do sleep 0.2; done")
-
-
-@functools.cache
-def _sockets() -> str:
-    """A directory for the sockets of connections that stay open; in the project, paths can be too long."""
-    directory = tempfile.mkdtemp(prefix="farrier-ssh-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    return directory
 
 
 def _podman(*arguments: str) -> str:

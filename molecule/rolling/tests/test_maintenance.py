@@ -27,7 +27,7 @@ def maintained(fleet: Fleet, group: str, names: Iterable[str]) -> Run:
 def began(fleet: Fleet, names: Iterable[str]) -> dict[str, str]:
     """When the first process of each host began, as the kernel says it."""
     started = "cut --delimiter=' ' --fields=22 /proc/1/stat"
-    return {name: reached(name, goes_away=True).check_output(started) for name in names}
+    return {name: reached(name).check_output(started) for name in names}
 
 
 @pytest.mark.usefixtures("all_on")
