@@ -67,9 +67,10 @@ class Server:
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self.release = release
         self._workers = workers
-        # A connection for each request: the workers share the requests as they share connections.
-        one_use = httpx.Limits(max_keepalive_connections=0)
-        self.http = httpx.Client(base_url=self.url, limits=one_use, timeout=PATIENCE_SECONDS)
+        # A connection for each request: the workers share the requests as they share connections. The pool's
+        # limit is not for that: with none to keep, a thread closes what another one has just opened.
+        one_use = {"Connection": "close"}
+        self.http = httpx.Client(base_url=self.url, headers=one_use, timeout=PATIENCE_SECONDS)
         self.log = state / f"{release}.log"
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
