@@ -145,6 +145,10 @@ def test_hosts_go_out_together_or_not_at_all(edge: Edge) -> None:
     assert edge.run()["out"] == {"app1": "deploy", "app2": "operator"}
     assert edge.run(hosts=["app1", "app2"], state="in")["changed"] is True
     assert edge.commands == [RELOAD] * 3
+    # Of one of them, a run that was cut short has left the mark.
+    (edge.drained / "app2").write_text("deploy\n")
+    assert edge.run(hosts=["app1", "app2"], state="in")["changed"] is True
+    assert edge.commands == [RELOAD] * 4
     assert edge.everything() == before
 
 
