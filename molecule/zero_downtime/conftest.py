@@ -12,6 +12,7 @@ from story import RELOADS_OF_SLOW_APP, REQUESTS, Site, Story
 from testinfra.host import Host
 
 from tests.load import Load, Report
+from tests.load.innocents import Site as Asked
 
 SCENARIO = Path(__file__).parent
 DOMAIN = "zero.lab.test"
@@ -56,6 +57,12 @@ def settled_worker_processes(host: Host, wanted: int) -> int:
     while (found := worker_processes(host)) != wanted and time.monotonic() < deadline:
         time.sleep(0.5)
     return found
+
+
+@pytest.fixture(scope="session")
+def asked_site(host: Host) -> Asked:
+    """Where innocents and offenders ask."""
+    return Asked(DOMAIN, [address(host)], authority(SCENARIO))
 
 
 @pytest.fixture(scope="session")

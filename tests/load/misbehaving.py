@@ -6,7 +6,9 @@ Standard library only: it is copied into releases. `app = Misbehaving(app)`.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 PREFIX = "/misbehave/"
@@ -210,15 +212,22 @@ WEBSOCKET_WAYS: dict[str, Way] = {
 }
 
 
+SICK = "sick"
+
+
 class Misbehaving:
-    """The app, and beside it all the ways."""
+    """The app, and beside it all the ways; nothing but 500 while a file `sick` is in its state directory."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
+        self._sick = Path(os.environ.get("STATE_DIRECTORY", "/nonexistent"), SICK)
 
     async def __call__(self, scope: Any, receive: Any, send: Send) -> Any:
         ways = WEBSOCKET_WAYS if scope["type"] == "websocket" else WAYS
         path = scope.get("path", "")
+        if scope["type"] == "http" and self._sick.exists():
+            await send(start(NOTHING, status=500))
+            return await send(body())
         way = ways.get(path.removeprefix(PREFIX)) if path.startswith(PREFIX) else None
         if way is None:
             return await self._app(scope, receive, send)

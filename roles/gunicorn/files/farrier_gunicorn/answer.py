@@ -8,6 +8,7 @@ So what would end the answer is held back until the app has ended it too.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -15,6 +16,8 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 _WITHOUT_BODY = (204, 304)
+_NOT_IN_NAMES = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
+_NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _INTERNAL_SERVER_ERROR: Message = {
     "type": "http.response.start",
     "status": 500,
@@ -61,6 +64,7 @@ class Answer:
         if not 200 <= status < 600:
             raise RuntimeError(f"The status of an answer is 200 to 599, not {status}")
         headers = message.get("headers", ())
+        length = _body_length(headers)
         if status in _WITHOUT_BODY:
             self._has_body = False
             self._remaining = 0
@@ -68,7 +72,7 @@ class Answer:
             headers = [(name, value) for name, value in headers if name.lower() != b"content-length"]
             message = {**message, "headers": headers}
         else:
-            self._remaining = _content_length(headers)
+            self._remaining = length
         self.status = status
         if self._is_head:
             await self._pass_on(message)
@@ -137,13 +141,20 @@ class Answer:
         await self._send(message)
 
 
-def _content_length(headers: Any) -> int | None:
-    """What a message with these headers says of its body's length, in bytes."""
+def _body_length(headers: Any) -> int | None:
+    """What a message with these headers says of its body's length, in bytes.
+
+    Raises:
+        ValueError: one of them cannot be sent. uvicorn would find it when it is too late for a 500.
+    """
     length = None
+    is_chunked = False
     for name, value in headers:
+        if _NOT_IN_NAMES.search(name) or _NOT_IN_VALUES.search(value):
+            raise ValueError(f"The header {name!r} has a character that no header may have")
         name = name.lower()
         if name == b"content-length":
             length = int(value)
         elif name == b"transfer-encoding":
-            return None
-    return length
+            is_chunked = True
+    return None if is_chunked else length
