@@ -171,21 +171,32 @@ def test_a_proxy_that_is_late_finds_its_idle_connection_open(
     make_host: Callable[..., Host], worker_class: str
 ) -> None:
     """On a busy machine its clock may run out long after it should: what it has not closed, it may use."""
-    host = make_host(worker_class=worker_class)
-    host.add_release("1")
+    host = make_host(worker_class=worker_class, graceful_timeout_seconds=30)
+    for release in "123":
+        host.add_release(release)
     host.activate("1")
     host.start()
     with host.connection() as connection:
         connection.request("POST", "/echo", b"hello")
         assert connection.getresponse().read()
-        with ThreadPoolExecutor() as pool:
-            stopped = pool.submit(host.stop)
-            time.sleep(3 * host.settings["proxy_keepalive_seconds"])
-            connection.request("POST", "/echo", b"hello")
-            response = connection.getresponse()
-            assert (response.status, response.getheader("Connection")) == (200, "close")
-            assert response.read()
-            assert stopped.result() == 0
+        assert host.deploy("2").returncode == 0
+        assert host.deploy("3").returncode == 0  # release 1 need not stand by any more
+        time.sleep(4 * host.settings["proxy_keepalive_seconds"])
+        connection.request("POST", "/echo", b"hello")
+        response = connection.getresponse()
+        assert (response.status, response.getheader("Connection")) == (200, "close")
+        assert response.getheader("X-Release") == "1"
+
+
+def test_a_stop_does_not_wait_for_a_proxy_that_has_vanished(host: Host) -> None:
+    """A host that was unplugged has left its connections open for ever, and nobody accepts meanwhile."""
+    host.start()
+    with host.connection() as connection:
+        connection.request("POST", "/echo", b"hello")
+        assert connection.getresponse().read()
+        began = time.monotonic()
+        assert host.stop() == 0
+        assert time.monotonic() - began < host.settings["graceful_timeout_seconds"] * 0.7
 
 
 def test_old_worker_imports_late_from_its_own_release(host: Host) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import FrameType
 
 from uvicorn.config import Config
@@ -16,6 +17,8 @@ from farrier_gunicorn.application import ServedApplication
 from farrier_gunicorn.shared_state import Order, SharedState, Stage
 
 TICK_SECONDS = 0.05
+# While nobody accepts, how long a proxy may be late with closing a connection that is idle.
+_PROXY_LATE_SECONDS = 2.0
 # Of the graceful timeout, what is kept for cancelling the app's tasks and for its shutdown handlers.
 _SHUTDOWN_SHARE = 0.2
 _SHUTDOWN_MOST_SECONDS = 5.0
@@ -25,9 +28,17 @@ _EVENT_STREAMS_SECONDS = 1.0
 _CANCEL_AFTER_SECONDS = 1
 
 
-def drain_seconds_of(graceful_timeout_seconds: float) -> float:
-    """How long a drain may take at most: what is kept back is for the app's shutdown."""
-    return graceful_timeout_seconds - min(_SHUTDOWN_MOST_SECONDS, graceful_timeout_seconds * _SHUTDOWN_SHARE)
+@dataclass(frozen=True)
+class DrainTimes:
+    """How long a drain may take in all, and for idle connections while nobody accepts, in seconds."""
+
+    total: float
+    idle_at_stop: float
+
+    @classmethod
+    def of(cls, graceful_timeout_seconds: float, proxy_keepalive_seconds: float) -> DrainTimes:
+        reserve = min(_SHUTDOWN_MOST_SECONDS, graceful_timeout_seconds * _SHUTDOWN_SHARE)
+        return cls(graceful_timeout_seconds - reserve, proxy_keepalive_seconds + _PROXY_LATE_SECONDS)
 
 
 class HandoverServer(Server):
@@ -39,7 +50,7 @@ class HandoverServer(Server):
         *,
         application: ServedApplication,
         shared_state: SharedState,
-        drain_seconds: float,
+        times: DrainTimes,
         master_pid: int,
         max_requests: int,
         on_stage: Callable[[Stage], None],
@@ -47,7 +58,7 @@ class HandoverServer(Server):
         super().__init__(config)
         self._application = application
         self._shared_state = shared_state
-        self._drain_seconds = drain_seconds
+        self._times = times
         self._master_pid = master_pid
         self._max_requests = max_requests
         self._on_stage = on_stage
@@ -127,7 +138,7 @@ class HandoverServer(Server):
         for server in self.servers:
             server.close()
         self._on_stage(Stage.DRAINING)
-        began = asyncio.get_running_loop().time()
+        began = last_busy = asyncio.get_running_loop().time()
         counter = 0
         while True:
             # First of all, since a connection accepted in this very moment is not in the list yet.
@@ -137,15 +148,19 @@ class HandoverServer(Server):
             order = self._order()
             if order is Order.SERVE:
                 return True
-            seconds = asyncio.get_running_loop().time() - began
+            now = asyncio.get_running_loop().time()
             self._application.end_websockets()
-            if order is Order.STOP or seconds >= self._drain_seconds - _EVENT_STREAMS_SECONDS:
+            if order is Order.STOP or now - began >= self._times.total - _EVENT_STREAMS_SECONDS:
                 self._application.end_event_streams()
-            if self.force_exit or seconds >= self._drain_seconds:
+            if self.force_exit or now - began >= self._times.total:
                 break
-            # An idle connection is the proxy's to close, which may be about to use it.
-            is_busy = self.server_state.connections or self.server_state.tasks
-            if not is_busy and order is not Order.STAND_BY:
+            if self.server_state.tasks:  # requests, and what the app does after them
+                last_busy = now
+            # An idle connection is the proxy's to close, which may be about to use it. But one whose other end
+            # has vanished must not hold up a stop, in which nobody accepts.
+            is_idle_for_long = order is Order.STOP and now - last_busy >= self._times.idle_at_stop
+            is_done = not (self.server_state.tasks or self.server_state.connections)
+            if is_idle_for_long or (is_done and order is not Order.STAND_BY):
                 break
         # What lies in the kernel is read before uvicorn closes idle connections, without a pause in between.
         await asyncio.sleep(0)
