@@ -156,8 +156,8 @@ class HandoverServer(Server):
                 break
             if self.server_state.tasks:  # requests, and what the app does after them
                 last_busy = now
-            # An idle connection is the proxy's to close, which may be about to use it. But one whose other end
-            # has vanished must not hold up a stop, in which nobody accepts.
+            # An idle connection is the proxy's to close, which may be about to use it. But one whose other
+            # end has vanished must not hold up a stop, in which nobody accepts.
             is_idle_for_long = order is Order.STOP and now - last_busy >= self._times.idle_at_stop
             is_done = not (self.server_state.tasks or self.server_state.connections)
             if is_idle_for_long or (is_done and order is not Order.STAND_BY):
