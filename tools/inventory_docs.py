@@ -9,10 +9,18 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "plugins/module_utils"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "collections"))
 
-from farrier_contract import App, Certificate, Edge, EdgePath, Fleet, Hooks, Source
-from farrier_contract.names import (
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
+    App,
+    Certificate,
+    Edge,
+    EdgePath,
+    Fleet,
+    Hooks,
+    Source,
+)
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.names import (
     KIT_SUFFIXES,
     RESERVED_ENVIRONMENT_NAMES,
     RESERVED_ENVIRONMENT_PREFIXES,
@@ -22,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs/inventory.md"
 
 INTRODUCTION = """\
-<!-- Made by `python tools/inventory_docs.py` from plugins/module_utils/farrier_contract. -->
+<!-- Made by `python tools/inventory_docs.py` from plugins/plugin_utils/inventory_schema. -->
 # The inventory
 
 Two groups say what a host is: `edge` hosts run nginx and hold the certificates, `app` hosts run gunicorn and

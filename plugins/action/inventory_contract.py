@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any, cast
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as core_version
 from ansible.template import Templar
-
-# Ansible imports module_utils on hosts only; this runs on the controller.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
-
-from farrier_contract import GROUPS, MISSING, SETTINGS, HostView, core_problems, inventory_problems, render
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
+    GROUPS,
+    MISSING,
+    SETTINGS,
+    HostView,
+    core_problems,
+    inventory_problems,
+    render,
+)
 
 
 class ActionModule(ActionBase):
@@ -39,7 +41,7 @@ class ActionModule(ActionBase):
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
         names = dict.fromkeys(host for group in GROUPS for host in groups.get(group, []))
         hosts = {name: self._host_view(name, task_vars) for name in names}
-        from farrier_contract.vaulted import reader
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.vaulted import reader
 
         problems = inventory_problems(groups, hosts, reader(self._loader))
         result["warnings"] = ["; ".join(problem.lines()) for problem in problems if problem.is_warning]
@@ -53,7 +55,7 @@ class ActionModule(ActionBase):
 
     def _host_view(self, host: str, task_vars: dict[str, Any]) -> HostView:
         # Built on internals of ansible-core, hence loaded only when its version is known to fit.
-        from farrier_contract.resolve import Resolver
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import Resolver
 
         variables = task_vars["hostvars"].raw_get(host)
         templar = Templar(loader=self._loader, variables={**variables, "hostvars": task_vars["hostvars"]})

@@ -17,17 +17,12 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-
-# Ansible imports module_utils on hosts only; this runs on the controller.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
-
-from release_cache import CacheError, ReleaseCache
-from release_tool import TOOL, outcome, reported
+from ansible_collections.farrier.kit.plugins.plugin_utils.release_cache import CacheError, ReleaseCache
+from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import TOOL, outcome, reported
 
 Result = dict[str, Any]
 

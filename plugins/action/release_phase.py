@@ -24,17 +24,12 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-
-# Ansible imports module_utils on hosts only; this runs on the controller.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
-
-import controller_process
-from release_tool import TOOL, outcome, reported
+from ansible_collections.farrier.kit.plugins.plugin_utils import controller_process
+from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import TOOL, outcome, reported
 
 WITHOUT_LEASE = ("begin", "rollback", "status")
 

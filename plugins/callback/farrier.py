@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from ansible import constants as C  # noqa: N812  # the name that all of Ansible uses
@@ -14,11 +14,13 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.block import Block
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
-
-# Ansible imports module_utils on hosts only; this runs on the controller.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
-
-from farrier_output import clock, failure_text, hint_for, indented, plain_text
+from ansible_collections.farrier.kit.plugins.plugin_utils.output import (
+    clock,
+    failure_text,
+    hint_for,
+    indented,
+    plain_text,
+)
 
 DOCUMENTATION = """
     name: farrier
@@ -33,7 +35,7 @@ DOCUMENTATION = """
         - default_callback
         - result_format_callback
     requirements:
-        - C(stdout_callback = farrier) in ansible.cfg
+        - C(stdout_callback = farrier.kit.farrier) in ansible.cfg
 """
 
 PHASE_TAG = "phase_"
@@ -84,8 +86,10 @@ class CallbackModule(DefaultCallback):
     # Progress
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
-        """Count the tasks of the play."""
+        """Count the tasks of the play, and leave what is loaded out of garbage collection."""
         self._finish_task()
+        # Each task has a forked process: a collection there would copy all that the controller has loaded.
+        gc.freeze()
         super().v2_playbook_on_play_start(play)
         gathers = play.gather_facts
         if gathers is None:

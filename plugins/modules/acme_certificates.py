@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.farrier_edge import certbot, lineage, probe, served, wildcards
+from ansible_collections.farrier.kit.plugins.module_utils.edge import (
+    certbot,
+    lineage,
+    probe,
+    served,
+    wildcards,
+)
 
 DOCUMENTATION = r"""
 module: acme_certificates
@@ -94,7 +100,7 @@ author: [The Farrier developers (@farrier)]
 
 EXAMPLES = r"""
 - name: Every app has a certificate
-  acme_certificates:
+  farrier.kit.acme_certificates:
     apps: [{name: observatory, domains: [observatory.example.org], certificate: {challenge: http}}]
     directory_url: https://acme-v02.api.letsencrypt.org/directory
     webroot: /var/www/farrier-acme

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.farrier_edge import build, listeners
+from ansible_collections.farrier.kit.plugins.module_utils.edge import build, listeners
 
 DOCUMENTATION = r"""
 module: nginx_facts
@@ -43,7 +43,7 @@ author: [The Farrier developers (@farrier)]
 
 EXAMPLES = r"""
 - name: What is on the host is known
-  nginx_facts:
+  farrier.kit.nginx_facts:
     drained_directory: /etc/nginx/drained
     users_directory: /etc/nginx/users
 """

@@ -10,7 +10,7 @@ from ansible.playbook.block import Block
 from ansible.playbook.handler import Handler
 from ansible.playbook.task import Task as AnsibleTask
 
-from .tree import Task, files, playbooks, plays, task_files, tasks, walk
+from .tree import Task, playbooks, plays, task_files, tasks, walk
 from .tree import load as load_yaml
 
 TASK_FILE_MAX_LINES = 70
@@ -60,15 +60,14 @@ def module_of(task: Task) -> list[str]:
 
 
 def every_module_is_fully_qualified(root: Path) -> Iterator[str]:
-    """A module has the name of its collection, unless it is the project's own."""
-    own = {path.stem for kind in ("action", "modules") for path in files(root, f"plugins/{kind}/*.py")}
+    """A module has the name of its collection, also the project's own: it is used from elsewhere, too."""
     for task in tasks(root):
         if task.is_block:
             continue
         modules = module_of(task)
         if len(modules) != 1:
             yield f"{task.path}: {task.name!r} has {modules or 'no module'} where one module belongs"
-        elif modules[0].count(".") < 2 and modules[0] not in own:
+        elif modules[0].count(".") < 2:
             yield f"{task.path}: {task.name!r} uses {modules[0]}; write its name with the collection"
 
 

@@ -22,7 +22,7 @@ SOUND = {
   any_errors_fatal: true
   pre_tasks:
     - name: The contract is kept
-      keep_contract:
+      farrier.kit.keep_contract:
   tasks:
     - name: Several things
       block:
@@ -37,7 +37,6 @@ SOUND = {
   any_errors_fatal: false # a host that is down does not matter here
   tasks: []
 """,
-    "plugins/action/keep_contract.py": "",
     "roles/web/defaults/main.yml": "web_port: 80\n",
     "roles/web/vars/main.yml": "__web_user: www-data\n",
     "roles/web/meta/main.yml": """
@@ -147,15 +146,15 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
     ),
     (
         play_rules.every_module_is_fully_qualified,
-        "plugins/action/keep_contract.py",
-        "",
-        None,
+        "playbooks/site.yml",
+        "farrier.kit.keep_contract",
+        "keep_contract",
         "'The contract is kept' uses keep_contract",
     ),
     (
         play_rules.every_module_is_fully_qualified,
         "playbooks/site.yml",
-        "      keep_contract:\n",
+        "      farrier.kit.keep_contract:\n",
         "      when: true\n",
         "has no module",
     ),

@@ -11,7 +11,7 @@ import yaml
 
 BLOCK_PARTS = ("block", "rescue", "always")
 # Made by tools or installed; nobody writes there.
-FOREIGN = {".venv", ".git", ".ansible", "build", "node_modules", "__pycache__"}
+FOREIGN = {".venv", "collections", ".git", ".ansible", "build", "node_modules", "__pycache__"}
 
 
 class _Loader(yaml.SafeLoader):

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import importlib
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import farrier_edge
 import pytest
-from farrier_edge import certbot, own
+from ansible_collections.farrier.kit.plugins.module_utils.edge import (
+    certbot,
+    managed_certificates,
+    probe,
+    served,
+)
 
 from .conftest import ACCOUNT, HOOK, SERVER, MakeCertificate, MakeLineage
 
-MODULE = Path(__file__).resolve().parents[3] / "plugins/modules/acme_certificates.py"
+ROOT = Path(__file__).resolve().parents[3]
+MODULE = "ansible_collections.farrier.kit.plugins.modules.acme_certificates"
 
 
 class EndedError(Exception):
@@ -78,21 +82,12 @@ def authority(make_lineage: MakeLineage) -> Authority:
 
 @pytest.fixture
 def module(tmp_path: Path, authority: Authority, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Return the module's file, loaded as Ansible lays it out, on a host whose web server shows all."""
-    for name in ("certbot", "lineage", "probe", "served", "wildcards"):
-        library = importlib.import_module(f"farrier_edge.{name}")
-        monkeypatch.setitem(sys.modules, f"ansible.module_utils.farrier_edge.{name}", library)
-    monkeypatch.setitem(sys.modules, "ansible.module_utils.farrier_edge", farrier_edge)
-    spec = importlib.util.spec_from_file_location("acme_certificates", MODULE)
-    assert spec
-    assert spec.loader
-    loaded = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, loaded)
-    spec.loader.exec_module(loaded)
+    """Return the module, loaded afresh, on a host whose web server shows all."""
+    loaded = importlib.reload(importlib.import_module(MODULE))
     monkeypatch.setattr(loaded, "CONFIGURATION", tmp_path / "letsencrypt")
     monkeypatch.setattr(certbot, "run", authority.run)
-    monkeypatch.setattr(farrier_edge.served, "shows", lambda *_: True)
-    monkeypatch.setattr(farrier_edge.probe, "problem", lambda *_: "")
+    monkeypatch.setattr(served, "shows", lambda *_: True)
+    monkeypatch.setattr(probe, "problem", lambda *_: "")
     return loaded
 
 
@@ -175,7 +170,7 @@ def test_a_name_that_leads_elsewhere_is_never_asked_for(
     run: Run, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Failures count too; who knows better can switch the question off."""
-    monkeypatch.setattr(farrier_edge.probe, "problem", lambda domain, _: f"{domain} leads elsewhere.")
+    monkeypatch.setattr(probe, "problem", lambda domain, _: f"{domain} leads elsewhere.")
     failed = run("one")
     assert failed.failed
     assert "one.example leads elsewhere." in str(failed)
@@ -192,7 +187,7 @@ def test_what_the_web_server_does_not_show_is_deployed(
     hook = tmp_path / "hook"
     hook.write_text(f'#!/bin/sh\nprintf %s "$RENEWED_LINEAGE" >{shown}\n')
     hook.chmod(0o755)
-    monkeypatch.setattr(farrier_edge.served, "shows", lambda *_: shown.exists())
+    monkeypatch.setattr(served, "shows", lambda *_: shown.exists())
     assert run("one", deploy_hook=str(hook), check_mode=True).result["deployed"] == ["one"]
     assert not shown.exists()
     assert run("one", deploy_hook=str(hook)).result["deployed"] == ["one"]
@@ -208,7 +203,7 @@ def test_a_web_server_that_refuses_is_said_to(
     hook = tmp_path / "hook"
     hook.write_text("#!/bin/sh\necho configuration is broken >&2\nexit 1\n")
     hook.chmod(0o755)
-    monkeypatch.setattr(farrier_edge.served, "shows", lambda *_: False)
+    monkeypatch.setattr(served, "shows", lambda *_: False)
     failed = run("one", deploy_hook=str(hook))
     assert failed.failed
     assert "configuration is broken" in str(failed)
@@ -245,7 +240,7 @@ def test_proof_by_dns_asks_nobody_for_a_challenge(
     run: Run, authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The host may be one that the world cannot reach; a wildcard stands for what it covers."""
-    monkeypatch.setattr(farrier_edge.probe, "problem", lambda domain, _: f"{domain} leads elsewhere.")
+    monkeypatch.setattr(probe, "problem", lambda domain, _: f"{domain} leads elsewhere.")
     apps = [app("one", "www.one.example", "*.one.example", "one.example", challenge="dns")]
     dns = {"dns_authenticator": "dns-rfc2136", "dns_credentials": "/x.ini", "dns_arguments": ["--more"]}
     assert not run(apps=apps, **dns).failed
@@ -303,16 +298,14 @@ def test_an_app_goes_from_an_authority_to_a_certificate_of_its_own_and_back(
     """The path leads to the one after the other, nothing old stays, and the authority is asked once."""
     tls, live = tmp_path / "tls", tmp_path / "letsencrypt/live/one"
     hook = tmp_path / "hook"
-    template = (
-        MODULE.parents[2] / "roles/certbot/templates/usr/local/sbin/farrier-certificate-deployed.j2"
-    ).read_text()
+    template = (ROOT / "roles/certbot/templates/usr/local/sbin/farrier-certificate-deployed.j2").read_text()
     for variable, value in [("certbot_tls_directory", str(tls)), ("certbot_reload_command", "true")]:
         template = template.replace(f"{{{{ {variable} }}}}", value)
     hook.write_text(template)
     hook.chmod(0o755)
     (tmp_path / "logger").symlink_to("/bin/true")
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    monkeypatch.setattr(farrier_edge.served, "shows", lambda *_: (tls / "one").readlink() == live)
+    monkeypatch.setattr(served, "shows", lambda *_: (tls / "one").readlink() == live)
     tls.mkdir()
     (tls / "one").symlink_to(".placeholder")
     monkeypatch.setattr(module, "RELOAD_TIMEOUT_SECONDS", 0)
@@ -320,12 +313,14 @@ def test_an_app_goes_from_an_authority_to_a_certificate_of_its_own_and_back(
     renewal = tmp_path / "letsencrypt/renewal/one.conf"
     renewal.write_text(renewal.read_text().replace(HOOK, str(hook)))
 
-    own.keep(tls, "one", own.Pair("chain", "key"))
+    managed_certificates.keep(tls, "one", managed_certificates.Pair("chain", "key"))
     assert run(deploy_hook=str(hook)).result["retired"] == ["one"]
-    assert own.is_kept(tls, "one", own.Pair("chain", "key"))
+    assert managed_certificates.is_kept(tls, "one", managed_certificates.Pair("chain", "key"))
 
     back = run("one", deploy_hook=str(hook))
     assert (back.failed, back.result["revived"], back.result["deployed"]) == (False, ["one"], ["one"])
     assert (tls / "one").readlink() == live
-    assert list(own.left_over(tls)) == [own.place(tls, "one", own.Pair("chain", "key"))]
+    assert list(managed_certificates.left_over(tls)) == [
+        managed_certificates.place(tls, "one", managed_certificates.Pair("chain", "key"))
+    ]
     assert authority.asked == ["one"]

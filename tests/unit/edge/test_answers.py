@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from farrier_edge import answers
+from ansible_collections.farrier.kit.plugins.module_utils.edge import answers
 
 
 def line(status: int, *, app: str = "shop", epoch: float = 100.0) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from farrier_edge.build import candidate, has_http3
+from ansible_collections.farrier.kit.plugins.module_utils.edge.build import candidate, has_http3
 
 BUILD = "nginx version: nginx/1.26.3\nconfigure arguments: --with-http_ssl_module --with-http_v2_module"
 POLICY = "nginx:\n  Installed: (none)\n  Candidate: {}\n  Version table:\n     1.29.0-1 500\n"

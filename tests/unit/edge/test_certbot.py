@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from farrier_edge import certbot
+from ansible_collections.farrier.kit.plugins.module_utils.edge import certbot
 
 ORDER = certbot.Order("https://acme.example/directory", "", Path("/var/www/acme"), "/usr/local/sbin/deployed")
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from farrier_edge import lineage
+from ansible_collections.farrier.kit.plugins.module_utils.edge import lineage
 
 from .conftest import ACCOUNT, HOOK, SERVER, MakeLineage
 

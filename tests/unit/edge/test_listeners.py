@@ -6,7 +6,7 @@ import os
 import socket
 from pathlib import Path
 
-from farrier_edge.listeners import listeners
+from ansible_collections.farrier.kit.plugins.module_utils.edge.listeners import listeners
 
 HEADING = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
 

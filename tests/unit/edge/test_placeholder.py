@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from farrier_edge import own
+from ansible_collections.farrier.kit.plugins.module_utils.edge import managed_certificates
 
 from .conftest import MakeCertificate
 
@@ -14,13 +14,13 @@ from .conftest import MakeCertificate
 def directory(tmp_path: Path) -> Path:
     """Return a directory with a placeholder."""
     directory = tmp_path / "tls"
-    own.make_placeholder(directory)
+    managed_certificates.make_placeholder(directory)
     return directory
 
 
 def is_usable(directory: Path) -> bool:
     """Tell whether the placeholder of a directory is."""
-    return own.is_usable(directory / own.PLACEHOLDER / "fullchain.pem")
+    return managed_certificates.is_usable(directory / managed_certificates.PLACEHOLDER / "fullchain.pem")
 
 
 def test_only_root_can_read_the_key(directory: Path) -> None:
@@ -40,14 +40,14 @@ def test_half_of_it_is_made_anew(directory: Path, lost: str) -> None:
     """nginx does not start with a certificate without its key."""
     (directory / ".placeholder" / lost).unlink()
     assert not is_usable(directory)
-    own.make_placeholder(directory)
+    managed_certificates.make_placeholder(directory)
     assert is_usable(directory)
 
 
 def test_one_that_is_about_to_expire_is_made_anew(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After ten years it is somebody else who wonders."""
-    monkeypatch.setattr(own, "PLACEHOLDER_LIFETIME_DAYS", 1)
-    own.make_placeholder(directory)
+    monkeypatch.setattr(managed_certificates, "PLACEHOLDER_LIFETIME_DAYS", 1)
+    managed_certificates.make_placeholder(directory)
     assert not is_usable(directory)
 
 
@@ -55,10 +55,10 @@ def test_paths_that_lead_nowhere_lead_to_it(directory: Path) -> None:
     """A name that is new, and one whose certificate was deleted by hand."""
     (directory / "deleted").symlink_to("/nonexistent")
     names = ["new", "deleted"]
-    assert own.leading_nowhere(directory, names) == names
+    assert managed_certificates.leading_nowhere(directory, names) == names
     for name in names:
-        own.link(directory, name, own.PLACEHOLDER)
-    assert own.leading_nowhere(directory, names) == []
+        managed_certificates.link(directory, name, managed_certificates.PLACEHOLDER)
+    assert managed_certificates.leading_nowhere(directory, names) == []
     assert (directory / "deleted").readlink() == Path(".placeholder")
 
 
@@ -67,4 +67,4 @@ def test_a_real_certificate_stays(directory: Path, tmp_path: Path, make_certific
     live = make_certificate(["one.example"], tmp_path / "live").parent
     (live / "cert.pem").rename(live / "fullchain.pem")
     (directory / "one").symlink_to(live)
-    assert own.leading_nowhere(directory, ["one"]) == []
+    assert managed_certificates.leading_nowhere(directory, ["one"]) == []

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from farrier_edge import probe
+from ansible_collections.farrier.kit.plugins.module_utils.edge import probe
 
 Serve = Callable[
     [type[http.server.BaseHTTPRequestHandler] | partial[http.server.SimpleHTTPRequestHandler]], int

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from farrier_edge import rotation
+from ansible_collections.farrier.kit.plugins.module_utils.edge import upstream_members
 
 CONFIGURATION = """upstream farrier_shop {
     zone farrier_shop 128k;
@@ -39,37 +39,37 @@ TABLE_IPV6 = """  sl  local_address rem_address   st tx_queue
 
 def test_hosts_are_known_by_the_comment_before_their_line() -> None:
     """An address says nothing to an operator, and a socket has none."""
-    assert rotation.servers(CONFIGURATION) == [
-        rotation.Server("app1", "10.0.0.11:20123", is_out=False),
-        rotation.Server("app11", "10.0.0.21:20123", is_out=True),
-        rotation.Server("edge1", "unix:/run/farrier/sockets/shop.sock", is_out=False),
+    assert upstream_members.servers(CONFIGURATION) == [
+        upstream_members.Server("app1", "10.0.0.11:20123", is_out=False),
+        upstream_members.Server("app11", "10.0.0.21:20123", is_out=True),
+        upstream_members.Server("edge1", "unix:/run/farrier/sockets/shop.sock", is_out=False),
     ]
-    assert [server.host for server in rotation.servers(ALONE)] == ["web1"]
+    assert [server.host for server in upstream_members.servers(ALONE)] == ["web1"]
 
 
 def test_only_the_line_of_the_host_changes_and_changes_back() -> None:
     """site.yml makes the same text from what is kept, else each run would undo a drain."""
-    out = rotation.turned(CONFIGURATION, ["app1"], out=True)
+    out = upstream_members.turned(CONFIGURATION, ["app1"], out=True)
     assert out == CONFIGURATION.replace(
         "10.0.0.11:20123 max_fails=2 fail_timeout=3s;", "10.0.0.11:20123 max_fails=2 fail_timeout=3s down;"
     )
-    assert rotation.turned(out, ["app1"], out=True) == out
-    assert rotation.turned(out, ["app1"], out=False) == CONFIGURATION
+    assert upstream_members.turned(out, ["app1"], out=True) == out
+    assert upstream_members.turned(out, ["app1"], out=False) == CONFIGURATION
 
 
 def test_a_host_is_not_out_for_its_name() -> None:
     """It would be passed over where hosts that serve are counted."""
-    (server,) = rotation.servers("# down down\nserver 10.0.0.11:20123;\n")
+    (server,) = upstream_members.servers("# down down\nserver 10.0.0.11:20123;\n")
     assert not server.is_out
 
 
 def test_hosts_that_are_out_already_do_not_count_as_left() -> None:
     """Two at a time would leave an app with nobody."""
     unix = "unix:/run/farrier/sockets/shop.sock"
-    assert rotation.left_without(CONFIGURATION, ["app1"]) == [unix]
-    assert rotation.left_without(CONFIGURATION, ["app11"]) == ["10.0.0.11:20123", unix]
-    assert rotation.left_without(CONFIGURATION, ["app1", "edge1"]) == []
-    assert rotation.left_without(ALONE, ["web1"]) == []
+    assert upstream_members.left_without(CONFIGURATION, ["app1"]) == [unix]
+    assert upstream_members.left_without(CONFIGURATION, ["app11"]) == ["10.0.0.11:20123", unix]
+    assert upstream_members.left_without(CONFIGURATION, ["app1", "edge1"]) == []
+    assert upstream_members.left_without(ALONE, ["web1"]) == []
 
 
 def test_a_host_that_is_down_serves_nobody(tmp_path: Path) -> None:
@@ -78,10 +78,10 @@ def test_a_host_that_is_down_serves_nobody(tmp_path: Path) -> None:
         port = server.getsockname()[1]
         unix.bind(str(tmp_path / "app.sock"))
         unix.listen()
-        assert rotation.answers(f"127.0.0.1:{port}")
-        assert rotation.answers(f"unix:{tmp_path}/app.sock")
-    assert not rotation.answers(f"127.0.0.1:{port}")
-    assert not rotation.answers(f"unix:{tmp_path}/app.sock")
+        assert upstream_members.answers(f"127.0.0.1:{port}")
+        assert upstream_members.answers(f"unix:{tmp_path}/app.sock")
+    assert not upstream_members.answers(f"127.0.0.1:{port}")
+    assert not upstream_members.answers(f"unix:{tmp_path}/app.sock")
 
 
 def test_the_brackets_of_an_ipv6_address_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_the_brackets_of_an_ipv6_address_are_no_part_of_it(monkeypatch: pytest.M
         return socket.socket()
 
     monkeypatch.setattr(socket, "create_connection", connect)
-    assert rotation.answers("[fd00::12]:20123")
+    assert upstream_members.answers("[fd00::12]:20123")
     assert called == [("fd00::12", 20123)]
 
 
@@ -102,7 +102,7 @@ def test_a_host_that_takes_no_connection_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, family: int
 ) -> None:
     """An app that hangs fills its queue, and would hold up the deploy of the others."""
-    monkeypatch.setattr(rotation, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(upstream_members, "CONNECT_SECONDS", 0.2)
     with socket.socket(family) as server, ExitStack() as clients:
         server.bind(("127.0.0.1", 0) if family == socket.AF_INET else str(tmp_path / "app.sock"))
         server.listen(0)
@@ -119,7 +119,7 @@ def test_a_host_that_takes_no_connection_is_not_waited_for(
             if family == socket.AF_INET
             else f"unix:{tmp_path}/app.sock"
         )
-        assert not rotation.answers(address)
+        assert not upstream_members.answers(address)
         assert time.monotonic() - began < 4
         end.cancel()
 
@@ -141,4 +141,4 @@ def test_connections_that_are_open_are_counted(tmp_path: Path, addresses: list[s
         (tmp_path / name).write_text(text)
     # A kernel without IPv6 has no table of it.
     tables = (tmp_path / "tcp", tmp_path / "tcp6", tmp_path / "absent")
-    assert rotation.open_connections(addresses, tables) == expected
+    assert upstream_members.open_connections(addresses, tables) == expected

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from farrier_edge import served
+from ansible_collections.farrier.kit.plugins.module_utils.edge import served
 
 from .conftest import MakeCertificate
 

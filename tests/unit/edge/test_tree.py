@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from farrier_edge import tree
+from ansible_collections.farrier.kit.plugins.module_utils.edge import configuration_tree
 
 MARKER = "# made by the kit"
 
@@ -21,10 +21,10 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def wanted(root: Path, **files: str) -> tree.Changes:
+def wanted(root: Path, **files: str) -> configuration_tree.Changes:
     """Compare with what is wanted."""
     contents = {path.replace("_", "/") + ".conf": content for path, content in files.items()}
-    return tree.compare(root, contents, "kit", MARKER, ["enabled/default"])
+    return configuration_tree.compare(root, contents, "kit", MARKER, ["enabled/default"])
 
 
 def contents(root: Path) -> dict[str, str]:
@@ -55,14 +55,14 @@ def test_live_files_are_untouched_until_they_are_published(root: Path) -> None:
     """Between the two nginx is asked, and may refuse."""
     before = contents(root)
     changes = wanted(root, main="new\n", kit_apps_new=f"{MARKER}\nnew\n")
-    with tree.staged(root, changes) as stage:
+    with configuration_tree.staged(root, changes) as stage:
         assert contents(stage) == {
             "main.conf": "new\n",
             "kit/apps/new.conf": f"{MARKER}\nnew\n",
             "kit/apps/operator.conf": "mine\n",
         }
         assert contents(root) == before
-        tree.publish(stage, root, changes)
+        configuration_tree.publish(stage, root, changes)
     assert contents(root) == {
         "main.conf": "new\n",
         "kit/apps/new.conf": f"{MARKER}\nnew\n",
@@ -76,7 +76,7 @@ def test_a_run_that_was_killed_leaves_nothing_behind(root: Path) -> None:
     leftover = root.with_name(f".{root.name}.staged")
     leftover.mkdir()
     (leftover / "broken.conf").write_text("broken\n")
-    with tree.staged(root, wanted(root, main="new\n")) as stage:
+    with configuration_tree.staged(root, wanted(root, main="new\n")) as stage:
         assert stage == leftover
         assert not (stage / "broken.conf").exists()
 
@@ -88,9 +88,9 @@ def test_what_a_link_leads_to_is_not_written(root: Path, tmp_path: Path) -> None
     (root / "main.conf").unlink()
     (root / "main.conf").symlink_to(target)
     changes = wanted(root, main="new\n")
-    with tree.staged(root, changes) as stage:
+    with configuration_tree.staged(root, changes) as stage:
         assert target.read_text() == "elsewhere\n"
-        tree.publish(stage, root, changes)
+        configuration_tree.publish(stage, root, changes)
     assert target.read_text() == "elsewhere\n"
     assert (root / "main.conf").read_text() == "new\n"
 
@@ -101,5 +101,7 @@ def test_complaints_name_the_place_where_the_file_will_be(
 ) -> None:
     """The stage is gone when the operator reads the message."""
     stage = tmp_path / ".nginx.staged"
-    said = tree.test(["sh", "-c", f"echo wrong in {stage}/kit/a.conf:3 >&2; exit {status}"], stage, root)
+    said = configuration_tree.test(
+        ["sh", "-c", f"echo wrong in {stage}/kit/a.conf:3 >&2; exit {status}"], stage, root
+    )
     assert said == (content, f"wrong in {root}/kit/a.conf:3")

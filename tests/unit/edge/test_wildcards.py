@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from farrier_edge import wildcards
+from ansible_collections.farrier.kit.plugins.module_utils.edge import wildcards
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
-"""Shared parts of the plugin tests: load a plugin as Ansible does, by its file; run a playbook with them."""
+"""Shared parts of the plugin tests: load a plugin as Ansible does, by its name; run a playbook with them."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import subprocess
 import sys
@@ -14,18 +14,13 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-PLUGINS = ROOT / "plugins"
 
 ANSIBLE_CFG = f"""
 [defaults]
 inventory = hosts.yml
-action_plugins = {PLUGINS}/action
-filter_plugins = {PLUGINS}/filter
-callback_plugins = {PLUGINS}/callback
-strategy_plugins = {PLUGINS}/strategy
-module_utils = {PLUGINS}/module_utils
+collections_path = {ROOT}/collections
 stdout_callback = default
-strategy = farrier
+strategy = farrier.kit.farrier
 deprecation_warnings = false
 interpreter_python = {sys.executable}
 localhost_warning = false
@@ -41,13 +36,9 @@ def load_plugin() -> Callable[[str, str], ModuleType]:
     """Return a function that imports plugins/KIND/NAME.py afresh."""
 
     def load(kind: str, name: str) -> ModuleType:
-        path = PLUGINS / kind / f"{name}.py"
-        spec = importlib.util.spec_from_file_location(f"plugin_under_test_{kind}_{name}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+        full_name = f"ansible_collections.farrier.kit.plugins.{kind}.{name}"
+        sys.modules.pop(full_name, None)
+        return importlib.import_module(full_name)
 
     return load
 

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 from ansible.executor.playbook_executor import PlaybookExecutor
-from farrier_contract import MistakeError
-from farrier_contract.batches import batches, drain_batch_size
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import MistakeError
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.batches import (
+    batches,
+    drain_batch_size,
+)
 
 HOSTS = [f"web{number}" for number in range(100)]
 

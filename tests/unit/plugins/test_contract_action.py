@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
-from farrier_contract.explain import shown
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.explain import shown
 
 from .conftest import Play
 from .test_contract_certificates import KEY, certificate, written
@@ -19,7 +19,7 @@ PLAYBOOK = """
   any_errors_fatal: true
   tasks:
     - name: Every app keeps the contract
-      inventory_contract:
+      farrier.kit.inventory_contract:
 
 - name: Hosts are touched
   hosts: all
@@ -29,7 +29,7 @@ PLAYBOOK = """
   tasks:
     - name: A host is touched
       ansible.builtin.debug:
-        msg: "{{ inventory_hostname }} is touched: {{ (apps | app_defaults)[0].workers }}"
+        msg: "{{ inventory_hostname }} is touched: {{ (apps | farrier.kit.app_defaults)[0].workers }}"
 """
 
 GOOD = """
@@ -154,7 +154,7 @@ def test_certificate_in_its_last_days_is_a_warning(run_playbook: Play, tmp_path:
 
     def run(days: float) -> tuple[int, str]:
         (tmp_path / "chain.pem").write_bytes(certificate(KEY, ["observatory.example.org"], days))
-        run = run_playbook(PLAYBOOK, hosts=hosts, ANSIBLE_STDOUT_CALLBACK="farrier")
+        run = run_playbook(PLAYBOOK, hosts=hosts, ANSIBLE_STDOUT_CALLBACK="farrier.kit.farrier")
         return run.returncode, " ".join((run.stdout + run.stderr).split())
 
     code, output = run(2.5)

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from farrier_contract import App, Hidden, Problem, Unresolved, app_problems
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
+    App,
+    Hidden,
+    Problem,
+    Unresolved,
+    app_problems,
+)
 
 GOOD: dict[str, Any] = {
     "name": "observatory",

@@ -8,6 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
+    Hidden,
+    HostView,
+    MistakeError,
+    Problem,
+    inventory_problems,
+)
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.explain import shown
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,8 +27,6 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 from cryptography.x509.oid import NameOID
-from farrier_contract import Hidden, HostView, MistakeError, Problem, inventory_problems
-from farrier_contract.explain import shown
 
 DOMAINS = ["example.org", "www.example.org"]
 NOW = datetime.now(UTC)

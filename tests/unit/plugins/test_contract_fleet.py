@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from farrier_contract import App, Fleet, HostView, Problem, Unresolved, inventory_problems
-from farrier_contract.fleet import endpoint, private_address
-from farrier_contract.mistakes import MistakeError
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
+    App,
+    Fleet,
+    HostView,
+    Problem,
+    Unresolved,
+    inventory_problems,
+)
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.fleet_settings import (
+    endpoint,
+    private_address,
+)
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.mistakes import MistakeError
 
 from .test_contract_inventory import app
 

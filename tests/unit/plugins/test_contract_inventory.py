@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from farrier_contract import HostView, Problem, Unresolved, core_problems, inventory_problems, render
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
+    HostView,
+    Problem,
+    Unresolved,
+    core_problems,
+    inventory_problems,
+    render,
+)
 
 GROUPS = {"all": ["web1"], "ungrouped": [], "edge": ["web1"], "app": ["web1"]}
 

@@ -1,4 +1,4 @@
-"""The filters of plugins/filter/farrier.py: defaults of apps, and the number of workers."""
+"""The filters of plugins/filter/: defaults of apps, and the number of workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from farrier_contract import App, worker_count
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import App, worker_count
 
 from .conftest import Play
 
@@ -23,7 +23,8 @@ APP: dict[str, Any] = {
 @pytest.fixture
 def filters(load_plugin: Callable[[str, str], ModuleType]) -> dict[str, Callable[..., Any]]:
     """Return the filters as Ansible gets them."""
-    found: dict[str, Callable[..., Any]] = load_plugin("filter", "farrier").FilterModule().filters()
+    found: dict[str, Callable[..., Any]] = load_plugin("filter", "inventory").FilterModule().filters()
+    found |= load_plugin("filter", "rollout").FilterModule().filters()
     return found
 
 
@@ -286,14 +287,16 @@ FLEET_PLAY = """
   hosts: edge1
   gather_facts: false
   connection: local
+  vars:
+    known: "{{ apps | farrier.kit.app_defaults }}"
   tasks:
     - name: Told
       ansible.builtin.debug:
         msg: >-
-          {{ apps | app_defaults | upstream_servers(inventory_hostname, groups['app'], hostvars) | to_json }}
-          {{ apps | app_defaults | private_listeners('web1', groups['edge'], hostvars) | to_json }}
-          {{ 'web1' | remote_edge_addresses(groups['edge'], hostvars) | to_json }}
-          {{ (hostvars['web1'] | fleet_defaults).serving_min }}
+          {{ known | farrier.kit.upstream_servers(inventory_hostname, groups['app'], hostvars) | to_json }}
+          {{ known | farrier.kit.private_listeners('web1', groups['edge'], hostvars) | to_json }}
+          {{ 'web1' | farrier.kit.remote_edge_addresses(groups['edge'], hostvars) | to_json }}
+          {{ (hostvars['web1'] | farrier.kit.fleet_defaults).serving_min }}
 """
 
 FLEET_HOSTS = """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from farrier_fleet import mixed, table
+from ansible_collections.farrier.kit.plugins.plugin_utils.rollout import mixed, table
 
 OLD, NEW = "20261120T101500Z-3f2c1ab0", "20261121T165606Z-f9051f1a"
 ROWS: list[dict[str, Any]] = [

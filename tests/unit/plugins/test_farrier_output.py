@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from farrier_output import clock, failure_text, hint_for
+from ansible_collections.farrier.kit.plugins.plugin_utils.output import clock, failure_text, hint_for
 
 
 def test_clock() -> None:

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 import yaml
 from ansible.plugins.action import ActionBase
-from farrier_rollout import PHASES, Choices, fault, leaving, problems, row, taken
+from ansible_collections.farrier.kit.plugins.plugin_utils.rollout import (
+    PHASES,
+    Choices,
+    fault,
+    leaving,
+    problems,
+    row,
+    taken,
+)
 
 from .conftest import ROOT, Play
 
@@ -96,8 +104,11 @@ def test_each_phase_that_reports_is_looked_at() -> None:
     registered = {"soak"}  # a variable, since it is the outcome of two tasks
     for path in (ROOT / "roles" / "release" / "tasks").glob("*.yml"):
         for task in yaml.safe_load(path.read_text()) or []:
-            arguments = task.get("release_phase") or task.get("release_copy") or {}
-            if "release_report" in str(arguments.get("report")) or "nginx_rotation" in task:
+            arguments = task.get("farrier.kit.release_phase") or task.get("farrier.kit.release_copy") or {}
+            if (
+                "release_report" in str(arguments.get("report"))
+                or "farrier.kit.nginx_upstream_member" in task
+            ):
                 registered.add(task.get("register", "").removeprefix("__release_"))
     assert registered - {""} == set(PHASES)
 
@@ -194,7 +205,7 @@ PLAYBOOK = """
   gather_facts: false
   tasks:
     - name: What has come of it
-      release_outcome:
+      farrier.kit.release_outcome:
         final: true
 """
 HOSTS = "all: {hosts: {app1: {__release_begin: {new: true, release: %s, from: %s%s}}, other: {}}}\n"
@@ -210,7 +221,7 @@ def test_outcome_is_a_table_and_a_failure_when_it_is_one(run_playbook: Play) -> 
     assert "other  " not in run.stdout.split("PLAY RECAP")[0]
     hosts = HOSTS.replace("new: true", "new: false") % (NEW, OLD, "")
     hosts = hosts.replace("other: {}", "app2: {__release_begin: {new: false}}")
-    run = run_playbook(PLAYBOOK, "--check", hosts=hosts, ANSIBLE_STDOUT_CALLBACK="farrier")
+    run = run_playbook(PLAYBOOK, "--check", hosts=hosts, ANSIBLE_STDOUT_CALLBACK="farrier.kit.farrier")
     assert run.returncode == 0, run.stdout + run.stderr
     assert f"    app1  {NEW}  {NEW}  -         0.0  unchanged" in run.stdout
 
@@ -268,14 +279,14 @@ def test_what_went_well_is_told_of_several_hosts(outcome: Outcome) -> None:
 UNREACHABLE_PLAYBOOK = """
 - name: A deploy begins
   hosts: all
-  strategy: farrier_linear
+  strategy: ansible.builtin.linear
   gather_facts: false
   tasks:
     - name: The deploy may begin
-      release_phase: {app: shop, phase: status, report: true}
+      farrier.kit.release_phase: {app: shop, phase: status, report: true}
       register: __release_begin
     - name: The others go on
-      release_outcome:
+      farrier.kit.release_outcome:
         skip_unreachable: "{{ skip }}"
         final: true
 """
@@ -286,7 +297,11 @@ UNREACHABLE = "all: {hosts: {app1: {ansible_host: 127.0.0.1, ansible_port: 1, an
 def test_a_host_that_does_not_answer_is_a_problem_and_not_the_end(run_playbook: Play) -> None:
     """Ansible would go on without it, and say so at the end."""
     run = run_playbook(
-        UNREACHABLE_PLAYBOOK, "-e", "skip=false", hosts=UNREACHABLE, ANSIBLE_STDOUT_CALLBACK="farrier"
+        UNREACHABLE_PLAYBOOK,
+        "-e",
+        "skip=false",
+        hosts=UNREACHABLE,
+        ANSIBLE_STDOUT_CALLBACK="farrier.kit.farrier",
     )
     assert "[The deploy may begin] PROBLEM on app1" in run.stdout
     assert run.returncode != 0

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
 from importlib import metadata
 from types import ModuleType
 
 import pytest
-from ansible.plugins.loader import strategy_loader
-from ansible.plugins.strategy.linear import StrategyModule as LinearStrategy
 
-from .conftest import PLUGINS, Play
+from .conftest import Play
 
 PLAYBOOK = """
 - name: First
@@ -83,21 +80,3 @@ def test_run_says_its_strategy_once(run_playbook: Play, wanted: str, expected: s
         line for line in run.stdout.splitlines() if expected in line
     ]
     assert run.stdout.count(expected) == 1
-
-
-@pytest.mark.parametrize("wanted", ["", "linear"])
-def test_processes_of_tasks_do_not_collect_what_the_controller_loaded(
-    load_plugin: Callable[[str, str], ModuleType], monkeypatch: pytest.MonkeyPatch, wanted: str
-) -> None:
-    """Each collection took longer than the task it came in: a sixth of a run that changes nothing."""
-    strategy_loader.add_directory(str(PLUGINS / "strategy"))
-    versions = metadata.version("mitogen"), metadata.version("ansible-core")
-    chosen = load_plugin("strategy", "farrier").strategy_class(wanted, *versions)
-    frozen = strategy_loader.get("farrier_linear", class_only=True)
-    assert issubclass(chosen, frozen)
-    monkeypatch.setattr(LinearStrategy, "run", lambda *_: gc.get_freeze_count())
-    gc.unfreeze()
-    try:
-        assert frozen.__new__(frozen).run() > 10_000
-    finally:
-        gc.unfreeze()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from farrier_contract import App, Fleet, app_problems
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import App, Fleet, app_problems
 from pydantic import BaseModel
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,7 +27,7 @@ def test_stale_page_is_found(tmp_path: Path) -> None:
     for name in ("tools/inventory_docs.py", "docs/inventory.md"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text((ROOT / name).read_text())
-    (tmp_path / "plugins").symlink_to(ROOT / "plugins")
+    (tmp_path / "collections").symlink_to(ROOT / "collections")
     command = [sys.executable, str(tmp_path / "tools/inventory_docs.py")]
     page = tmp_path / "docs/inventory.md"
     page.write_text(page.read_text().replace("worker_memory_mb", "memory"))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
-import farrier_edge
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
@@ -21,7 +19,6 @@ def test_the_last_seconds_of_the_app_count(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Errors from before the release went live would undo a good one."""
-    monkeypatch.setitem(sys.modules, "ansible.module_utils.farrier_edge", farrier_edge)
     module = load_plugin("modules", "nginx_errors")
     now = time.time()
     log = tmp_path / "access.log"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .conftest import PLUGINS, Play
+from .conftest import Play
 
 PLAYBOOK = """
 - name: The host is looked at
@@ -15,7 +15,7 @@ PLAYBOOK = """
   gather_facts: false
   tasks:
     - name: What is on the host is known
-      nginx_facts:
+      farrier.kit.nginx_facts:
         users_directory: "{directory}"
         drained_directory: "{directory}"
     - name: It is told
@@ -29,12 +29,11 @@ def test_files_of_passwords_are_the_kits_own(
 ) -> None:
     """What is named here and no app wants is removed: so it is what the filter names, and nothing else."""
     app = {"name": "shop", "edge": {"paths": {"/": {"users": {"ann": "$6$a"}}}}, "static": {}}
-    (users,) = load_plugin("filter", "farrier").edge_users(app)
+    (users,) = load_plugin("filter", "inventory").edge_users(app)
     for name in (users["name"], "mine", "shop-admin", f"{users['name']}.old"):
         (tmp_path / name).touch()
     run = run_playbook(
         PLAYBOOK.format(directory=tmp_path),
-        ANSIBLE_LIBRARY=str(PLUGINS / "modules"),
         FARRIER_STRATEGY="linear",
     )
     assert run.returncode == 0, run.stdout + run.stderr

@@ -41,7 +41,7 @@ def play(*tasks: dict[str, Any], facts: dict[str, Any] | None = None) -> str:
     """Return a playbook that knows the role's variables and runs none of its tasks but those given."""
     known = {
         "farrier_nginx": facts or FACTS,
-        "nginx_apps": "{{ apps | app_defaults }}",
+        "nginx_apps": "{{ apps | farrier.kit.app_defaults }}",
         "cacheable": True,
     }
     return yaml.safe_dump(

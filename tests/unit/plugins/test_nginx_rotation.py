@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-import farrier_edge
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
-from farrier_edge import rotation
+from ansible_collections.farrier.kit.plugins.module_utils.edge import upstream_members
 
 LoadPlugin = Callable[[str, str], ModuleType]
 
@@ -77,7 +75,7 @@ class Edge:
         return (1 if self.refusal else 0), "", self.refusal
 
     def count(self, addresses: list[str]) -> int:
-        """Stands in for `rotation.open_connections`."""
+        """Stands in for `upstream_members.open_connections`."""
         self.counted = addresses
         return self.open_connections.pop(0) if self.open_connections else 0
 
@@ -90,12 +88,11 @@ def edge(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Edge:
     """Return one, where all answer and no connection is open."""
-    monkeypatch.setitem(sys.modules, "ansible.module_utils.farrier_edge", farrier_edge)
-    module = load_plugin("modules", "nginx_rotation")
+    module = load_plugin("modules", "nginx_upstream_member")
     edge = Edge(tmp_path, module.main, capsys)
     monkeypatch.setattr(AnsibleModule, "run_command", edge.command)
-    monkeypatch.setattr(rotation, "answers", lambda address: address not in edge.dead)
-    monkeypatch.setattr(rotation, "open_connections", edge.count)
+    monkeypatch.setattr(upstream_members, "answers", lambda address: address not in edge.dead)
+    monkeypatch.setattr(upstream_members, "open_connections", edge.count)
     monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
     return edge
 
@@ -235,7 +232,7 @@ def test_an_edge_that_cannot_be_reached_is_a_problem_where_that_was_asked(
     load_plugin: LoadPlugin,
 ) -> None:
     """A deploy stops in words and puts back what it has taken out; for others it is the end of the edge."""
-    plugin = load_plugin("action", "nginx_rotation")
+    plugin = load_plugin("action", "nginx_upstream_member")
     asked: list[Any] = []
 
     def reach(*arguments: Any) -> dict[str, Any]:
@@ -250,7 +247,7 @@ def test_an_edge_that_cannot_be_reached_is_a_problem_where_that_was_asked(
     action._connection = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
     action._execute_module = reach
     assert action.run() == {"changed": True}
-    assert asked == [("nginx_rotation", arguments)]
+    assert asked == [("farrier.kit.nginx_upstream_member", arguments)]
     assert action.run() == {"changed": False, "problem": "An edge cannot be reached: timed out"}
     action._task.args = {"hosts": ["app1"], "state": "out"}
     with pytest.raises(AnsibleConnectionFailure):

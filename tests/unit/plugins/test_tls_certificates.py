@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-import controller_mkcert
 import pytest
 from ansible.parsing.vault import VaultLib, VaultSecret
+from ansible_collections.farrier.kit.plugins.plugin_utils import mkcert
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
-from .conftest import PLUGINS, Play, Run
+from .conftest import Play, Run
 from .test_contract_certificates import KEY, OTHER, certificate, written
 
 PASSWORD = b"open sesame"
@@ -22,7 +22,7 @@ PLAYBOOK = """
   gather_facts: false
   tasks:
     - name: Every app has its certificate
-      tls_certificates:
+      farrier.kit.tls_certificates:
         apps: "{apps}"
         directory: "{directory}/tls"
         pending: "{directory}/pending"
@@ -48,8 +48,9 @@ def bring(run_playbook: Play, tmp_path: Path) -> Bring:
     def run(*apps: dict[str, object], arguments: tuple[str, ...] = (), path: str = os.environ["PATH"]) -> Run:
         playbook = PLAYBOOK.format(apps="{{ " + repr(list(apps)) + " }}", directory=tmp_path)
         password = ("--vault-password-file", "password")
-        environment = {"ANSIBLE_LIBRARY": str(PLUGINS / "modules"), "FARRIER_STRATEGY": "linear"}
-        return run_playbook(playbook, *password, *arguments, PATH=f"{tmp_path}/bin:{path}", **environment)
+        return run_playbook(
+            playbook, *password, *arguments, PATH=f"{tmp_path}/bin:{path}", FARRIER_STRATEGY="linear"
+        )
 
     return run
 
@@ -168,7 +169,7 @@ def test_a_good_certificate_does_without_mkcert(tmp_path: Path, monkeypatch: pyt
     (tmp_path / "shop/fullchain.pem").write_bytes(certificate(KEY, ["shop.example"], 800))
     (tmp_path / "shop/privkey.pem").write_bytes(written(KEY))
     monkeypatch.setenv("PATH", "/nonexistent")
-    files, note = controller_mkcert.certificate("shop", ["shop.example"], tmp_path)
+    files, note = mkcert.certificate("shop", ["shop.example"], tmp_path)
     assert (files["privkey"], note) == (tmp_path / "shop/privkey.pem", "")
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from types import SimpleNamespace
 
 import pytest
-from farrier_contract import App
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import App
 from farrier_release.application import Application
 from farrier_release.begin import build_inputs
 from farrier_release.config import parse

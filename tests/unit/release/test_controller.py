@@ -9,10 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import controller_process
 import pytest
-import release_tool
-from tree_digest import file_digests
+from ansible_collections.farrier.kit.plugins.module_utils.tree_digest import file_digests
+from ansible_collections.farrier.kit.plugins.plugin_utils import controller_process, release_tool
 
 sys.path.append(str(Path(__file__).parents[3] / "plugins" / "action"))
 

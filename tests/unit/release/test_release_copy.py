@@ -18,10 +18,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import release_cache
 from ansible.errors import AnsibleActionFail
+from ansible_collections.farrier.kit.plugins.plugin_utils import release_cache
+from ansible_collections.farrier.kit.plugins.plugin_utils.release_cache import CacheError, ReleaseCache
 from farrier_release import interpreter
-from release_cache import CacheError, ReleaseCache
 
 from tests.unit.release.conftest import make_live
 from tests.unit.release.test_transfer import LINKS, NEXT_STAMP, OLD, STAMP, TREE, Machine, everything, fill

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from source_archive_lib import Archive, SourceError, make_archive
+from ansible_collections.farrier.kit.plugins.plugin_utils.source_archive import (
+    Archive,
+    SourceError,
+    archive_tree,
+    make,
+    make_archive,
+)
 
 LOCKED = "dep==1.0 --hash=sha256:" + "0" * 64 + "\n"
 
@@ -203,14 +209,18 @@ class TestCache:
     @pytest.fixture(autouse=True)
     def no_racy_files(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The kernel stamps the change of a file's time itself with the present."""
-        monkeypatch.setattr("source_archive_lib.make._RACY_SECONDS", -1)
+        monkeypatch.setattr(make, "_RACY_SECONDS", -1)
 
     def test_nothing_new_is_not_packed_again(
         self, plain: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A deploy of what is live already should cost nothing."""
         first = make_archive({"path": str(plain)}, cache)
-        monkeypatch.setattr("source_archive_lib.tree.Tree.write", None)
+        monkeypatch.setattr(
+            archive_tree.Tree,
+            "write",
+            None,
+        )
         second = make_archive({"path": str(plain)}, cache)
         assert (first.changed, second.changed) == (True, False)
         assert (first.sha256, first.project) == (second.sha256, second.project)
@@ -227,7 +237,7 @@ class TestCache:
         self, plain: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Within the clock's grain a second write looks like the first."""
-        monkeypatch.setattr("source_archive_lib.make._RACY_SECONDS", 1000)
+        monkeypatch.setattr(make, "_RACY_SECONDS", 1000)
         make_archive({"path": str(plain)}, cache)
         assert not list(cache.glob("known/*"))
 

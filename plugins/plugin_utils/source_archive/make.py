@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from . import git
+from .archive_tree import Entry, Tree, file_entry, left_out
 from .errors import SourceError
 from .project import Project, inspect
-from .tree import Entry, Tree, file_entry, left_out
 
 _DOWNLOAD_TIMEOUT_SECONDS = 60
 _KEEP_DAYS = 30

@@ -27,7 +27,7 @@ class HostView:
         locations: "file:line" of values by their dotted path: in `apps` as "[0].source.git", in `settings` as
             "deploy_batches[0]".
         variables: Names of all variables of the host, to find a mistyped one.
-        settings: The resolved variables of :data:`farrier_contract.SETTINGS` that the host has, by name.
+        settings: The resolved variables of :data:`inventory_schema.SETTINGS` that the host has, by name.
     """
 
     apps: object = MISSING

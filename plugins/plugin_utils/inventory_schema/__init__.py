@@ -2,7 +2,7 @@
 
 from .batches import staying
 from .explain import app_problems, model_problems
-from .fleet import SETTINGS, Fleet, endpoint, private_address
+from .fleet_settings import SETTINGS, Fleet, endpoint, private_address
 from .hosts import MISSING, HostView, site
 from .inventory import GROUPS, inventory_problems
 from .locations import locations

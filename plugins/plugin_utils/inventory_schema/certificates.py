@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from farrier_edge.wildcards import covers
+from ansible_collections.farrier.kit.plugins.module_utils.edge.wildcards import covers
 
 from .explain import shown
 from .mistakes import MistakeError, Problem

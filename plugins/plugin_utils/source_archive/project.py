@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
+from .archive_tree import Tree
 from .errors import SourceError
-from .tree import Tree
 
 _MAKE_LOCK = (
     "Make one with `uv lock`, or `uv pip compile --generate-hashes -o requirements.txt pyproject.toml`"

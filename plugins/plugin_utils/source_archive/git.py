@@ -11,8 +11,8 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+from .archive_tree import Entry, left_out
 from .errors import SourceError
-from .tree import Entry, left_out
 
 _FULL_COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _FETCH_TIMEOUT_SECONDS = 300

@@ -10,7 +10,7 @@ from typing import Any
 from . import ports
 from .batches import drain_batch_size
 from .explain import model_problems
-from .fleet import Fleet, private_address
+from .fleet_settings import Fleet, private_address
 from .hosts import HostView, site
 from .mistakes import MistakeError, Problem, Unresolved, merge
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.farrier_edge import rotation
+from ansible_collections.farrier.kit.plugins.module_utils.edge import upstream_members
 
 DOCUMENTATION = r"""
 module: nginx_rotation
@@ -55,7 +55,7 @@ author: [The Farrier developers (@farrier)]
 
 EXAMPLES = r"""
 - name: The host gets no requests
-  nginx_rotation:
+  farrier.kit.nginx_upstream_member:
     hosts: [app2]
     state: out
     wait_seconds: 60
@@ -120,17 +120,20 @@ def main() -> None:
     if not is_out or module.check_mode:
         module.exit_json(changed=changed, ours=hosts if is_out else [])
     addresses = [
-        server.address for text in files.values() for server in rotation.servers(text) if server.host in hosts
+        server.address
+        for text in files.values()
+        for server in upstream_members.servers(text)
+        if server.host in hosts
     ]
     deadline = time.monotonic() + wanted["wait_seconds"]
-    while (open_connections := rotation.open_connections(addresses)) and time.monotonic() < deadline:
+    while (open_connections := upstream_members.open_connections(addresses)) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
     ours = [host for host, by in _out(module, hosts).items() if by == wanted["by"]]
     module.exit_json(changed=changed, ours=ours, open_connections=open_connections)
 
 
 def _hosts(files: dict[Path, str]) -> list[str]:
-    return sorted({server.host for text in files.values() for server in rotation.servers(text)})
+    return sorted({server.host for text in files.values() for server in upstream_members.servers(text)})
 
 
 def _mark(module: AnsibleModule, host: str) -> Path:
@@ -158,10 +161,10 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
         raise RotationError(
             f"No app of this edge is answered by {', '.join(unknown)}, but by {', '.join(known) or 'nobody'}."
         )
-    fresh = {path: rotation.turned(text, hosts, out=out) for path, text in files.items()}
+    fresh = {path: upstream_members.turned(text, hosts, out=out) for path, text in files.items()}
     fresh = {path: text for path, text in fresh.items() if text != files[path]}
     for path in fresh if out else ():
-        left = sum(map(rotation.answers, rotation.left_without(files[path], hosts)))
+        left = sum(map(upstream_members.answers, upstream_members.left_without(files[path], hosts)))
         least = module.params["serving_min"]
         if left < least:
             raise RotationError(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
-from farrier_contract import certificates
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import certificates
 
 RENEW_BEFORE = timedelta(days=30)
 TIMEOUT_SECONDS = 60

@@ -18,7 +18,10 @@ class ActionModule(ActionBase):
         """Return what the module returns."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         try:
-            return {**result, **self._execute_module("nginx_rotation", self._task.args, tmp, task_vars)}
+            return {
+                **result,
+                **self._execute_module("farrier.kit.nginx_upstream_member", self._task.args, tmp, task_vars),
+            }
         except AnsibleConnectionFailure as error:
             if not self._task.args.get("report"):
                 raise

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleFilterError, AnsibleUndefinedVariable
-
-# Ansible imports module_utils on hosts only; this runs on the controller.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 
 
 def app_defaults(apps: Any) -> list[dict[str, Any]]:
@@ -24,8 +19,8 @@ def app_defaults(apps: Any) -> list[dict[str, Any]]:
         AnsibleFilterError: An app breaks the contract.
     """
     # Here, since every process that runs a task loads every filter, and most use none of them.
-    import farrier_contract
-    from farrier_contract.resolve import Resolver
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import Resolver
 
     resolver = Resolver(lambda value: value, AnsibleError, AnsibleUndefinedVariable)
     plain = resolver.resolve(apps)
@@ -33,10 +28,10 @@ def app_defaults(apps: Any) -> list[dict[str, Any]]:
         raise AnsibleFilterError("app_defaults expects the list apps")
     problems = []
     for index, raw in enumerate(plain):
-        problems += farrier_contract.app_problems(raw, index)
+        problems += inventory_schema.app_problems(raw, index)
     if problems:
-        raise AnsibleFilterError(farrier_contract.render(problems))
-    return [farrier_contract.App.model_validate(raw).model_dump() for raw in plain]
+        raise AnsibleFilterError(inventory_schema.render(problems))
+    return [inventory_schema.App.model_validate(raw).model_dump() for raw in plain]
 
 
 def worker_count(app: Any, vcpus: int, memory_mb: int, app_count: int = 1) -> dict[str, Any]:
@@ -48,23 +43,23 @@ def worker_count(app: Any, vcpus: int, memory_mb: int, app_count: int = 1) -> di
         memory_mb: Memory of the host in MB.
         app_count: Apps that share the host.
     """
-    import farrier_contract
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
 
-    result = farrier_contract.worker_count(
+    result = inventory_schema.worker_count(
         app["workers"], int(vcpus), int(memory_mb), app["worker_memory_mb"], int(app_count)
     )
     return asdict(result)
 
 
 def edge_locations(app: Any) -> list[dict[str, Any]]:
-    """Return the places of an app's URLs that nginx has rules for, see `farrier_contract.locations`.
+    """Return the places of an app's URLs that nginx has rules for, see `inventory_schema.locations`.
 
     Args:
         app: One entry of what `app_defaults` returns.
     """
-    import farrier_contract
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
 
-    return farrier_contract.locations(app)
+    return inventory_schema.locations(app)
 
 
 def edge_users(app: Any) -> list[dict[str, str]]:
@@ -94,17 +89,17 @@ def fleet_defaults(variables: Any, app_hosts: int = 1) -> dict[str, Any]:
     Raises:
         AnsibleFilterError: One of them breaks the contract.
     """
-    import farrier_contract
-    from farrier_contract.resolve import Resolver
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import Resolver
 
     resolver = Resolver(lambda value: value, AnsibleError, AnsibleUndefinedVariable)
-    fields = farrier_contract.Fleet.model_fields
+    fields = inventory_schema.Fleet.model_fields
     plain = {name: resolver.resolve(variables[name]) for name in fields if name in variables}
-    problems = farrier_contract.model_problems("group app", farrier_contract.Fleet, plain)
+    problems = inventory_schema.model_problems("group app", inventory_schema.Fleet, plain)
     if problems:
-        raise AnsibleFilterError(farrier_contract.render(problems))
-    fleet = farrier_contract.Fleet.model_validate(plain)
-    serving_min = farrier_contract.staying(app_hosts, fleet.serving_min)
+        raise AnsibleFilterError(inventory_schema.render(problems))
+    fleet = inventory_schema.Fleet.model_validate(plain)
+    serving_min = inventory_schema.staying(app_hosts, fleet.serving_min)
     return {**fleet.model_dump(exclude={"private_address"}), "serving_min": serving_min}
 
 
@@ -124,7 +119,7 @@ def upstream_servers(
     Raises:
         AnsibleFilterError: An app host has no IP address that others can reach.
     """
-    from farrier_contract import site
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import site
 
     sites = {host: _sites(host, hostvars) for host in app_hosts}
     return {
@@ -154,7 +149,7 @@ def private_listeners(apps: Any, inventory_hostname: str, edge_hosts: Any, hostv
     Raises:
         AnsibleFilterError: The app host has no IP address that others can reach.
     """
-    from farrier_contract import site
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import site
 
     others = [_sites(edge, hostvars) for edge in edge_hosts if edge != inventory_hostname]
     return {
@@ -169,13 +164,13 @@ def remote_edge_addresses(inventory_hostname: str, edge_hosts: Any, hostvars: An
 
     An edge without one is left out: the contract has seen that it serves no app of the host.
     """
-    import farrier_contract
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
 
     addresses = []
     for edge in edge_hosts:
-        with suppress(farrier_contract.MistakeError):
+        with suppress(inventory_schema.MistakeError):
             if edge != inventory_hostname:
-                addresses.append(farrier_contract.private_address(edge, hostvars[edge]))
+                addresses.append(inventory_schema.private_address(edge, hostvars[edge]))
     return addresses
 
 
@@ -189,7 +184,7 @@ def balancing_edges(inventory_hostname: str, edge_hosts: Any, app_hosts: Any, ho
 
 
 def _sites(host: str, hostvars: Any) -> set[Any]:
-    from farrier_contract import site
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import site
 
     # Nothing else of an app is looked at: it may be for the host alone to resolve.
     apps = hostvars[host].get("apps") or []
@@ -197,55 +192,33 @@ def _sites(host: str, hostvars: Any) -> set[Any]:
 
 
 def _endpoint(host: str, app: Any, hostvars: Any) -> str:
-    import farrier_contract
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
 
     try:
-        address = farrier_contract.private_address(host, hostvars[host])
-    except farrier_contract.MistakeError as mistake:
+        address = inventory_schema.private_address(host, hostvars[host])
+    except inventory_schema.MistakeError as mistake:
         raise AnsibleFilterError(f"host {host}: private_address {mistake}") from None
-    return farrier_contract.endpoint(address, app["port"])
+    return inventory_schema.endpoint(address, app["port"])
 
 
-def release_problems(hosts: Any, batch: Any, accept_mixed: bool, skip_unreachable: bool) -> dict[str, str]:
-    """Return why a rollout must not go on, by host, see `farrier_rollout.problems`.
+def service_users(apps: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return {name, home, comment} of two users per app: one runs it, one builds and owns its releases.
 
     Args:
-        hosts: Variables of each host of the rollout, by name, in the order of the batches.
-        batch: Names of those whose turn it is.
-        accept_mixed: Whether the hosts may run several releases.
-        skip_unreachable: Whether hosts that do not answer are left out.
+        apps: Entries of the inventory's `apps`; only `name` is read.
     """
-    from farrier_rollout import Choices, problems
-
-    names = list(hosts)
-    return problems(
-        hosts, Choices(bool(accept_mixed), bool(skip_unreachable)), names[names.index(batch[0]) :]
-    )
-
-
-def release_fault(answers: Any, release: str, live: Any, error_percent_max: Any) -> str:
-    """Return why a host that was watched is not good enough, see `farrier_rollout.fault`."""
-    from farrier_rollout import fault
-
-    return fault(answers, release, live, None if error_percent_max is None else float(error_percent_max))
-
-
-def release_leaving(hosts: Any) -> dict[str, list[str]]:
-    """Return which hosts each edge must do without, see `farrier_rollout.leaving`."""
-    from farrier_rollout import leaving
-
-    return leaving(hosts)
-
-
-def release_taken(hosts: Any) -> dict[str, list[str]]:
-    """Return which hosts were taken from each edge, see `farrier_rollout.taken`."""
-    from farrier_rollout import taken
-
-    return taken(hosts)
+    users = []
+    for app in apps:
+        name = app["name"]
+        users.append({"name": name, "home": f"/var/lib/farrier/{name}", "comment": f"Runs {name}"})
+        users.append(
+            {"name": f"{name}-build", "home": f"/var/cache/farrier/{name}", "comment": f"Builds {name}"}
+        )
+    return users
 
 
 class FilterModule:
-    """The filters of Farrier."""
+    """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
@@ -258,10 +231,7 @@ class FilterModule:
             "host_addresses": host_addresses,
             "private_listeners": private_listeners,
             "remote_edge_addresses": remote_edge_addresses,
+            "service_users": service_users,
             "upstream_servers": upstream_servers,
-            "release_fault": release_fault,
-            "release_leaving": release_leaving,
-            "release_problems": release_problems,
-            "release_taken": release_taken,
             "worker_count": worker_count,
         }
