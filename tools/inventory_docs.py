@@ -61,8 +61,8 @@ RULES = """\
 - Edge and app hosts may be different machines. An app on an edge is on a host of the group `app`, too; two
   apps of a host never share a `port`. An edge and an app host that is another machine have an IP address
   where the other reaches them, no two app hosts the same one.
-- `deploy_error_percent_max` needs `deploy_soak_seconds`. `serving_min` leaves an app host to drain wherever
-  an app has more than one.
+- `release_error_percent_max` needs `release_soak_seconds`. `release_min_serving_hosts` leaves an app host to
+  drain wherever an app has more than one.
 - Paths on the controller are absolute and must exist: begin them with `{{{{ playbook_dir }}}}` or
   `{{{{ inventory_dir }}}}`.
 """
@@ -73,7 +73,7 @@ FLEET = """\
 
 {summary}
 They stand beside `apps`, in `group_vars/all.yml`, and `private_address` with its host. For one run:
-`-e '{{"deploy_batches": [1]}}'`.
+`-e '{{"release_batches": [1]}}'`.
 """
 
 

@@ -1,4 +1,4 @@
-"""The controller's half of `nginx_rotation`: with `report`, an edge that does not answer is a problem."""
+"""The controller's half of `nginx_upstream_member`: with `defer_failure`, a silent edge is a problem."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ class ActionModule(ActionBase):
                 **self._execute_module("farrier.kit.nginx_upstream_member", self._task.args, tmp, task_vars),
             }
         except AnsibleConnectionFailure as error:
-            if not self._task.args.get("report"):
+            if not self._task.args.get("defer_failure"):
                 raise
             return {**result, "changed": False, "problem": f"An edge cannot be reached: {error.message}"}

@@ -5,7 +5,7 @@ Arguments:
     phase: `offer`, on the host that has built the release, or `receive`, on another host in place of `build`.
     lease: what `begin` returned as `token` on the same host, where it was given a `release_stamp`.
     index: for `receive`, what `offer` returned as `index`.
-    report: as that of `release_phase`.
+    defer_failure: as that of `release_phase`.
     cache_directory: where contents of releases are kept on the controller.
 
 Returns of `offer`: `offered`, whether other hosts can have the release (else they have to build it), `index`,
@@ -42,7 +42,7 @@ class ActionModule(ActionBase):
                 "phase": {"type": "str", "required": True, "choices": ["offer", "receive"]},
                 "lease": {"type": "str", "default": ""},
                 "index": {"type": "path"},
-                "report": {"type": "bool", "default": False},
+                "defer_failure": {"type": "bool", "default": False},
                 "cache_directory": {"type": "path", "default": "~/.cache/farrier/releases"},
             },
             required_if=[("phase", "receive", ["index"])],
@@ -50,7 +50,7 @@ class ActionModule(ActionBase):
         app, phase = arguments["app"], arguments["phase"]
         if self._task.check_mode:
             return {**result, "changed": phase == "receive", "message": f"{app}: would {phase}"}
-        if arguments["report"]:
+        if arguments["defer_failure"]:
             return {**result, **reported(app, phase, lambda: self._copy(arguments))}
         return {**result, **self._copy(arguments)}
 

@@ -65,6 +65,11 @@ def count_in_file(content: object) -> int:
     return count
 
 
+def name_of(task: Any) -> str:
+    """Return the name of a task, with its role but without the collection of the kit."""
+    return str(task.get_name()).strip().removeprefix("farrier.kit.")
+
+
 class CallbackModule(DefaultCallback):
     """The default callback with other lines."""
 
@@ -111,7 +116,7 @@ class CallbackModule(DefaultCallback):
             self._number += 1
             self._total = max(self._total, self._number)
             place = f"{self._number}/{self._total}"
-        title = f"TASK {place} {clock(self._task_begin - self._begin)} [{task.get_name().strip()}]"
+        title = f"TASK {place} {clock(self._task_begin - self._begin)} [{name_of(task)}]"
         if task.check_mode and self.get_option("check_mode_markers"):
             title += " [CHECK MODE]"
         self._display.display(title, newline=False)
@@ -138,7 +143,7 @@ class CallbackModule(DefaultCallback):
         self._close_line(f" {states}" if states else "")
         self._quiet_hosts.clear()
         seconds = time.monotonic() - self._task_begin
-        self._seconds_by_task[self._task.get_name().strip()] += seconds
+        self._seconds_by_task[name_of(self._task)] += seconds
         for tag in self._task.tags:
             if str(tag).startswith(PHASE_TAG):
                 self._seconds_by_phase[str(tag).removeprefix(PHASE_TAG)] += seconds

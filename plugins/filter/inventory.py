@@ -79,12 +79,11 @@ def host_addresses(hosts: Any, hostvars: Any) -> list[str]:
     return [str(hostvars[host].get("ansible_host", host)) for host in hosts]
 
 
-def fleet_defaults(variables: Any, app_hosts: int = 1) -> dict[str, Any]:
+def fleet_defaults(variables: Any) -> dict[str, Any]:
     """Return what docs/inventory.md lists as the same for all app hosts, with every default filled in.
 
     Args:
         variables: The variables of an app host, as `hostvars[host]`.
-        app_hosts: How many there are; `serving_min` becomes a number of them.
 
     Raises:
         AnsibleFilterError: One of them breaks the contract.
@@ -98,9 +97,19 @@ def fleet_defaults(variables: Any, app_hosts: int = 1) -> dict[str, Any]:
     problems = inventory_schema.model_problems("group app", inventory_schema.Fleet, plain)
     if problems:
         raise AnsibleFilterError(inventory_schema.render(problems))
-    fleet = inventory_schema.Fleet.model_validate(plain)
-    serving_min = inventory_schema.staying(app_hosts, fleet.serving_min)
-    return {**fleet.model_dump(exclude={"private_address"}), "serving_min": serving_min}
+    return inventory_schema.Fleet.model_validate(plain).model_dump(exclude={"private_address"})
+
+
+def min_serving_hosts(share: Any, app_hosts: int) -> int:
+    """Return how many app hosts `release_min_serving_hosts` is.
+
+    Args:
+        share: A number or a percentage.
+        app_hosts: How many app hosts there are.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+    return inventory_schema.staying(app_hosts, share)
 
 
 def upstream_servers(
@@ -229,6 +238,7 @@ class FilterModule:
             "edge_users": edge_users,
             "fleet_defaults": fleet_defaults,
             "host_addresses": host_addresses,
+            "min_serving_hosts": min_serving_hosts,
             "private_listeners": private_listeners,
             "remote_edge_addresses": remote_edge_addresses,
             "service_users": service_users,

@@ -133,7 +133,7 @@ problems:
 CONFIGURATION = Path("/etc/letsencrypt")
 ISSUE_TIMEOUT_SECONDS = 300
 RELOAD_TIMEOUT_SECONDS = 10
-REPLACED = "was asked for with certbot_replace"
+REPLACED = "was asked for with certbot_force_renewal"
 WAY_AROUND = "Where only the host itself cannot reach its names, set certbot_self_probe: false."
 
 
@@ -174,7 +174,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     for name in sorted(set(module.params["replace"]) - {app["name"] for app in module.params["apps"]}):
-        module.warn(f"certbot_replace names {name}, and no app of this name has an ACME certificate here")
+        module.warn(
+            f"certbot_force_renewal names {name}, and no app of this name has an ACME certificate here"
+        )
     outcome = Outcome()
     _retire(module, outcome)
     accounts = _accounts(module)

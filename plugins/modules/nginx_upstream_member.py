@@ -10,7 +10,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.farrier.kit.plugins.module_utils.edge import upstream_members
 
 DOCUMENTATION = r"""
-module: nginx_rotation
+module: nginx_upstream_member
 short_description: App hosts get requests from this edge, or get none
 description:
   - Writes it into nginx's configuration of every app that the hosts answer, has it tested and taken up, once
@@ -25,8 +25,8 @@ options:
     elements: str
   state:
     description: Whether the hosts are to get requests. Goes with C(hosts).
-    choices: [in, out]
-  serving_min:
+    choices: [present, drained]
+  min_serving_hosts:
     description: So many other hosts of each app have to get requests when these are taken out.
     type: int
     default: 1
@@ -34,11 +34,11 @@ options:
     description: Longest wait until no connection to hosts that were taken out is open. WebSockets last.
     type: int
     default: 0
-  by:
-    description: Who takes the hosts out, kept with each.
+  reason:
+    description: Who or what takes the hosts out, kept with each.
     type: str
     default: operator
-  report:
+  defer_failure:
     description: Return a refusal or a failure as C(problem) instead of failing.
     type: bool
     default: false
@@ -57,17 +57,17 @@ EXAMPLES = r"""
 - name: The host gets no requests
   farrier.kit.nginx_upstream_member:
     hosts: [app2]
-    state: out
+    state: drained
     wait_seconds: 60
 """
 
 RETURN = r"""
-out:
+drained:
   description: Hosts that get no requests, each with who took it out.
   returned: without hosts
   type: dict
-ours:
-  description: Those of the hosts that are out because of C(by), now or since a run that was cut short.
+drained_by_us:
+  description: Those of the hosts that are out because of C(reason), now or since a run that was cut short.
   returned: when the hosts were taken out
   type: list
 open_connections:
@@ -76,14 +76,14 @@ open_connections:
   type: int
 problem:
   description: Why it was not done.
-  returned: on failure, with report
+  returned: on failure, with defer_failure
   type: str
 """
 
 POLL_SECONDS = 0.2
 
 
-class RotationError(Exception):
+class MemberError(Exception):
     """The hosts are where they were; the text says why."""
 
 
@@ -92,11 +92,11 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hosts": {"type": "list", "elements": "str"},
-            "state": {"choices": ["in", "out"]},
-            "serving_min": {"type": "int", "default": 1},
+            "state": {"choices": ["present", "drained"]},
+            "min_serving_hosts": {"type": "int", "default": 1},
             "wait_seconds": {"type": "int", "default": 0},
-            "by": {"type": "str", "default": "operator"},
-            "report": {"type": "bool", "default": False},
+            "reason": {"type": "str", "default": "operator"},
+            "defer_failure": {"type": "bool", "default": False},
             "drained_directory": {"type": "path", "default": "/etc/nginx/drained"},
             "configuration_directory": {"type": "path", "default": "/etc/nginx/farrier/apps"},
         },
@@ -109,16 +109,16 @@ def main() -> None:
     }
     hosts = wanted["hosts"]
     if hosts is None:
-        module.exit_json(changed=False, out=_out(module, _hosts(files)))
-    is_out = wanted["state"] == "out"
+        module.exit_json(changed=False, drained=_out(module, _hosts(files)))
+    is_out = wanted["state"] == "drained"
     try:
         changed = _turn(module, files, out=is_out)
-    except RotationError as error:
-        if wanted["report"]:
+    except MemberError as error:
+        if wanted["defer_failure"]:
             module.exit_json(changed=False, problem=str(error))
         module.fail_json(msg=str(error))
     if not is_out or module.check_mode:
-        module.exit_json(changed=changed, ours=hosts if is_out else [])
+        module.exit_json(changed=changed, drained_by_us=hosts if is_out else [])
     addresses = [
         server.address
         for text in files.values()
@@ -128,8 +128,8 @@ def main() -> None:
     deadline = time.monotonic() + wanted["wait_seconds"]
     while (open_connections := upstream_members.open_connections(addresses)) and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS)
-    ours = [host for host, by in _out(module, hosts).items() if by == wanted["by"]]
-    module.exit_json(changed=changed, ours=ours, open_connections=open_connections)
+    ours = [host for host, reason in _out(module, hosts).items() if reason == wanted["reason"]]
+    module.exit_json(changed=changed, drained_by_us=ours, open_connections=open_connections)
 
 
 def _hosts(files: dict[Path, str]) -> list[str]:
@@ -158,19 +158,19 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
     hosts = module.params["hosts"]
     known = _hosts(files)
     if unknown := [host for host in hosts if host not in known]:
-        raise RotationError(
+        raise MemberError(
             f"No app of this edge is answered by {', '.join(unknown)}, but by {', '.join(known) or 'nobody'}."
         )
     fresh = {path: upstream_members.turned(text, hosts, out=out) for path, text in files.items()}
     fresh = {path: text for path, text in fresh.items() if text != files[path]}
     for path in fresh if out else ():
         left = sum(map(upstream_members.answers, upstream_members.left_without(files[path], hosts)))
-        least = module.params["serving_min"]
+        least = module.params["min_serving_hosts"]
         if left < least:
-            raise RotationError(
+            raise MemberError(
                 f"Without {', '.join(hosts)}, {left} host(s) would serve {path.stem}, "
-                f"and serving_min asks for {least}. Nothing was changed. Put another one back first, "
-                "or go lower with -e serving_min=NUMBER."
+                f"and release_min_serving_hosts asks for {least}. Nothing was changed. "
+                "Put another one back first, or go lower with -e release_min_serving_hosts=NUMBER."
             )
     marks = [_mark(module, host) for host in hosts]
     changed = bool(fresh) or any(mark.exists() != out for mark in marks)
@@ -184,12 +184,12 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
         if returncode != 0:
             for path in fresh:
                 _write(path, files[path])
-            raise RotationError(f"nginx did not take it up, and goes on as before: {stderr.strip()}")
+            raise MemberError(f"nginx did not take it up, and goes on as before: {stderr.strip()}")
     for mark in marks:
         if not out:
             mark.unlink(missing_ok=True)
         elif not mark.exists():
-            mark.write_text(f"{module.params['by']}\n")
+            mark.write_text(f"{module.params['reason']}\n")
     return changed
 
 

@@ -59,17 +59,19 @@ def _of_edges(host: HostVariables, phase: str) -> list[Mapping[str, Any]]:
     return [answer for answer in answers if host["inventory_hostname"] in answer["item"]["value"]]
 
 
-def leaving(hosts: Mapping[str, HostVariables]) -> dict[str, list[str]]:
+def hosts_to_drain(hosts: Mapping[str, HostVariables]) -> dict[str, list[str]]:
     """Return, by edge, the hosts that it must not ask while they get their release."""
     return _by_edge({name: host.get("__release_leaves", []) for name, host in hosts.items()})
 
 
-def taken(hosts: Mapping[str, HostVariables]) -> dict[str, list[str]]:
+def hosts_drained(hosts: Mapping[str, HostVariables]) -> dict[str, list[str]]:
     """Return, by edge, the hosts that this rollout has taken out of its rotation."""
     return _by_edge(
         {
             name: [
-                answer["item"]["key"] for answer in _of_edges(host, "drain") if name in answer.get("ours", [])
+                answer["item"]["key"]
+                for answer in _of_edges(host, "drain")
+                if name in answer.get("drained_by_us", [])
             ]
             for name, host in hosts.items()
         }
@@ -131,7 +133,7 @@ def problems(
     return found
 
 
-def fault(
+def soak_failure(
     answers: Iterable[Mapping[str, Any]], release: str, live: str | None, error_percent_max: float | None
 ) -> str:
     """Return why a host that was watched after it got a release is not good enough, or "".
@@ -152,7 +154,7 @@ def fault(
         return ""
     return (
         f"while it was watched, nginx has answered {errors} of {requests} requests with an error, and "
-        f"deploy_error_percent_max is {error_percent_max:g}"
+        f"release_error_percent_max is {error_percent_max:g}"
     )
 
 

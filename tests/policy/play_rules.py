@@ -10,8 +10,8 @@ from ansible.playbook.block import Block
 from ansible.playbook.handler import Handler
 from ansible.playbook.task import Task as AnsibleTask
 
-from .tree import Task, playbooks, plays, task_files, tasks, walk
-from .tree import load as load_yaml
+from .project_files import Task, playbooks, plays, task_files, tasks, walk
+from .project_files import load as load_yaml
 
 TASK_FILE_MAX_LINES = 70
 KEYWORDS = {*AnsibleTask.fattributes, *Block.fattributes, *Handler.fattributes, "include", "local_action"}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .tree import files
+from .project_files import files
 
 TESTS = ("tests/**/test_*.py", "molecule/**/test_*.py", "app/tests/**/test_*.py")
 SKIPS = {"skip", "skipif", "xfail", "importorskip"}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from . import play_rules, python_rules, role_rules
+from .project_files import playbooks, roles, tasks
 from .test_repository import ROOT, RULES, Rule
-from .tree import playbooks, roles, tasks
 
 SOUND = {
     "site.yml": """

@@ -52,23 +52,23 @@ def batches(hosts: Sequence[str], spec: Share | list[Share] | tuple[Share, ...])
     return found
 
 
-def staying(hosts: int, serving_min: Share) -> int:
+def staying(hosts: int, min_serving_hosts: Share) -> int:
     """Return how many of a number of hosts have to stay in rotation; a percentage is rounded up.
 
     Raises:
-        MistakeError: `serving_min` is neither a number from 0 nor a percentage.
+        MistakeError: `min_serving_hosts` is neither a number from 0 nor a percentage.
     """
-    share = minimum(serving_min)
+    share = minimum(min_serving_hosts)
     return share if isinstance(share, int) else math.ceil(_percent(share) * hosts / 100)
 
 
-def drain_batch_size(hosts: int, serving_min: Share) -> int:
+def drain_batch_size(hosts: int, min_serving_hosts: Share) -> int:
     """Return how many of a number of hosts may be out of rotation at once; 0 when none may.
 
     Raises:
-        MistakeError: `serving_min` is neither a number from 0 nor a percentage.
+        MistakeError: `min_serving_hosts` is neither a number from 0 nor a percentage.
     """
-    return max(0, hosts - staying(hosts, serving_min))
+    return max(0, hosts - staying(hosts, min_serving_hosts))
 
 
 def _share(value: object, least: int) -> Share:

@@ -81,14 +81,14 @@ def _serving_problems(fleets: Mapping[str, Fleet], apps: Hosts) -> Iterator[Prob
     sites = Counter(site(raw) for view in apps.values() for _, raw in view.named().values())
     counts = {name: count for (name, _), count in sites.items()}
     for host, fleet in list(fleets.items())[:1]:
-        share = fleet.serving_min
+        share = fleet.release_min_serving_hosts
         stuck = [name for name, count in counts.items() if count > 1 and not drain_batch_size(count, share)]
         if stuck:
             least = min(counts[name] for name in stuck)
             what = f"keeps all app hosts of {', '.join(stuck)} in rotation, and none could ever be drained"
             fix = f"write a number below {least}, how many app hosts there are, or add app hosts"
-            location = apps[host].setting_location("serving_min")
-            yield Problem("group app", "serving_min", json.dumps(share), what, fix, location)
+            location = apps[host].setting_location("release_min_serving_hosts")
+            yield Problem("group app", "release_min_serving_hosts", json.dumps(share), what, fix, location)
 
 
 def _orphan_problems(edges: Hosts, apps: Hosts) -> list[Problem]:

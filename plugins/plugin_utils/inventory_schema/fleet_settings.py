@@ -22,27 +22,27 @@ def _as_list(value: object) -> object:
 class Fleet(Strict):
     """Variables of hosts, not keys of an app. All but `private_address` are the same for all app hosts."""
 
-    deploy_batches: Annotated[list[Batch], BeforeValidator(_as_list)] = key(
+    release_batches: Annotated[list[Batch], BeforeValidator(_as_list)] = key(
         "How many app hosts get a release at a time; the last entry repeats. The first batch is the canary.",
         "number, percentage or list of those",
         [1, "25%"],
         [1, "100%"],
         min_length=1,
     )
-    deploy_on_failure: Literal["rollback", "hold"] = key(
+    release_on_failure: Literal["rollback", "hold"] = key(
         "When a host fails: those that have the release already go back (`rollback`), or keep it (`hold`).",
         "rollback or hold",
         "hold",
         "rollback",
     )
-    deploy_soak_seconds: Annotated[int, BeforeValidator(number_in)] = key(
+    release_soak_seconds: Annotated[int, BeforeValidator(number_in)] = key(
         "How long each batch but the last is watched before the next one begins.",
         "number of seconds",
         60,
         0,
         ge=0,
     )
-    deploy_error_percent_max: Annotated[float | None, BeforeValidator(number_in)] = key(
+    release_error_percent_max: Annotated[float | None, BeforeValidator(number_in)] = key(
         "Most answers of nginx for the app that may be 5xx while a batch is watched. Unset: any share.",
         "number from 0 to 100",
         1,
@@ -50,7 +50,7 @@ class Fleet(Strict):
         ge=0,
         le=100,
     )
-    serving_min: Annotated[Share, BeforeValidator(minimum)] = key(
+    release_min_serving_hosts: Annotated[Share, BeforeValidator(minimum)] = key(
         "App hosts of an app that stay in rotation while others restart. A single app host is never drained.",
         "number or percentage",
         "50%",
@@ -63,13 +63,13 @@ class Fleet(Strict):
         None,
     )
 
-    @field_validator("deploy_error_percent_max")
+    @field_validator("release_error_percent_max")
     @classmethod
     def _watched(cls, value: float | None, info: ValidationInfo) -> float | None:
-        if value is not None and info.data.get("deploy_soak_seconds") == 0:
+        if value is not None and info.data.get("release_soak_seconds") == 0:
             raise MistakeError(
-                "is never compared, since deploy_soak_seconds is 0",
-                "write deploy_soak_seconds: 60, or remove deploy_error_percent_max",
+                "is never compared, since release_soak_seconds is 0",
+                "write release_soak_seconds: 60, or remove release_error_percent_max",
             )
         return value
 

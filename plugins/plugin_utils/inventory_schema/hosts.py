@@ -25,7 +25,7 @@ class HostView:
     Attributes:
         apps: The resolved variable `apps`, or MISSING.
         locations: "file:line" of values by their dotted path: in `apps` as "[0].source.git", in `settings` as
-            "deploy_batches[0]".
+            "release_batches[0]".
         variables: Names of all variables of the host, to find a mistyped one.
         settings: The resolved variables of :data:`inventory_schema.SETTINGS` that the host has, by name.
     """

@@ -10,6 +10,7 @@ from .explain import app_problems, shown, subject_of, suggestion
 from .fleet_checks import fleet_problems
 from .hosts import MISSING, HostView
 from .mistakes import Problem, Unresolved, merge
+from .renamed import renamed_problems
 from .sources import snippet_problems, source_problems
 
 GROUPS = {"edge": "nginx and TLS", "app": "gunicorn and the releases"}
@@ -34,6 +35,7 @@ def inventory_problems(
             problems.append(problem)
     return [
         *_group_problems(groups),
+        *renamed_problems(hosts),
         *merge(problems),
         *_domain_problems(hosts),
         *fleet_problems(groups, hosts),

@@ -201,7 +201,7 @@ def check_inventory(application: Application, inventory: dict[str, Any]) -> None
             raise ConfigurationError(
                 f"This host does not know of a change in the inventory yet: {key} of {settings.name} "
                 f"is {here!r} here and {there!r} there.",
-                next_command="ansible-playbook site.yml --tags gunicorn,release, then deploy again",
+                next_command="ansible-playbook site.yml --tags app_server,release, then deploy again",
             )
 
 
