@@ -63,8 +63,7 @@ RULES = """\
   where the other reaches them, no two app hosts the same one.
 - `release_error_percent_max` needs `release_soak_seconds`. `release_min_serving_hosts` leaves an app host to
   drain wherever an app has more than one.
-- Paths on the controller are absolute and must exist: begin them with `{{{{ playbook_dir }}}}` or
-  `{{{{ inventory_dir }}}}`.
+- Paths on the controller are absolute and must exist: begin them with `{{{{ inventory_dir }}}}`.
 """
 
 

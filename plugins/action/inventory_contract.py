@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as core_version
 from ansible.template import Templar
-from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
-    GROUPS,
-    MISSING,
-    SETTINGS,
-    HostView,
-    core_problems,
-    inventory_problems,
-    render,
-)
+
+if TYPE_CHECKING:
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import HostView
 
 
 class ActionModule(ActionBase):
@@ -35,19 +29,22 @@ class ActionModule(ActionBase):
         """Return `changed: false` and the apps by name, or `failed` and `msg`; `warnings` with either."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         assert task_vars is not None
-        problems = core_problems(core_version)
+        # Here, so that a failure to import it is one of the task.
+        from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+        problems = inventory_schema.core_problems(core_version)
         if problems:
-            return {**result, "failed": True, "msg": render(problems)}
+            return {**result, "failed": True, "msg": inventory_schema.render(problems)}
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
-        names = dict.fromkeys(host for group in GROUPS for host in groups.get(group, []))
+        names = dict.fromkeys(host for group in inventory_schema.GROUPS for host in groups.get(group, []))
         hosts = {name: self._host_view(name, task_vars) for name in names}
         from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.vaulted import reader
 
-        problems = inventory_problems(groups, hosts, reader(self._loader))
+        problems = inventory_schema.inventory_problems(groups, hosts, reader(self._loader))
         result["warnings"] = ["; ".join(problem.lines()) for problem in problems if problem.is_warning]
         mistakes = [problem for problem in problems if not problem.is_warning]
         if mistakes:
-            return {**result, "failed": True, "msg": render(mistakes)}
+            return {**result, "failed": True, "msg": inventory_schema.render(mistakes)}
         apps = sorted({app["name"] for view in hosts.values() for app in cast("list[Any]", view.apps)})
         result["apps"] = apps
         result["msg"] = f"{len(apps)} app(s) on {len(hosts)} host(s): {', '.join(apps) or 'none yet'}"
@@ -55,6 +52,11 @@ class ActionModule(ActionBase):
 
     def _host_view(self, host: str, task_vars: dict[str, Any]) -> HostView:
         # Built on internals of ansible-core, hence loaded only when its version is known to fit.
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
+            MISSING,
+            SETTINGS,
+            HostView,
+        )
         from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import Resolver
 
         variables = task_vars["hostvars"].raw_get(host)

@@ -11,7 +11,6 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.farrier.kit.plugins.plugin_utils import rollout
-from ansible_collections.farrier.kit.plugins.plugin_utils.rollout import table
 
 
 class ActionModule(ActionBase):
@@ -40,11 +39,9 @@ class ActionModule(ActionBase):
             if rollout.takes_part(host := task_vars["hostvars"][name])
         }
         problems = rollout.problems(hosts, choices)
-        lines = table([rollout.row(name, host, choices) for name, host in hosts.items()])
+        lines = rollout.table([rollout.row(name, host, choices) for name, host in hosts.items()])
         result |= {"troubled": bool(problems), "lines": lines}
         if problems and arguments["final"]:
             told = [f"{name or 'all hosts'}: {problem}" for name, problem in problems.items()]
             return {**result, "failed": True, "msg": "\n".join([*told, *lines])}
-        if not problems and len(hosts) > 1:
-            result["report"] = lines
         return result

@@ -161,10 +161,6 @@ class CallbackModule(DefaultCallback):
         if result.result.get("problem"):
             self._quiet_hosts[f"PROBLEM on {result.host.get_name()}"] += 1
             return
-        if report := result.result.get("report"):
-            self._close_line()
-            self._display.display(indented(plain_text(report)), color=C.COLOR_OK)
-            return
         if isinstance(result.task, TaskInclude) or (self._is_quiet(result) and not is_debug):
             self._quiet_hosts["ok"] += 1
             return

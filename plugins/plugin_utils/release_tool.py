@@ -23,7 +23,10 @@ def outcome(app: str, phase: str, returncode: int, stdout: str, stderr: str, *, 
         if returncode == NOT_FOUND and check:
             return {"changed": True, "new": True, "message": f"{app}: would {phase}"}
         if returncode == NOT_FOUND:
-            return {"failed": True, "msg": f"{TOOL} is not on this host. Next: ansible-playbook site.yml"}
+            return {
+                "failed": True,
+                "msg": f"{TOOL} is not on this host. Next: ansible-playbook farrier.kit.site",
+            }
         said = (stderr or stdout).strip()
         msg = f"{app}: {phase} ended with exit code {returncode} and without a result:\n{said}"
         return {"failed": True, "msg": msg}

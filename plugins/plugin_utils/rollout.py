@@ -119,7 +119,7 @@ def problems(
                 if reached[phase].get("unreachable_host") and phase == next(iter(reached)):
                     found[name] += f"\nNext: bring {name} back, or go without it with -e unreachable=skip"
                 if phase == "rotation":
-                    found[name] += f"\nNext: ansible-playbook playbooks/drain.yml -e host={name} -e drain=off"
+                    found[name] += f"\nNext: ansible-playbook farrier.kit.drain -e host={name} -e drain=off"
                 break
         # A host that has the release already is one of a deploy that goes on.
         if reached.get("begin", {}).get("new"):
@@ -214,7 +214,7 @@ def mixed(releases: Mapping[str, str | None]) -> str:
     lines = ["The hosts do not run the same release:"]
     lines += [f"    {host}: {release or 'none'}" for host, release in releases.items()]
     if None not in versions:
-        lines.append("Put them on one: ansible-playbook playbooks/rollback.yml -e release=ID")
+        lines.append("Put them on one: ansible-playbook farrier.kit.rollback -e release=ID")
     lines.append("Or deploy over it: add -e mixed=accept")
     return "\n".join(lines)
 

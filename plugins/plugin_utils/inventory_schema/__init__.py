@@ -1,5 +1,6 @@
 """The inventory contract of Farrier, checked on the controller before any host is touched."""
 
+from . import requirements  # noqa: F401 - it checks that pydantic is there, before the others import it
 from .batches import staying
 from .explain import app_problems, model_problems
 from .fleet_settings import SETTINGS, Fleet, endpoint, private_address

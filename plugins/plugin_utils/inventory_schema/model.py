@@ -45,7 +45,7 @@ class Source(Strict):
     """Where an app's code comes from: exactly one of `path`, `git` and `archive`."""
 
     path: Annotated[str, AfterValidator(values.absolute_path)] | None = key(
-        "Directory on the controller.", "absolute path", "{{ playbook_dir }}/../app", None
+        "Directory on the controller.", "absolute path", "{{ inventory_dir }}/../../app", None
     )
     git: Annotated[str, AfterValidator(values.git_address)] | None = key(
         "Git repository, cloned on the controller. Needs `version`.",
@@ -258,7 +258,7 @@ class App(Strict):
         ["observatory.example.org"],
         min_length=1,
     )
-    source: Source = key("Where the code comes from.", "mapping", {"path": "{{ playbook_dir }}/../app"})
+    source: Source = key("Where the code comes from.", "mapping", {"path": "{{ inventory_dir }}/../../app"})
     module: Annotated[str, AfterValidator(values.module_attribute)] = key(
         "The ASGI application, as gunicorn imports it from the project directory.",
         "package.module:attribute",

@@ -138,7 +138,7 @@ def absolute_path(value: str) -> str:
     if not value.startswith("/"):
         raise MistakeError(
             "is not absolute",
-            'begin it with a place that Ansible knows: "{{ playbook_dir }}/…" or "{{ inventory_dir }}/…"',
+            'begin it with a place that Ansible knows: "{{ inventory_dir }}/…"',
         )
     return value
 

@@ -69,7 +69,7 @@ def replace(configuration: Path, state: Path, hook: str, command: Sequence[str],
             print(
                 f"{name}: it was not replaced, see /var/log/letsencrypt/letsencrypt.log; the next run of "
                 "certbot.timer tries again, and so does "
-                f"ansible-playbook site.yml -e certbot_force_renewal={name}"
+                f"ansible-playbook farrier.kit.site -e certbot_force_renewal={name}"
             )
     return all_well
 

@@ -128,7 +128,7 @@ def test_a_host_that_was_never_prepared() -> None:
     told = release_tool.outcome("shop", "begin", 127, "", "sh: not found", check=False)
     assert told == {
         "failed": True,
-        "msg": f"{release_tool.TOOL} is not on this host. Next: ansible-playbook site.yml",
+        "msg": f"{release_tool.TOOL} is not on this host. Next: ansible-playbook farrier.kit.site",
     }
     assert release_tool.outcome("shop", "begin", 127, "", "sh: not found", check=True)["new"] is True
 

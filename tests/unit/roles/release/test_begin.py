@@ -125,7 +125,7 @@ def test_a_host_that_is_not_prepared_is_refused(run: Run, host: FakeHost) -> Non
     code, result = run("begin", "--request", request())
     assert code == ExitCode.CONFIGURATION
     assert str(host.configuration.uv) in result["message"]
-    assert "site.yml" in result["error"]["next_command"]
+    assert "farrier.kit.site" in result["error"]["next_command"]
 
 
 SETTINGS = {
@@ -158,7 +158,7 @@ def test_a_host_that_was_not_told_of_a_change_is_not_deployed_to(
     code, result = run("begin", "--request", request(inventory={**SETTINGS, **changes}))
     assert code == ExitCode.CONFIGURATION
     assert named in result["message"]
-    assert "site.yml --tags app_server,release" in result["error"]["next_command"]
+    assert "farrier.kit.site --tags app_server,release" in result["error"]["next_command"]
     assert run("status")[1]["lease"] is None
 
 

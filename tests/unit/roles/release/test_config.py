@@ -60,4 +60,4 @@ def test_broken_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "shop" / "release.json").write_text("{")
     with pytest.raises(ConfigurationError, match="Cannot read") as caught:
         load("shop", tmp_path)
-    assert "site.yml" in caught.value.next_command
+    assert "farrier.kit.site" in caught.value.next_command

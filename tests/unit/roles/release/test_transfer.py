@@ -614,7 +614,7 @@ def test_a_host_with_other_settings_refuses(builder: Machine, receiver: Machine)
     code, result = receiver.want(transfer.index, transfer.sha256)
     assert code == ExitCode.FAILED
     assert "server_requirements_sha256" in result["message"]
-    assert "site.yml" in result["error"]["next_command"]
+    assert "farrier.kit.site" in result["error"]["next_command"]
 
 
 def test_servers_that_the_worker_cannot_work_with_are_refused(
