@@ -1,4 +1,4 @@
-"""The story that the tests of this scenario ask about: it is told once."""
+"""The run that the tests of this scenario ask about: it happens once."""
 
 from __future__ import annotations
 

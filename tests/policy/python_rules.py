@@ -46,6 +46,14 @@ def _is_pytest(node: ast.expr) -> bool:
     return ast.unparse(node) in ("pytest", "pytest.mark", "unittest", "mark")
 
 
+def no_plugin_changes_where_python_imports_from(root: Path) -> Iterator[str]:
+    """Ansible gives every plugin a name to import it by; a path would be that of one way of use."""
+    for path in files(root, "plugins/**/*.py"):
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            if re.search(r"\bsys\.path\b", line):
+                yield f"{path}:{number}: touches sys.path; import from ansible_collections.farrier.kit"
+
+
 def every_exception_gives_its_reason(root: Path) -> Iterator[str]:
     """A linter is silenced with the reason on the same line, or in a comment right above."""
     for pattern, bare in EXCEPTIONS.items():

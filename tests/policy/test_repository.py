@@ -26,6 +26,7 @@ RULES: list[Rule] = [
     role_rules.no_python_is_templated,
     python_rules.every_test_says_why,
     python_rules.no_test_is_skipped,
+    python_rules.no_plugin_changes_where_python_imports_from,
     python_rules.every_exception_gives_its_reason,
 ]
 

@@ -37,6 +37,7 @@ SOUND = {
   any_errors_fatal: false # a host that is down does not matter here
   tasks: []
 """,
+    "plugins/modules/keep_contract.py": "import json\n",
     "roles/web/defaults/main.yml": "web_port: 80\n",
     "roles/web/vars/main.yml": "__web_user: www-data\n",
     "roles/web/meta/main.yml": """
@@ -333,6 +334,13 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
         "    value =",
         "    pytest.skip('later')\n    value =",
         "uses pytest.skip",
+    ),
+    (
+        python_rules.no_plugin_changes_where_python_imports_from,
+        "plugins/modules/keep_contract.py",
+        "import json",
+        "import sys\n\nsys.path.append('.')",
+        "plugins/modules/keep_contract.py:3: touches sys.path",
     ),
     (
         python_rules.every_exception_gives_its_reason,

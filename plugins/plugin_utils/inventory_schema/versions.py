@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 
 from .mistakes import Problem
 
@@ -20,7 +21,8 @@ def core_problems(version: str) -> list[Problem]:
     if numbers and CORE_OLDEST <= (int(numbers[1]), int(numbers[2])) < CORE_BEFORE:
         return []
     supported = f"from {_text(CORE_OLDEST)}, below {_text(CORE_BEFORE)}"
-    fix = "use .venv/bin/ansible-playbook of this project, which has the version that was tested"
+    versions = f"ansible-core>={_text(CORE_OLDEST)},<{_text(CORE_BEFORE)}"
+    fix = f"install it, {sys.executable} -m pip install '{versions}', or use a clone's .venv"
     return [Problem("ansible-core", "", version, f"is not supported ({supported})", fix)]
 
 
