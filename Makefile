@@ -43,6 +43,9 @@ bench-reload: demo ## The same load on the stock and on the hand-over worker dur
 bench-workers: demo ## Requests per second of the hand-over worker against the stock one, with no reload
 	@python -m tests.benchmarks.workers
 
+bench-innocents: $(READY) ## Requests lost beside others that fail, with every worker class, on one host and in a fleet
+	@python -m tests.benchmarks.innocents
+
 bench-deploy: demo ## Seconds of a deploy, of a deploy of nothing new, of a rollback
 	@python -m tests.benchmarks.deploy
 
@@ -62,4 +65,4 @@ clean: ## Remove the lab and everything that was made
 	@$(LAB)/clean
 	@rm -rf .venv build app/.venv .ansible .*_cache
 
-.PHONY: help ready bench-fleet bench-provision bench-http bench-reload bench-workers bench-deploy demo test test-load lint unit ssh lock docs clean
+.PHONY: help ready bench-fleet bench-provision bench-http bench-reload bench-workers bench-innocents bench-deploy demo test test-load lint unit ssh lock docs clean

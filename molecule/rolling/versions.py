@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.harness.changes import MAIN, another, at_start, same
+from tests.harness.changes import MAIN, another, at_start, misbehaving, same
 from tests.harness.repository import Change, Repository, replace
 
 # One more than can be live at a time: no test has to go to SERVER for another one.
@@ -50,7 +50,7 @@ VERSIONS: dict[str, Change] = {
 def main(app: Path, path: Path) -> None:
     """Make all versions."""
     repository = Repository(app, path)
-    repository.change(same)
+    repository.change(misbehaving)
     for version, change in VERSIONS.items():
         repository.tag(version, change)
 

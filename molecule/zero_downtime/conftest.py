@@ -11,6 +11,7 @@ from testinfra.host import Host
 
 from tests.harness.deploys import AppHost
 from tests.harness.load import Load, Report
+from tests.harness.load.innocents import Site as Asked
 from tests.harness.outside import Outside, authority
 
 SCENARIO = Path(__file__).parent
@@ -56,6 +57,12 @@ def settled_worker_processes(host: Host, wanted: int) -> int:
     while (found := worker_processes(host)) != wanted and time.monotonic() < deadline:
         time.sleep(0.5)
     return found
+
+
+@pytest.fixture(scope="session")
+def asked_site(host: Host) -> Asked:
+    """Where innocents and offenders ask."""
+    return Asked(DOMAIN, [address(host)], authority(SCENARIO))
 
 
 @pytest.fixture(scope="session")

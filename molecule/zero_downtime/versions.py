@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.harness.changes import MAIN, another, same
+from tests.harness.changes import MAIN, another, misbehaving, same
 from tests.harness.repository import Change, Repository, replace
 
 PAGE = Path("src/observatory/static/index.html")
@@ -34,7 +34,7 @@ VERSIONS: dict[str, Change] = {
 def main(app: Path, path: Path) -> None:
     """Make all versions; the page of each says which one it is."""
     repository = Repository(app, path)
-    repository.change(same)
+    repository.change(misbehaving)
     for version, change in VERSIONS.items():
 
         def make(tree: Path, version: str = version, change: Change = change) -> None:

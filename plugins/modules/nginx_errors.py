@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -42,8 +43,12 @@ requests:
   description: How many requests there were.
   returned: always
   type: int
-errors:
-  description: How many of them were answered 5xx.
+app_errors:
+  description: How many of them the app itself answered 5xx.
+  returned: always
+  type: int
+edge_errors:
+  description: How many of them nginx answered 502 or 504, since no answer came from the app.
   returned: always
   type: int
 """
@@ -60,8 +65,8 @@ def main() -> None:
         supports_check_mode=True,
     )
     since = time.time() - module.params["seconds"]
-    requests, errors = answers.count(answers.tail(Path(module.params["log"])), module.params["app"], since)
-    module.exit_json(changed=False, requests=requests, errors=errors)
+    counted = answers.count(answers.tail(Path(module.params["log"])), module.params["app"], since)
+    module.exit_json(changed=False, **asdict(counted))
 
 
 if __name__ == "__main__":

@@ -139,8 +139,8 @@ def soak_failure(
     """Return why a host that was watched after it got a release is not good enough, or "".
 
     Args:
-        answers: of each edge, how many `requests` of the app it has had meanwhile, and `errors` among them;
-            empty for one that was not asked.
+        answers: of each edge, how many `requests` of the app it has had meanwhile, and `app_errors` and
+            `edge_errors` among them; empty for one that was not asked.
         release: that went live.
         live: that is live now.
         error_percent_max: the largest share of errors, in percent, or None for any.
@@ -148,13 +148,15 @@ def soak_failure(
     if live != release:
         return f"{release} did not stay live, {live or 'nothing'} is"
     counts = list(answers)
-    requests = sum(count.get("requests", 0) for count in counts)
-    errors = sum(count.get("errors", 0) for count in counts)
-    if error_percent_max is None or errors * 100 <= requests * error_percent_max:
+    requests, by_app, by_edge = (
+        sum(count.get(key, 0) for count in counts) for key in ("requests", "app_errors", "edge_errors")
+    )
+    if error_percent_max is None or (by_app + by_edge) * 100 <= requests * error_percent_max:
         return ""
     return (
-        f"while it was watched, nginx has answered {errors} of {requests} requests with an error, and "
-        f"release_error_percent_max is {error_percent_max:g}"
+        f"of {requests} requests while it was watched, the app answered {by_app} with an error of its own "
+        f"(5xx), and gave no answer to {by_edge} (502 or 504 from nginx); release_error_percent_max is "
+        f"{error_percent_max:g}"
     )
 
 

@@ -10,10 +10,18 @@ from tests.harness.repository import Change, replace
 
 MAIN = Path("src/observatory/main.py")
 LOCK = Path("requirements.txt")
+MISBEHAVING = Path(__file__).resolve().parents[2] / "tests/harness/load/misbehaving.py"
 
 
 def same(tree: Path) -> None:
     """The app as it is."""
+
+
+def misbehaving(tree: Path) -> None:
+    """Beside its own paths, the app does below /misbehave whatever an app must not do."""
+    (tree / "src/observatory/misbehaving.py").write_text(MISBEHAVING.read_text())
+    with (tree / MAIN).open("a") as code:
+        code.write("\nfrom observatory.misbehaving import Misbehaving\n\napp = Misbehaving(app)\n")
 
 
 def at_start(*lines: str) -> Change:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 # Of the end of the log: about a hundred thousand requests.
@@ -25,23 +26,42 @@ def tail(log: Path, most_bytes: int = LOOKED_AT_BYTES) -> Iterator[str]:
             yield line.decode(errors="replace")
 
 
-def count(lines: Iterable[str], app: str, since: float) -> tuple[int, int]:
-    """Return how many requests an app got since then, and how many were answered 5xx.
+@dataclass
+class Counted:
+    """What became of an app's requests.
+
+    Attributes:
+        requests: how many there were.
+        app_errors: answered 5xx by the app itself.
+        edge_errors: answered 5xx by nginx, since no answer came from the app: 502 and 504.
+    """
+
+    requests: int = 0
+    app_errors: int = 0
+    edge_errors: int = 0
+
+
+def count(lines: Iterable[str], app: str, since: float) -> Counted:
+    """Return what became of the requests that an app got since then.
 
     Args:
-        lines: JSON objects with `app`, `epoch` (seconds since 1970) and `status`; others are passed over.
+        lines: JSON objects with `app`, `epoch` (seconds since 1970), `status`, `answered_by` and
+            `upstream_status`; others are passed over.
         app: name of the app.
         since: seconds since 1970.
     """
-    requests = errors = 0
+    counted = Counted()
     for line in lines:
         try:
             entry = json.loads(line)
             is_wanted = entry["app"] == app and entry["epoch"] >= since
             is_error = entry["status"] >= SERVER_ERROR
+            is_from_app = entry["answered_by"] == "app"
+            was_asked = entry["upstream_status"] != ""  # not so in maintenance
         except (ValueError, KeyError, TypeError):
             continue
         if is_wanted:
-            requests += 1
-            errors += is_error
-    return requests, errors
+            counted.requests += 1
+            counted.app_errors += is_error and is_from_app
+            counted.edge_errors += is_error and was_asked and not is_from_app
+    return counted

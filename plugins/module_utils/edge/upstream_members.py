@@ -1,6 +1,7 @@
 """Which hosts an edge passes an app's requests on to, as nginx's configuration of the app says it.
 
-Each `server` line of an upstream has the name of its host in a comment on the line before.
+Each `server` line of an upstream has the name of its host in a comment on the line before. With several hosts
+each has two: the second is a backup that no failure switches off.
 """
 
 from __future__ import annotations
@@ -55,10 +56,9 @@ def turned(configuration: str, hosts: Collection[str], *, out: bool) -> str:
 
 
 def left_without(configuration: str, hosts: Collection[str]) -> list[str]:
-    """Return the addresses that would go on to get requests without these hosts."""
-    return [
-        server.address for server in servers(configuration) if not server.is_out and server.host not in hosts
-    ]
+    """Return the addresses that would go on to get requests without these hosts, each once."""
+    left = (server for server in servers(configuration) if not server.is_out and server.host not in hosts)
+    return list(dict.fromkeys(server.address for server in left))
 
 
 def answers(address: str) -> bool:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
 from farrier_gunicorn.access_log import AccessLog
+from farrier_gunicorn.answer import Answer, Message, Send
 from farrier_gunicorn.event_stream import EventStream, is_event_stream
 from farrier_gunicorn.websocket import WebSocket
 
-Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
-_INTERNAL_SERVER_ERROR = 500  # which uvicorn answers for an exception
+_logger = logging.getLogger("uvicorn.error")
 _CONNECTION_CLOSE = (b"connection", b"close")
 
 
@@ -65,13 +65,18 @@ class ServedApplication:
 
     async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        status: int | None = None
         stream: EventStream | None = None
+        client_has_gone = False
+
+        async def receive_on() -> Message:
+            nonlocal client_has_gone
+            message = await receive()
+            client_has_gone = message["type"] == "http.disconnect"
+            return message
 
         async def send_on(message: Message) -> None:
-            nonlocal status, stream
+            nonlocal stream
             if message["type"] == "http.response.start":
-                status = message["status"]
                 headers = message.get("headers", ())
                 if is_event_stream(headers):
                     stream = EventStream(send)
@@ -84,17 +89,23 @@ class ServedApplication:
                 return
             await send(message)
 
+        answer = Answer(send_on, scope["method"])
         try:
-            await self._application(scope, receive, send_on)
-        except BaseException:
-            if stream and stream.has_ended:
-                return
-            status = status or _INTERNAL_SERVER_ERROR
-            raise
+            result = await self._application(scope, receive_on, answer.send)
+            await answer.end()
+            if result is not None:
+                _logger.error("The app returned %s instead of None, %s", type(result), _request(scope))
+            if answer.status is None and not client_has_gone:
+                raise RuntimeError("The app returned without an answer")
+        except BaseException as error:
+            # uvicorn would close the connection, which may be another request's by now.
+            if not (stream and stream.has_ended):
+                _logger.error("Exception in ASGI application, %s", _request(scope), exc_info=error)
+                await answer.fail()
         finally:
             if stream:
                 self._event_streams.discard(stream)
-            self._log(scope, scope["method"], status, started)
+            self._log(scope, scope["method"], answer.status, started)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -107,6 +118,11 @@ class ServedApplication:
                 status = 101
             elif message["type"] == "websocket.http.response.start":
                 status = message["status"]
+                # uvicorn closes after a refusal, whatever the app says of the connection.
+                headers = [
+                    header for header in message.get("headers", ()) if header[0].lower() != b"connection"
+                ]
+                message = {**message, "headers": [*headers, _CONNECTION_CLOSE]}
             await websocket.send(message)
 
         self._websockets.add(websocket)
@@ -130,11 +146,10 @@ class ServedApplication:
         The query is left out: it may hold what belongs in no log.
         """
         client = scope.get("client")
-        request_id = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         self.access_log.write(
             {
                 "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
-                "request_id": request_id.decode("latin-1"),
+                "request_id": _request_id(scope),
                 "client": client[0] if client else None,
                 "method": method,
                 "path": scope["path"],
@@ -143,3 +158,13 @@ class ServedApplication:
                 "release": self._release,
             }
         )
+
+
+def _request(scope: Scope) -> str:
+    """The request in words, for the log."""
+    return f"request {_request_id(scope)}: {scope['method']} {scope['path']}"
+
+
+def _request_id(scope: Scope) -> str:
+    found = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return str(found, "latin-1")

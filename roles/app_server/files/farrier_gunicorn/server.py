@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import FrameType
 
 from uvicorn.config import Config
@@ -17,8 +16,6 @@ from farrier_gunicorn.application import ServedApplication
 from farrier_gunicorn.shared_state import Order, SharedState, Stage
 
 TICK_SECONDS = 0.05
-# The proxy's clock and ours: it closes its idle connections first.
-PROXY_MARGIN_SECONDS = 0.5
 # Of the graceful timeout, what is kept for cancelling the app's tasks and for its shutdown handlers.
 _SHUTDOWN_SHARE = 0.2
 _SHUTDOWN_MOST_SECONDS = 5.0
@@ -28,17 +25,9 @@ _EVENT_STREAMS_SECONDS = 1.0
 _CANCEL_AFTER_SECONDS = 1
 
 
-@dataclass(frozen=True)
-class DrainTimes:
-    """How long a drain may take, in seconds."""
-
-    total: float
-    proxy_idle: float
-
-    @classmethod
-    def of(cls, graceful_timeout_seconds: float, proxy_keepalive_seconds: float) -> DrainTimes:
-        reserve = min(_SHUTDOWN_MOST_SECONDS, graceful_timeout_seconds * _SHUTDOWN_SHARE)
-        return cls(graceful_timeout_seconds - reserve, proxy_keepalive_seconds + PROXY_MARGIN_SECONDS)
+def drain_seconds_of(graceful_timeout_seconds: float) -> float:
+    """How long a drain may take at most: what is kept back is for the app's shutdown."""
+    return graceful_timeout_seconds - min(_SHUTDOWN_MOST_SECONDS, graceful_timeout_seconds * _SHUTDOWN_SHARE)
 
 
 class HandoverServer(Server):
@@ -50,7 +39,7 @@ class HandoverServer(Server):
         *,
         application: ServedApplication,
         shared_state: SharedState,
-        times: DrainTimes,
+        drain_seconds: float,
         master_pid: int,
         max_requests: int,
         on_stage: Callable[[Stage], None],
@@ -58,7 +47,7 @@ class HandoverServer(Server):
         super().__init__(config)
         self._application = application
         self._shared_state = shared_state
-        self._times = times
+        self._drain_seconds = drain_seconds
         self._master_pid = master_pid
         self._max_requests = max_requests
         self._on_stage = on_stage
@@ -130,7 +119,7 @@ class HandoverServer(Server):
         self._on_stage(Stage.READY)
 
     async def _drain(self) -> bool:
-        """Answer what is connected or about to be, until the proxy has let go of its connections.
+        """Answer what is connected or about to be, until the proxy has closed its connections.
 
         Returns whether the worker has been called back meanwhile.
         """
@@ -138,7 +127,7 @@ class HandoverServer(Server):
         for server in self.servers:
             server.close()
         self._on_stage(Stage.DRAINING)
-        began = last_busy = asyncio.get_running_loop().time()
+        began = asyncio.get_running_loop().time()
         counter = 0
         while True:
             # First of all, since a connection accepted in this very moment is not in the list yet.
@@ -148,17 +137,15 @@ class HandoverServer(Server):
             order = self._order()
             if order is Order.SERVE:
                 return True
-            now = asyncio.get_running_loop().time()
+            seconds = asyncio.get_running_loop().time() - began
             self._application.end_websockets()
-            if order is Order.STOP or now - began >= self._times.total - _EVENT_STREAMS_SECONDS:
+            if order is Order.STOP or seconds >= self._drain_seconds - _EVENT_STREAMS_SECONDS:
                 self._application.end_event_streams()
-            if self.force_exit or now - began >= self._times.total:
+            if self.force_exit or seconds >= self._drain_seconds:
                 break
-            if self.server_state.tasks:  # requests, and what the app does after them
-                last_busy = now
-            elif order is not Order.STAND_BY and (
-                not self.server_state.connections or now - last_busy >= self._times.proxy_idle
-            ):
+            # An idle connection is the proxy's to close, which may be about to use it.
+            is_busy = self.server_state.connections or self.server_state.tasks
+            if not is_busy and order is not Order.STAND_BY:
                 break
         # What lies in the kernel is read before uvicorn closes idle connections, without a pause in between.
         await asyncio.sleep(0)

@@ -20,7 +20,7 @@ from farrier_gunicorn import status
 from farrier_gunicorn.access_log import AccessLog
 from farrier_gunicorn.application import ServedApplication
 from farrier_gunicorn.generation import Generation
-from farrier_gunicorn.server import DrainTimes, HandoverServer
+from farrier_gunicorn.server import HandoverServer, drain_seconds_of
 from farrier_gunicorn.shared_state import SharedState, Stage
 
 _logger = logging.getLogger("gunicorn.error")
@@ -83,9 +83,7 @@ class HandoverWorker(UvicornWorker):
             self.config,
             application=self._application,
             shared_state=self.shared_state,
-            times=DrainTimes.of(
-                configuration.graceful_timeout_seconds, configuration.proxy_keepalive_seconds
-            ),
+            drain_seconds=drain_seconds_of(configuration.graceful_timeout_seconds),
             master_pid=self.ppid,
             max_requests=self.max_requests,
             on_stage=self.enter_stage,

@@ -276,10 +276,10 @@ def test_what_the_operator_accepts_is_not_mistaken(filters: dict[str, Callable[.
 
 def test_any_share_of_errors_is_not_none_of_them(filters: dict[str, Callable[..., Any]]) -> None:
     """Ansible hands on the number as text, and null as None."""
-    fault, answers = filters["soak_failure"], [{"requests": 200, "errors": 1}]
+    fault, answers = filters["soak_failure"], [{"requests": 200, "app_errors": 1, "edge_errors": 0}]
     assert fault(answers, "new", "new", None) == ""
     assert fault(answers, "new", "new", "0.5") == ""
-    assert "1 of 200" in fault(answers, "new", "new", "0.4")
+    assert "of 200 requests" in fault(answers, "new", "new", "0.4")
 
 
 FLEET_PLAY = """

@@ -11,6 +11,8 @@ from types import ModuleType
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+EDGE = {"answered_by": "edge", "upstream_status": "502"}
+
 
 def test_the_last_seconds_of_the_app_count(
     load_plugin: Callable[[str, str], ModuleType],
@@ -24,7 +26,7 @@ def test_the_last_seconds_of_the_app_count(
     log = tmp_path / "access.log"
     log.write_text(
         "".join(
-            json.dumps({"app": app, "epoch": now - ago, "status": status}) + "\n"
+            json.dumps({"app": app, "epoch": now - ago, "status": status, **EDGE}) + "\n"
             for app, ago, status in (
                 ("shop", 90, 502),
                 ("shop", 30, 200),
@@ -37,4 +39,9 @@ def test_the_last_seconds_of_the_app_count(
     with patch_module_args({"app": "shop", "seconds": 60, "log": str(log)}), pytest.raises(SystemExit):
         module.main()
     result = json.loads(capsys.readouterr().out)
-    assert (result["requests"], result["errors"], result["changed"]) == (3, 1, False)
+    assert {key: result[key] for key in ("requests", "app_errors", "edge_errors", "changed")} == {
+        "requests": 3,
+        "app_errors": 0,
+        "edge_errors": 1,
+        "changed": False,
+    }

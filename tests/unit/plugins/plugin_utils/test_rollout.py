@@ -181,7 +181,11 @@ def test_row_says_what_the_host_runs_at_the_end(host: dict[str, Any], expected: 
     assert tuple(found.values()) == expected
 
 
-EDGES = [{"requests": 300, "errors": 2}, {"requests": 100, "errors": 2}, {}]
+EDGES = [
+    {"requests": 300, "app_errors": 2, "edge_errors": 0},
+    {"requests": 100, "app_errors": 1, "edge_errors": 1},
+    {},
+]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +193,8 @@ EDGES = [{"requests": 300, "errors": 2}, {"requests": 100, "errors": 2}, {}]
     [
         (NEW, None, ""),
         (NEW, 1.0, ""),
-        (NEW, 0.9, "answered 4 of 400 requests with an error, and release_error_percent_max is 0.9"),
+        (NEW, 0.9, "of 400 requests while it was watched, the app answered 3 with"),
+        (NEW, 0.9, "gave no answer to 1 (502 or 504 from nginx); release_error_percent_max is 0.9"),
         (OLD, None, f"{NEW} did not stay live, {OLD} is"),
         (None, 100.0, "nothing is"),
     ],

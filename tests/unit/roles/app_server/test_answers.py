@@ -166,6 +166,28 @@ def test_connection_accepted_before_a_reload_may_send_its_request_after_it(host:
     assert releases == {"1"}
 
 
+@pytest.mark.parametrize("worker_class", ["handover", "handover_h11"])
+def test_a_proxy_that_is_late_finds_its_idle_connection_open(
+    make_host: Callable[..., Host], worker_class: str
+) -> None:
+    """On a busy machine its clock may run out long after it should: what it has not closed, it may use."""
+    host = make_host(worker_class=worker_class)
+    host.add_release("1")
+    host.activate("1")
+    host.start()
+    with host.connection() as connection:
+        connection.request("POST", "/echo", b"hello")
+        assert connection.getresponse().read()
+        with ThreadPoolExecutor() as pool:
+            stopped = pool.submit(host.stop)
+            time.sleep(3 * host.settings["proxy_keepalive_seconds"])
+            connection.request("POST", "/echo", b"hello")
+            response = connection.getresponse()
+            assert (response.status, response.getheader("Connection")) == (200, "close")
+            assert response.read()
+            assert stopped.result() == 0
+
+
 def test_old_worker_imports_late_from_its_own_release(host: Host) -> None:
     """What a draining worker imports for the first time must not come from the release that is current."""
     host.start()

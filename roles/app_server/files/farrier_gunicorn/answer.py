@@ -1,0 +1,160 @@
+"""One answer on its way from the app to uvicorn. The server sees its end when the proxy sees it, not later.
+
+By HTTP an answer is over with the last byte of its Content-Length, or with its header where it has no body. A
+proxy then gives the connection to another request, and whatever the app does next would happen to that one:
+uvicorn goes on until the app has said its last word, and closes the connection if the app raises before that.
+So what would end the answer is held back until the app has ended it too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
+
+_WITHOUT_BODY = (204, 304)
+_NOT_IN_NAMES = re.compile(rb"[^!#$%&'*+\-.^_`|~0-9A-Za-z]")
+_NOT_IN_VALUES = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_INTERNAL_SERVER_ERROR: Message = {
+    "type": "http.response.start",
+    "status": 500,
+    "headers": [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"21")],
+}
+
+
+class Answer:
+    """Passes on what the app sends, and knows what has reached the client.
+
+    Args:
+        send: uvicorn's.
+        method: of the request.
+    """
+
+    def __init__(self, send: Send, method: str) -> None:
+        self._send = send
+        self._is_head = method == "HEAD"
+        self._has_body = True
+        self._remaining: int | None = None
+        """Bytes until the end; None where the end is said by a last chunk."""
+        self._held: list[Message] = []
+        self._is_on_its_way = False
+        self.status: int | None = None
+        """What the app has answered, if it has."""
+        self.is_complete = False
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on.
+
+        Raises:
+            RuntimeError: it cannot be part of this answer.
+        """
+        kind = message["type"]
+        if kind == "http.response.start" and self.status is None:
+            await self._start(message)
+        elif kind == "http.response.body" and self.status is not None:
+            await self._continue(message)
+        else:
+            raise RuntimeError(f"Unexpected ASGI message {kind!r}")
+
+    async def _start(self, message: Message) -> None:
+        status = message["status"]
+        if not 200 <= status < 600:
+            raise RuntimeError(f"The status of an answer is 200 to 599, not {status}")
+        headers = message.get("headers", ())
+        length = _body_length(headers)
+        if status in _WITHOUT_BODY:
+            self._has_body = False
+            self._remaining = 0
+            # uvicorn would wait for as many bytes.
+            headers = [(name, value) for name, value in headers if name.lower() != b"content-length"]
+            message = {**message, "headers": headers}
+        else:
+            self._remaining = length
+        self.status = status
+        if self._is_head:
+            await self._pass_on(message)
+            await self._pass_on({"type": "http.response.body", "body": b""})
+            self.is_complete = True
+        elif self._remaining == 0:
+            self._held.append(message)
+        else:
+            await self._pass_on(message)
+
+    async def _continue(self, message: Message) -> None:
+        if self._is_head:
+            return
+        if self.is_complete:
+            raise RuntimeError("The answer is complete already")
+        more = message.get("more_body", False)
+        if self._remaining is not None:
+            if not self._has_body:
+                message = {**message, "body": b""}
+            self._remaining -= len(message.get("body", b""))
+            if self._remaining < 0:
+                raise RuntimeError("The answer is longer than its Content-Length")
+            if self._remaining == 0 and more:
+                if message.get("body"):
+                    self._held.append(message)
+                return
+            if self._remaining and not more:
+                await self._pass_on({**message, "more_body": True})
+                raise RuntimeError("The answer is shorter than its Content-Length")
+        if self._held:
+            await self._release()
+        await self._pass_on(message)
+        self.is_complete = not more
+
+    async def end(self) -> None:
+        """The app has returned: an answer that lacks nothing but its last word is complete.
+
+        One that lacks more is left to uvicorn, which cuts it, so that the client does not take it for whole.
+        """
+        if self._held:
+            await self._release()
+            await self._pass_on({"type": "http.response.body", "body": b""})
+            self.is_complete = True
+
+    async def fail(self) -> None:
+        """The app has raised: the client gets 500 if nothing is on its way to it yet.
+
+        The connection stays open: closing it would cut off a body that is still being sent.
+        """
+        if self._is_on_its_way:
+            await self.end()
+            return
+        self._held.clear()
+        self.status = _INTERNAL_SERVER_ERROR["status"]
+        await self._pass_on(_INTERNAL_SERVER_ERROR)
+        await self._pass_on({"type": "http.response.body", "body": b"Internal Server Error"})
+        self.is_complete = True
+
+    async def _release(self) -> None:
+        held, self._held = self._held, []
+        for message in held:
+            await self._pass_on(message)
+
+    async def _pass_on(self, message: Message) -> None:
+        self._is_on_its_way = True
+        await self._send(message)
+
+
+def _body_length(headers: Any) -> int | None:
+    """What a message with these headers says of its body's length, in bytes.
+
+    Raises:
+        ValueError: one of them cannot be sent. uvicorn would find it when it is too late for a 500.
+    """
+    length = None
+    is_chunked = False
+    for name, value in headers:
+        if _NOT_IN_NAMES.search(name) or _NOT_IN_VALUES.search(value):
+            raise ValueError(f"The header {name!r} has a character that no header may have")
+        name = name.lower()
+        if name == b"content-length":
+            length = int(value)
+        elif name == b"transfer-encoding":
+            is_chunked = True
+    return None if is_chunked else length
