@@ -23,7 +23,11 @@ SOUND = {
   pre_tasks:
     - name: The contract is kept
       farrier.kit.keep_contract:
+  roles:
+    - role: farrier.kit.web
   tasks:
+    - name: The web server runs
+      ansible.builtin.import_role: {name: farrier.kit.web}
     - name: Several things
       block:
         - name: A secret is there
@@ -334,6 +338,20 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
         "    value =",
         "    pytest.skip('later')\n    value =",
         "uses pytest.skip",
+    ),
+    (
+        play_rules.every_role_is_fully_qualified,
+        "playbooks/site.yml",
+        "role: farrier.kit.web",
+        "role: web",
+        "uses the role web",
+    ),
+    (
+        play_rules.every_role_is_fully_qualified,
+        "playbooks/site.yml",
+        "{name: farrier.kit.web}",
+        "{name: web}",
+        "'The web server runs' uses the role web",
     ),
     (
         python_rules.no_plugin_changes_where_python_imports_from,
