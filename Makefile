@@ -4,13 +4,13 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 READY := .venv/.ready
-LAB := playbooks/lab
+LAB := lab
 
 help: ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t16
 
-$(READY): requirements.lock tools/prepare
-	@tools/prepare
+$(READY): requirements.lock tools/bootstrap
+	@tools/bootstrap
 
 ready: $(READY) ## Install the controller's tools into .venv
 
@@ -50,7 +50,7 @@ bench-deploy: demo ## Seconds of a deploy, of a deploy of nothing new, of a roll
 	@python -m tests.benchmarks.deploy
 
 bench-fleet: $(READY) ## Seconds of a deploy to 1, 2, 4 and 8 app hosts, and the controller's memory
-	@python -m tests.benchmarks.fleet
+	@python -m tests.benchmarks.fleet_deploys
 
 ssh: $(READY) ## Get into a lab host: make ssh HOST=web1 [CMD='…']
 	@ssh -F build/lab/ssh_config $(HOST) $(CMD)

@@ -50,6 +50,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("host", names, indirect=True, scope="session")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of modules that say `RUNS_LAST = True` behind all others; pytest then sorts by host."""
+    items.sort(key=lambda item: getattr(getattr(item, "module", None), "RUNS_LAST", False))
+
+
 @pytest.fixture(scope="session")
 def host(request: pytest.FixtureRequest) -> Host:
     """Return one host of the module's group."""

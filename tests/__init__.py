@@ -1,1 +1,1 @@
-"""Farrier's tests; a package so that `python -m tests.load` runs from the repository's root."""
+"""Farrier's tests; a package so that `python -m tests.harness.load` runs from the repository's root."""

@@ -9,10 +9,18 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "plugins/module_utils"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "collections"))
 
-from farrier_contract import App, Certificate, Edge, EdgePath, Fleet, Hooks, Source
-from farrier_contract.names import (
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
+    App,
+    Certificate,
+    Edge,
+    EdgePath,
+    Fleet,
+    Hooks,
+    Source,
+)
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.names import (
     KIT_SUFFIXES,
     RESERVED_ENVIRONMENT_NAMES,
     RESERVED_ENVIRONMENT_PREFIXES,
@@ -22,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs/inventory.md"
 
 INTRODUCTION = """\
-<!-- Made by `python tools/inventory_docs.py` from plugins/module_utils/farrier_contract. -->
+<!-- Made by `python tools/inventory_docs.py` from plugins/plugin_utils/inventory_schema. -->
 # The inventory
 
 Two groups say what a host is: `edge` hosts run nginx and hold the certificates, `app` hosts run gunicorn and
@@ -53,10 +61,9 @@ RULES = """\
 - Edge and app hosts may be different machines. An app on an edge is on a host of the group `app`, too; two
   apps of a host never share a `port`. An edge and an app host that is another machine have an IP address
   where the other reaches them, no two app hosts the same one.
-- `deploy_error_percent_max` needs `deploy_soak_seconds`. `serving_min` leaves an app host to drain wherever
-  an app has more than one.
-- Paths on the controller are absolute and must exist: begin them with `{{{{ playbook_dir }}}}` or
-  `{{{{ inventory_dir }}}}`.
+- `release_error_percent_max` needs `release_soak_seconds`. `release_min_serving_hosts` leaves an app host to
+  drain wherever an app has more than one.
+- Paths on the controller are absolute and must exist: begin them with `{{{{ inventory_dir }}}}`.
 """
 
 
@@ -65,7 +72,7 @@ FLEET = """\
 
 {summary}
 They stand beside `apps`, in `group_vars/all.yml`, and `private_address` with its host. For one run:
-`-e '{{"deploy_batches": [1]}}'`.
+`-e '{{"release_batches": [1]}}'`.
 """
 
 

@@ -9,12 +9,12 @@ import pytest
 from testinfra.host import Host
 
 # What they assert is to be told in full, as in a test.
-pytest.register_assert_rewrite("shared.deploys", "stage")
+pytest.register_assert_rewrite("tests.harness.deploys", "app_under_load")
 
-from shared.deploys import ROOT, AppHost  # noqa: E402 - not before the line above
-from stage import Stage  # noqa: E402 - the same
+from app_under_load import AppUnderLoad  # noqa: E402 - the same
 
-from tests.load import Load  # noqa: E402 - the same
+from tests.harness.deploys import ROOT, AppHost  # noqa: E402 - not before the line above
+from tests.harness.load import Load  # noqa: E402 - the same
 
 SCENARIO = Path(__file__).parent
 
@@ -46,6 +46,6 @@ def load(host: Host) -> Iterator[Load]:
 
 
 @pytest.fixture(scope="session")
-def stage(site: AppHost, load: Load) -> Stage:
+def app_under_load(site: AppHost, load: Load) -> AppUnderLoad:
     """The app under load."""
-    return Stage(site, load, SCENARIO / "inventory")
+    return AppUnderLoad(site, load, SCENARIO / "inventory")

@@ -10,8 +10,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.changes import MAIN, at_start
-from shared.repository import Change, Repository, replace
+from tests.harness.changes import MAIN, at_start
+from tests.harness.repository import Change, Repository, replace
 
 PROBES = Path("src/observatory/probes.py")
 GOOD = ("good-1", "good-2")

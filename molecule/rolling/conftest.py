@@ -9,14 +9,14 @@ import pytest
 import yaml
 
 # What they assert is to be told in full, as in a test.
-pytest.register_assert_rewrite("shared.deploys", "fleet")
+pytest.register_assert_rewrite("tests.harness.deploys", "fleet_under_load")
 
-from fleet import APP, CONNECTIONS, DOMAIN, Fleet  # noqa: E402 - not before the line above
-from shared.deploys import AppHost  # noqa: E402 - the same
-from shared.machines import reached, switch_on  # noqa: E402 - the same
-from shared.outside import Outside, authority  # noqa: E402 - the same
+from fleet_under_load import APP, CONNECTIONS, DOMAIN, Fleet  # noqa: E402 - not before the line above
 
-from tests.load import Load  # noqa: E402 - the same
+from tests.harness.deploys import AppHost  # noqa: E402 - the same
+from tests.harness.load import Load  # noqa: E402 - the same
+from tests.harness.machines import reached, switch_on  # noqa: E402 - the same
+from tests.harness.outside import Outside, authority  # noqa: E402 - the same
 
 SCENARIO = Path(__file__).parent
 

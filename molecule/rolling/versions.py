@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from shared.changes import MAIN, another, at_start, misbehaving, same
-from shared.repository import Change, Repository, replace
+from tests.harness.changes import MAIN, another, at_start, misbehaving, same
+from tests.harness.repository import Change, Repository, replace
 
 # One more than can be live at a time: no test has to go to SERVER for another one.
 GOOD = ("green", "blue", "red")

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 from edges import INVENTORY, Edge, bought, pem, site
-from shared.machines import reached
 from testinfra.host import Host
+
+from tests.harness.machines import reached
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from shared.deploys import Run, run
-from shared.outside import Outside, authority
 from testinfra.host import Host
 
-from tests.load import Load
+from tests.harness.deploys import Run, run
+from tests.harness.load import Load
+from tests.harness.outside import Outside, authority
 
 SCENARIO = Path(__file__).parent
 INVENTORY = SCENARIO / "inventory"

@@ -1,4 +1,4 @@
-"""The story that the tests of this scenario ask about: it is told once."""
+"""The run that the tests of this scenario ask about: it happens once."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import time
 from pathlib import Path
 
 import pytest
-from shared.deploys import AppHost
-from shared.outside import Outside, authority
-from story import RELOADS_OF_SLOW_APP, REQUESTS, Site, Story
+from recorded_run import RELOADS_OF_SLOW_APP, REQUESTS, RecordedRun, Site
 from testinfra.host import Host
 
-from tests.load import Load, Report
-from tests.load.innocents import Site as Asked
+from tests.harness.deploys import AppHost
+from tests.harness.load import Load, Report
+from tests.harness.load.innocents import Site as Asked
+from tests.harness.outside import Outside, authority
 
 SCENARIO = Path(__file__).parent
 DOMAIN = "zero.lab.test"
@@ -66,7 +66,7 @@ def asked_site(host: Host) -> Asked:
 
 
 @pytest.fixture(scope="session")
-def story(host: Host) -> Story:
+def recorded_run(host: Host) -> RecordedRun:
     """All that is done to the site, in one go; each test asks one thing about it."""
     workers_before = worker_processes(host)
     clients = load_on(host, DOMAIN, "zero_downtime", rate=REQUESTS_PER_SECOND, downloads=0)
@@ -91,7 +91,7 @@ def story(host: Host) -> Story:
         seen_by_clients = clients.stop()
     print(seen_by_clients, seen_by_downloads, sep="\n")
     workers_after = settled_worker_processes(host, workers_before)
-    told = Story(site.steps, seen_by_clients, seen_by_downloads, workers_before, workers_after)
+    told = RecordedRun(site.steps, seen_by_clients, seen_by_downloads, workers_before, workers_after)
     for label in ("server package", "rollback of that"):
         boot_seconds = told.step(label).attempt["seconds"]["rehearse"]
         pause_seconds = told.clients.mark(label)["longest_gap_milliseconds"] / 1000

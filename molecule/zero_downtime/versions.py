@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from shared.changes import MAIN, another, misbehaving, same
-from shared.repository import Change, Repository, replace
+from tests.harness.changes import MAIN, another, misbehaving, same
+from tests.harness.repository import Change, Repository, replace
 
 PAGE = Path("src/observatory/static/index.html")
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-
-# Ansible imports module_utils on hosts only; this runs on the controller.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
-
-from tree_digest import file_digests
+from ansible_collections.farrier.kit.plugins.module_utils.tree_digest import file_digests
 
 
 class ActionModule(ActionBase):
@@ -31,9 +26,9 @@ class ActionModule(ActionBase):
         if not wanted:
             return {**result, "failed": True, "msg": f"{source} holds no files."}
         module = {"dest": arguments["dest"], "digests": wanted}
-        found = self._execute_module("directory_tree", module, tmp, task_vars)
+        found = self._execute_module("farrier.kit.directory_tree", module, tmp, task_vars)
         missing = found.pop("missing", [])
         if missing and not found.get("failed"):
             module["contents"] = {name: (source / name).read_text(encoding="utf-8") for name in missing}
-            found = self._execute_module("directory_tree", module, tmp, task_vars)
+            found = self._execute_module("farrier.kit.directory_tree", module, tmp, task_vars)
         return {**result, **found}

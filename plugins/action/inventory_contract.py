@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as core_version
 from ansible.template import Templar
+from ansible.utils.vars import load_extra_vars
 
-# Ansible imports module_utils on hosts only; this runs on the controller.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
-
-from farrier_contract import GROUPS, MISSING, SETTINGS, HostView, core_problems, inventory_problems, render
+if TYPE_CHECKING:
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import HostView, Problem
 
 
 class ActionModule(ActionBase):
@@ -33,27 +30,51 @@ class ActionModule(ActionBase):
         """Return `changed: false` and the apps by name, or `failed` and `msg`; `warnings` with either."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         assert task_vars is not None
-        problems = core_problems(core_version)
-        if problems:
-            return {**result, "failed": True, "msg": render(problems)}
-        groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
-        names = dict.fromkeys(host for group in GROUPS for host in groups.get(group, []))
-        hosts = {name: self._host_view(name, task_vars) for name in names}
-        from farrier_contract.vaulted import reader
+        # Here, so that a failure to import it is one of the task.
+        from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
 
-        problems = inventory_problems(groups, hosts, reader(self._loader))
+        problems = inventory_schema.core_problems(core_version)
+        if problems:
+            return {**result, "failed": True, "msg": inventory_schema.render(problems)}
+        groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
+        names = dict.fromkeys(host for group in inventory_schema.GROUPS for host in groups.get(group, []))
+        hosts = {name: self._host_view(name, task_vars) for name in names}
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.vaulted import reader
+
+        problems = self._extra_variable_problems(task_vars)
+        problems += inventory_schema.inventory_problems(groups, hosts, reader(self._loader))
         result["warnings"] = ["; ".join(problem.lines()) for problem in problems if problem.is_warning]
         mistakes = [problem for problem in problems if not problem.is_warning]
         if mistakes:
-            return {**result, "failed": True, "msg": render(mistakes)}
+            return {**result, "failed": True, "msg": inventory_schema.render(mistakes)}
         apps = sorted({app["name"] for view in hosts.values() for app in cast("list[Any]", view.apps)})
         result["apps"] = apps
         result["msg"] = f"{len(apps)} app(s) on {len(hosts)} host(s): {', '.join(apps) or 'none yet'}"
         return result
 
+    def _extra_variable_problems(self, task_vars: dict[str, Any]) -> list[Problem]:
+        """Look at the names of `-e` in a playbook of the kit's own."""
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
+            SETTINGS,
+            extra_variable_problems,
+        )
+
+        playbook = self._task.args.get("playbook")
+        given = load_extra_vars(self._loader)
+        if not playbook or not given:
+            return []
+        hosts = {host: task_vars["hostvars"].raw_get(host) for host in task_vars["groups"]["all"]}
+        own = {host: {key: each[key] for key in each if key not in given} for host, each in hosts.items()}
+        return extra_variable_problems(playbook, list(given), own, SETTINGS)
+
     def _host_view(self, host: str, task_vars: dict[str, Any]) -> HostView:
         # Built on internals of ansible-core, hence loaded only when its version is known to fit.
-        from farrier_contract.resolve import Resolver
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
+            MISSING,
+            SETTINGS,
+            HostView,
+        )
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import Resolver
 
         variables = task_vars["hostvars"].raw_get(host)
         templar = Templar(loader=self._loader, variables={**variables, "hostvars": task_vars["hostvars"]})

@@ -5,7 +5,7 @@ Arguments:
     phase: `offer`, on the host that has built the release, or `receive`, on another host in place of `build`.
     lease: what `begin` returned as `token` on the same host, where it was given a `release_stamp`.
     index: for `receive`, what `offer` returned as `index`.
-    report: as that of `release_phase`.
+    defer_failure: as that of `release_phase`.
     cache_directory: where contents of releases are kept on the controller.
 
 Returns of `offer`: `offered`, whether other hosts can have the release (else they have to build it), `index`,
@@ -17,17 +17,12 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-
-# Ansible imports module_utils on hosts only; this runs on the controller.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
-
-from release_cache import CacheError, ReleaseCache
-from release_tool import TOOL, outcome, reported
+from ansible_collections.farrier.kit.plugins.plugin_utils.release_cache import CacheError, ReleaseCache
+from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import TOOL, outcome, reported
 
 Result = dict[str, Any]
 
@@ -47,7 +42,7 @@ class ActionModule(ActionBase):
                 "phase": {"type": "str", "required": True, "choices": ["offer", "receive"]},
                 "lease": {"type": "str", "default": ""},
                 "index": {"type": "path"},
-                "report": {"type": "bool", "default": False},
+                "defer_failure": {"type": "bool", "default": False},
                 "cache_directory": {"type": "path", "default": "~/.cache/farrier/releases"},
             },
             required_if=[("phase", "receive", ["index"])],
@@ -55,7 +50,7 @@ class ActionModule(ActionBase):
         app, phase = arguments["app"], arguments["phase"]
         if self._task.check_mode:
             return {**result, "changed": phase == "receive", "message": f"{app}: would {phase}"}
-        if arguments["report"]:
+        if arguments["defer_failure"]:
             return {**result, **reported(app, phase, lambda: self._copy(arguments))}
         return {**result, **self._copy(arguments)}
 

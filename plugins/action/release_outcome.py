@@ -2,22 +2,15 @@
 
 Arguments:
     final: fail when there was a problem. Without, that is returned as `troubled`, and nothing is said then.
-    accept_mixed, skip_unreachable: what the operator has decided, see `farrier_rollout.Choices`.
+    accept_mixed, skip_unreachable: what the operator has decided, see `rollout.Choices`.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-
-# Ansible imports module_utils on hosts only; this runs on the controller.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
-
-import farrier_rollout
-from farrier_fleet import table
+from ansible_collections.farrier.kit.plugins.plugin_utils import rollout
 
 
 class ActionModule(ActionBase):
@@ -39,18 +32,16 @@ class ActionModule(ActionBase):
                 "skip_unreachable": {"type": "bool", "default": False},
             }
         )
-        choices = farrier_rollout.Choices(arguments["accept_mixed"], arguments["skip_unreachable"])
+        choices = rollout.Choices(arguments["accept_mixed"], arguments["skip_unreachable"])
         hosts = {
             name: host
             for name in task_vars["ansible_play_hosts_all"]
-            if farrier_rollout.takes_part(host := task_vars["hostvars"][name])
+            if rollout.takes_part(host := task_vars["hostvars"][name])
         }
-        problems = farrier_rollout.problems(hosts, choices)
-        lines = table([farrier_rollout.row(name, host, choices) for name, host in hosts.items()])
+        problems = rollout.problems(hosts, choices)
+        lines = rollout.table([rollout.row(name, host, choices) for name, host in hosts.items()])
         result |= {"troubled": bool(problems), "lines": lines}
         if problems and arguments["final"]:
             told = [f"{name or 'all hosts'}: {problem}" for name, problem in problems.items()]
             return {**result, "failed": True, "msg": "\n".join([*told, *lines])}
-        if not problems and len(hosts) > 1:
-            result["report"] = lines
         return result

@@ -8,8 +8,8 @@ Arguments:
     release_stamp: for `begin`, a time such as 20261121T165606Z, where all hosts are to have the same release
         id.
     upload_to, lease: what `begin` returned as `upload_to` and `token`.
-    report: return a failure as `problem`, with `unreachable_host` when it was that, and let the task succeed:
-        in a fleet it is the end of a deploy that fails, in order and with all hosts.
+    defer_failure: return a failure as `problem`, with `unreachable_host` when it was that, and let the task
+        succeed: in a fleet it is the end of a deploy that fails, in order and with all hosts.
     release, force: for `rollback`, its id (the one before the live one by default), and whether it may be one
         that was never live and good.
 
@@ -24,17 +24,12 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-
-# Ansible imports module_utils on hosts only; this runs on the controller.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
-
-import controller_process
-from release_tool import TOOL, outcome, reported
+from ansible_collections.farrier.kit.plugins.plugin_utils import controller_process
+from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import TOOL, outcome, reported
 
 WITHOUT_LEASE = ("begin", "rollback", "status")
 
@@ -66,7 +61,7 @@ class ActionModule(ActionBase):
                 "lease": {"type": "str", "default": ""},
                 "release": {"type": "str", "default": ""},
                 "force": {"type": "bool", "default": False},
-                "report": {"type": "bool", "default": False},
+                "defer_failure": {"type": "bool", "default": False},
             },
             required_if=[("phase", "begin", ["archive"])],
         )
@@ -74,7 +69,7 @@ class ActionModule(ActionBase):
         check = self._task.check_mode
         if check and phase not in WITHOUT_LEASE:
             return {**result, "changed": True, "check": True, "message": f"{app}: would {phase}"}
-        if arguments["report"]:
+        if arguments["defer_failure"]:
             return {**result, **reported(app, phase, lambda: self._phase(arguments, check=check))}
         return {**result, **self._phase(arguments, check=check)}
 

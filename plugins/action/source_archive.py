@@ -13,7 +13,6 @@ false.
 
 from __future__ import annotations
 
-import sys
 import time
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -21,11 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-
-# Ansible imports module_utils on hosts only; this runs on the controller.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
-
-from source_archive_lib import SourceError, make_archive
+from ansible_collections.farrier.kit.plugins.plugin_utils.source_archive import SourceError, make_archive
 
 
 class ActionModule(ActionBase):

@@ -8,14 +8,10 @@ Arguments:
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
-
-# Ansible imports module_utils on hosts only; this runs on the controller.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
 
 
 class ActionModule(ActionBase):
@@ -27,8 +23,8 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what the module returns."""
         # Here, since every process that runs a task loads every action, and most use none of them.
-        import controller_mkcert
-        from farrier_contract import MistakeError
+        from ansible_collections.farrier.kit.plugins.plugin_utils import mkcert
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import MistakeError
 
         result: dict[str, Any] = super().run(tmp, task_vars)
         _, arguments = self.validate_argument_spec(
@@ -54,7 +50,7 @@ class ActionModule(ActionBase):
                     self._bring(module, name, certificate)
                 elif certificate["source"] == "mkcert":
                     cache = Path(arguments["mkcert_cache"]).expanduser()
-                    files, note = controller_mkcert.certificate(name, domains, cache)
+                    files, note = mkcert.certificate(name, domains, cache)
                     if note:
                         self._display.warning(note)
                     self._bring(module, name, files)
@@ -64,14 +60,14 @@ class ActionModule(ActionBase):
                     module["placeholders"].append(name)
             except MistakeError as error:
                 return {**result, "failed": True, "msg": f"app {name}: {error}"}
-            except controller_mkcert.MkcertError as error:
+            except mkcert.MkcertError as error:
                 return {**result, "failed": True, "msg": str(error)}
             except OSError as error:
                 return {**result, "failed": True, "msg": f"app {name}: cannot read its certificate: {error}"}
-        return {**result, **self._execute_module("tls_certificates", module, tmp, task_vars)}
+        return {**result, **self._execute_module("farrier.kit.tls_certificates", module, tmp, task_vars)}
 
     def _bring(self, module: dict[str, Any], name: str, files: dict[str, Any]) -> None:
-        from farrier_contract.vaulted import reader
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.vaulted import reader
 
         read = reader(self._loader)
         for option, key in (("chains", "fullchain"), ("privkeys", "privkey")):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from ansible import constants as C  # noqa: N812  # the name that all of Ansible uses
@@ -14,11 +14,13 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.playbook.block import Block
 from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
-
-# Ansible imports module_utils on hosts only; this runs on the controller.
-sys.path.append(str(Path(__file__).resolve().parents[1] / "module_utils"))
-
-from farrier_output import clock, failure_text, hint_for, indented, plain_text
+from ansible_collections.farrier.kit.plugins.plugin_utils.output import (
+    clock,
+    failure_text,
+    hint_for,
+    indented,
+    plain_text,
+)
 
 DOCUMENTATION = """
     name: farrier
@@ -33,7 +35,7 @@ DOCUMENTATION = """
         - default_callback
         - result_format_callback
     requirements:
-        - C(stdout_callback = farrier) in ansible.cfg
+        - C(stdout_callback = farrier.kit.farrier) in ansible.cfg
 """
 
 PHASE_TAG = "phase_"
@@ -63,6 +65,11 @@ def count_in_file(content: object) -> int:
     return count
 
 
+def name_of(task: Any) -> str:
+    """Return the name of a task, with its role but without the collection of the kit."""
+    return str(task.get_name()).strip().removeprefix("farrier.kit.")
+
+
 class CallbackModule(DefaultCallback):
     """The default callback with other lines."""
 
@@ -84,8 +91,10 @@ class CallbackModule(DefaultCallback):
     # Progress
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
-        """Count the tasks of the play."""
+        """Count the tasks of the play, and leave what is loaded out of garbage collection."""
         self._finish_task()
+        # Each task has a forked process: a collection there would copy all that the controller has loaded.
+        gc.freeze()
         super().v2_playbook_on_play_start(play)
         gathers = play.gather_facts
         if gathers is None:
@@ -107,7 +116,7 @@ class CallbackModule(DefaultCallback):
             self._number += 1
             self._total = max(self._total, self._number)
             place = f"{self._number}/{self._total}"
-        title = f"TASK {place} {clock(self._task_begin - self._begin)} [{task.get_name().strip()}]"
+        title = f"TASK {place} {clock(self._task_begin - self._begin)} [{name_of(task)}]"
         if task.check_mode and self.get_option("check_mode_markers"):
             title += " [CHECK MODE]"
         self._display.display(title, newline=False)
@@ -134,7 +143,7 @@ class CallbackModule(DefaultCallback):
         self._close_line(f" {states}" if states else "")
         self._quiet_hosts.clear()
         seconds = time.monotonic() - self._task_begin
-        self._seconds_by_task[self._task.get_name().strip()] += seconds
+        self._seconds_by_task[name_of(self._task)] += seconds
         for tag in self._task.tags:
             if str(tag).startswith(PHASE_TAG):
                 self._seconds_by_phase[str(tag).removeprefix(PHASE_TAG)] += seconds
@@ -151,10 +160,6 @@ class CallbackModule(DefaultCallback):
         is_debug = result.task.action in C._ACTION_DEBUG
         if result.result.get("problem"):
             self._quiet_hosts[f"PROBLEM on {result.host.get_name()}"] += 1
-            return
-        if report := result.result.get("report"):
-            self._close_line()
-            self._display.display(indented(plain_text(report)), color=C.COLOR_OK)
             return
         if isinstance(result.task, TaskInclude) or (self._is_quiet(result) and not is_debug):
             self._quiet_hosts["ok"] += 1

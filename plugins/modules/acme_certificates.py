@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.farrier_edge import certbot, lineage, probe, served, wildcards
+from ansible_collections.farrier.kit.plugins.module_utils.edge import (
+    certbot,
+    lineage,
+    probe,
+    served,
+    wildcards,
+)
 
 DOCUMENTATION = r"""
 module: acme_certificates
@@ -94,7 +100,7 @@ author: [The Farrier developers (@farrier)]
 
 EXAMPLES = r"""
 - name: Every app has a certificate
-  acme_certificates:
+  farrier.kit.acme_certificates:
     apps: [{name: observatory, domains: [observatory.example.org], certificate: {challenge: http}}]
     directory_url: https://acme-v02.api.letsencrypt.org/directory
     webroot: /var/www/farrier-acme
@@ -127,7 +133,7 @@ problems:
 CONFIGURATION = Path("/etc/letsencrypt")
 ISSUE_TIMEOUT_SECONDS = 300
 RELOAD_TIMEOUT_SECONDS = 10
-REPLACED = "was asked for with certbot_replace"
+REPLACED = "was asked for with certbot_force_renewal"
 WAY_AROUND = "Where only the host itself cannot reach its names, set certbot_self_probe: false."
 
 
@@ -168,7 +174,9 @@ def main() -> None:
         supports_check_mode=True,
     )
     for name in sorted(set(module.params["replace"]) - {app["name"] for app in module.params["apps"]}):
-        module.warn(f"certbot_replace names {name}, and no app of this name has an ACME certificate here")
+        module.warn(
+            f"certbot_force_renewal names {name}, and no app of this name has an ACME certificate here"
+        )
     outcome = Outcome()
     _retire(module, outcome)
     accounts = _accounts(module)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.tree_digest import file_digests
+from ansible_collections.farrier.kit.plugins.module_utils.tree_digest import file_digests
 
 DOCUMENTATION = """
 module: directory_tree
@@ -38,7 +38,7 @@ author: Farrier
 
 EXAMPLES = """
 - name: The release tool is on the host
-  directory_tree:
+  farrier.kit.directory_tree:
     src: farrier_release
     dest: /usr/local/lib/farrier/farrier_release
 """

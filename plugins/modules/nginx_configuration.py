@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.farrier_edge import tree
+from ansible_collections.farrier.kit.plugins.module_utils.edge import (
+    configuration_tree,
+    foreign_configuration,
+)
 
 DOCUMENTATION = r"""
 module: nginx_configuration
@@ -43,6 +47,15 @@ options:
     type: list
     elements: str
     default: []
+  backed_up:
+    description: Files that are copied before they are replaced or removed, relative to C(directory).
+    type: list
+    elements: str
+    default: []
+  backups:
+    description: Directory that gets a directory with those copies.
+    type: path
+    default: /var/backups/farrier
   pending:
     description: File that stands for a configuration on the disk that nginx has not loaded.
     type: path
@@ -56,7 +69,7 @@ author: [The Farrier developers (@farrier)]
 
 EXAMPLES = r"""
 - name: Configuration is the wanted one
-  nginx_configuration:
+  farrier.kit.nginx_configuration:
     files: {nginx.conf: "{{ lookup('ansible.builtin.template', 'etc/nginx/nginx.conf.j2') }}"}
     owned: farrier
     marker: "# Managed by Farrier"
@@ -72,6 +85,10 @@ removed:
   description: Files that were removed.
   returned: always
   type: list
+backup:
+  description: Directory with copies of what was there before, or "".
+  returned: always
+  type: str
 """
 
 NGINX = "/usr/sbin/nginx"
@@ -88,6 +105,8 @@ def main() -> None:
             "owned": {"type": "str", "required": True},
             "marker": {"type": "str", "required": True},
             "absent": {"type": "list", "elements": "str", "default": []},
+            "backed_up": {"type": "list", "elements": "str", "default": []},
+            "backups": {"type": "path", "default": "/var/backups/farrier"},
             "pending": {"type": "path", "required": True},
             "test": {"type": "bool", "default": True},
         },
@@ -95,23 +114,34 @@ def main() -> None:
     )
     wanted = module.params
     root, pending = Path(wanted["directory"]), Path(wanted["pending"])
-    changes = tree.compare(root, wanted["files"], wanted["owned"], wanted["marker"], wanted["absent"])
-    result: dict[str, Any] = {"written": sorted(changes.write), "removed": changes.remove}
+    changes = configuration_tree.compare(
+        root, wanted["files"], wanted["owned"], wanted["marker"], wanted["absent"]
+    )
+    result: dict[str, Any] = {"written": sorted(changes.write), "removed": changes.remove, "backup": ""}
     if module._diff:
         result["diff"] = [
             _difference(root, path, wanted["files"].get(path)) for path in [*changes.write, *changes.remove]
         ]
-    with tree.staged(root, changes) as stage:
+    with configuration_tree.staged(root, changes) as stage:
         if wanted["test"]:
             _ask_nginx(module, stage, root)
         if changes and not module.check_mode:
             pending.touch()
-            tree.publish(stage, root, changes)
+            result["backup"] = _back_up(root, Path(wanted["backups"]), wanted["backed_up"])
+            configuration_tree.publish(stage, root, changes)
     module.exit_json(changed=bool(changes) or pending.exists(), **result)
 
 
+def _back_up(root: Path, backups: Path, paths: list[str]) -> str:
+    if not paths:
+        return ""
+    directory = backups / f"nginx-{time.strftime('%Y%m%dT%H%M%S')}"
+    foreign_configuration.back_up(root, paths, directory)
+    return str(directory)
+
+
 def _ask_nginx(module: AnsibleModule, stage: Path, root: Path) -> None:
-    content, said = tree.test([NGINX, "-t", "-c", str(stage / "nginx.conf")], stage, root)
+    content, said = configuration_tree.test([NGINX, "-t", "-c", str(stage / "nginx.conf")], stage, root)
     complaints = [COMPLAINT.sub("", line) for line in said.splitlines() if "] " in line]
     if content:
         for complaint in complaints:
@@ -128,7 +158,7 @@ def _ask_nginx(module: AnsibleModule, stage: Path, root: Path) -> None:
 
 
 def _advice(module: AnsibleModule, staged: Path, path: Path, line: int) -> str:
-    lines = (tree.read(staged) or "").splitlines()
+    lines = (configuration_tree.read(staged) or "").splitlines()
     source = f"line {line} of {path}: {lines[line - 1].strip()}\n" if line <= len(lines) else ""
     kits = lines[:1] == [module.params["marker"]]
     return source + (
@@ -139,7 +169,7 @@ def _advice(module: AnsibleModule, staged: Path, path: Path, line: int) -> str:
 
 
 def _difference(root: Path, path: str, after: str | None) -> dict[str, str]:
-    before = tree.read(root / path)
+    before = configuration_tree.read(root / path)
     name = str(root / path)
     return {"before": before or "", "after": after or "", "before_header": name, "after_header": name}
 

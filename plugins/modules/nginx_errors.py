@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.farrier_edge import answers
+from ansible_collections.farrier.kit.plugins.module_utils.edge import answers
 
 DOCUMENTATION = r"""
 module: nginx_errors
@@ -33,7 +33,7 @@ author: [The Farrier developers (@farrier)]
 
 EXAMPLES = r"""
 - name: What the edge has answered is known
-  nginx_errors:
+  farrier.kit.nginx_errors:
     app: observatory
     seconds: 60
 """

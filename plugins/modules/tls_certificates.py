@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.farrier_edge import lineage, own
+from ansible_collections.farrier.kit.plugins.module_utils.edge import lineage, managed_certificates
 
 DOCUMENTATION = r"""
 module: tls_certificates
@@ -55,7 +55,7 @@ author: [The Farrier developers (@farrier)]
 
 EXAMPLES = r"""
 - name: Every app has its certificate
-  tls_certificates:
+  farrier.kit.tls_certificates:
     directory: /etc/farrier/tls
     apps: [{name: shop, domains: [shop.example.org], certificate: {source: self_signed}}]
     pending: /run/farrier-nginx-pending
@@ -90,8 +90,8 @@ def main() -> None:
     directory = Path(module.params["directory"])
     placed = _placeholders(module)
     for name, chain in module.params["chains"].items():
-        pair = own.Pair(chain, module.params["privkeys"][name])
-        if not own.is_kept(directory, name, pair):
+        pair = managed_certificates.Pair(chain, module.params["privkeys"][name])
+        if not managed_certificates.is_kept(directory, name, pair):
             placed[name] = "it is another one, or was changed on the host"
             _keep(module, name, pair)
     for name, domains in module.params["self_signed"].items():
@@ -99,39 +99,41 @@ def main() -> None:
             placed[name] = reason
             if not module.check_mode:
                 _keep(module, name, _self_signed(module, name, domains))
-    removed = list(own.left_over(directory))
+    removed = list(managed_certificates.left_over(directory))
     if not module.check_mode:
         for path in removed:
             shutil.rmtree(path)
     module.exit_json(changed=bool(placed or removed), placed=placed, removed=[str(path) for path in removed])
 
 
-def _keep(module: AnsibleModule, name: str, pair: own.Pair) -> None:
+def _keep(module: AnsibleModule, name: str, pair: managed_certificates.Pair) -> None:
     if not module.check_mode:
         Path(module.params["pending"]).touch()
-        own.keep(Path(module.params["directory"]), name, pair)
+        managed_certificates.keep(Path(module.params["directory"]), name, pair)
 
 
 def _placeholders(module: AnsibleModule) -> dict[str, str]:
     directory, wanted = Path(module.params["directory"]), module.params["placeholders"]
-    missing = own.leading_nowhere(directory, wanted)
+    missing = managed_certificates.leading_nowhere(directory, wanted)
     placed = dict.fromkeys(missing, "its path led to none")
-    if wanted and not own.is_usable(directory / own.PLACEHOLDER / "fullchain.pem"):
-        placed[own.PLACEHOLDER] = "there is none that is good for a while"
+    if wanted and not managed_certificates.is_usable(
+        directory / managed_certificates.PLACEHOLDER / "fullchain.pem"
+    ):
+        placed[managed_certificates.PLACEHOLDER] = "there is none that is good for a while"
         if not module.check_mode:
             try:
-                own.make_placeholder(directory)
+                managed_certificates.make_placeholder(directory)
             except subprocess.CalledProcessError as error:
                 module.fail_json(msg=f"openssl could not make the placeholder in {directory}: {error.stderr}")
     if not module.check_mode:
         for name in missing:
-            own.link(directory, name, own.PLACEHOLDER)
+            managed_certificates.link(directory, name, managed_certificates.PLACEHOLDER)
     return placed
 
 
-def _self_signed(module: AnsibleModule, name: str, domains: list[str]) -> own.Pair:
+def _self_signed(module: AnsibleModule, name: str, domains: list[str]) -> managed_certificates.Pair:
     try:
-        return own.self_signed(Path(module.params["directory"]), domains)
+        return managed_certificates.self_signed(Path(module.params["directory"]), domains)
     except subprocess.CalledProcessError as error:
         module.fail_json(
             msg=f"app {name}: openssl could not make a certificate for {', '.join(domains)}: {error.stderr}"
@@ -140,10 +142,12 @@ def _self_signed(module: AnsibleModule, name: str, domains: list[str]) -> own.Pa
 
 
 def _why_made_anew(directory: Path, name: str, domains: list[str]) -> str:
-    current = own.current(directory, name)
-    if current is None or not own.is_self_signed(current / "fullchain.pem"):
+    current = managed_certificates.current(directory, name)
+    if current is None or not managed_certificates.is_self_signed(current / "fullchain.pem"):
         return "there is none of the host's own making yet"
-    return str(own.why_not(*lineage.inspect(current / "fullchain.pem"), domains, datetime.now(UTC)))
+    return str(
+        managed_certificates.why_not(*lineage.inspect(current / "fullchain.pem"), domains, datetime.now(UTC))
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Strategy that runs tasks through mitogen where it is installed and fits, and as `farrier_linear` otherwise.
+"""Strategy that runs tasks through mitogen where it is installed and fits, and as `linear` otherwise.
 
 Order and failures are those of `linear` either way; mitogen is 4 to 7 times faster over SSH.
 `FARRIER_STRATEGY=linear` in the environment does without it.
@@ -11,7 +11,7 @@ import re
 from importlib import metadata
 from typing import cast
 
-from ansible.plugins.loader import strategy_loader
+from ansible.plugins.strategy.linear import StrategyModule as LinearStrategy
 from ansible.release import __version__ as core_version
 from ansible.utils.display import Display
 
@@ -19,7 +19,7 @@ DOCUMENTATION = """
     name: farrier
     short_description: linear, through mitogen where that is possible
     description:
-        - Runs each task on all hosts before the next, as C(farrier_linear) does.
+        - Runs each task on all hosts before the next, as C(ansible.builtin.linear) does.
         - Uses mitogen when it is installed in a version that fits ansible-core, and says so once a run.
         - C(FARRIER_STRATEGY=linear) in the environment does without mitogen.
     author: Farrier
@@ -66,16 +66,15 @@ def _installed_version() -> str | None:
 
 def strategy_class(wanted: str, mitogen: str | None, core: str) -> type:
     """Return the class that runs the plays, and tell the operator which it is. Arguments as above."""
-    linear = cast("type", strategy_loader.get("farrier_linear", class_only=True))
     reason = reason_for_linear(wanted, mitogen, core)
     if reason:
         Display().display(f"strategy: linear ({reason})")
-        return linear
+        return cast("type", LinearStrategy)
     # Only here is mitogen known to be there. Its mixin needs no path: `linear` is the base.
     from ansible_mitogen.strategy import StrategyMixin
 
     Display().display(f"strategy: mitogen {mitogen}")
-    return type("StrategyModule", (StrategyMixin, linear), {})
+    return type("StrategyModule", (StrategyMixin, LinearStrategy), {})
 
 
 StrategyModule = strategy_class(os.environ.get("FARRIER_STRATEGY", ""), _installed_version(), core_version)

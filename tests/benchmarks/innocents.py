@@ -14,8 +14,8 @@ from contextlib import ExitStack
 import yaml
 
 from tests.benchmarks.remote import ROOT, Remote
-from tests.load.innocents import Site, beside_offenders
-from tests.load.offenders import EVERY_WAY, RAISE_AFTER, STREAMS
+from tests.harness.load.innocents import Site, beside_offenders
+from tests.harness.load.offenders import EVERY_WAY, RAISE_AFTER, STREAMS
 
 SCENARIOS = {"zero_downtime": "zero.lab.test", "rolling": "rolling.lab.test"}
 WORKER_CLASSES = ("handover", "handover_h11", "stock", "stock_h11")

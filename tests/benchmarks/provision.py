@@ -53,8 +53,8 @@ def main() -> int:
     ratios = []
     try:
         for number in range(1, rounds + 1):
-            playbook("playbooks/lab/down.yml")
-            playbook("playbooks/lab/up.yml")
+            playbook("lab/down.yml")
+            playbook("lab/up.yml")
             plain_seconds = script("bench-script")
             kit_seconds = playbook("site.yml")
             ratios.append(kit_seconds / plain_seconds)
@@ -64,7 +64,7 @@ def main() -> int:
                 flush=True,
             )
     finally:
-        playbook("playbooks/lab/down.yml")
+        playbook("lab/down.yml")
     ratio = statistics.median(ratios)
     print(f"median ratio {ratio:.2f} (at most {BAR})")
     return 0 if ratio <= BAR else 1

@@ -6,8 +6,8 @@ import sys
 import time
 
 from tests.benchmarks.remote import ROOT, Remote, arguments
-from tests.load import Load, Report
-from tests.load.compare import compare
+from tests.harness.load import Load, Report
+from tests.harness.load.compare import compare
 
 STOCK = "stock"
 HANDOVER = "handover"

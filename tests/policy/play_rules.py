@@ -10,8 +10,8 @@ from ansible.playbook.block import Block
 from ansible.playbook.handler import Handler
 from ansible.playbook.task import Task as AnsibleTask
 
-from .tree import Task, files, playbooks, plays, task_files, tasks, walk
-from .tree import load as load_yaml
+from .project_files import Task, playbooks, plays, task_files, tasks, walk
+from .project_files import load as load_yaml
 
 TASK_FILE_MAX_LINES = 70
 KEYWORDS = {*AnsibleTask.fattributes, *Block.fattributes, *Handler.fattributes, "include", "local_action"}
@@ -60,16 +60,30 @@ def module_of(task: Task) -> list[str]:
 
 
 def every_module_is_fully_qualified(root: Path) -> Iterator[str]:
-    """A module has the name of its collection, unless it is the project's own."""
-    own = {path.stem for kind in ("action", "modules") for path in files(root, f"plugins/{kind}/*.py")}
+    """A module has the name of its collection, also the project's own: it is used from elsewhere, too."""
     for task in tasks(root):
         if task.is_block:
             continue
         modules = module_of(task)
         if len(modules) != 1:
             yield f"{task.path}: {task.name!r} has {modules or 'no module'} where one module belongs"
-        elif modules[0].count(".") < 2 and modules[0] not in own:
+        elif modules[0].count(".") < 2:
             yield f"{task.path}: {task.name!r} uses {modules[0]}; write its name with the collection"
+
+
+def every_role_is_fully_qualified(root: Path) -> Iterator[str]:
+    """A role, too: a short name is looked up in whatever repository the kit is used from."""
+    for path in playbooks(root):
+        for play in plays(path):
+            listed = [
+                role if isinstance(role, str) else role.get("role", "") for role in play.get("roles") or []
+            ]
+            yield from (f"{path}: uses the role {name}" for name in listed if name.count(".") < 2)
+    for task in tasks(root):
+        for module in ("ansible.builtin.import_role", "ansible.builtin.include_role"):
+            name = (task.data.get(module) or {}).get("name", "a.b.c")
+            if name.count(".") < 2:
+                yield f"{task.path}: {task.name!r} uses the role {name}"
 
 
 def every_task_has_a_name_of_its_own(root: Path) -> Iterator[str]:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .tree import files
+from .project_files import files
 
 TESTS = ("tests/**/test_*.py", "molecule/**/test_*.py", "app/tests/**/test_*.py")
 SKIPS = {"skip", "skipif", "xfail", "importorskip"}
@@ -44,6 +44,14 @@ def no_test_is_skipped(root: Path) -> Iterator[str]:
 
 def _is_pytest(node: ast.expr) -> bool:
     return ast.unparse(node) in ("pytest", "pytest.mark", "unittest", "mark")
+
+
+def no_plugin_changes_where_python_imports_from(root: Path) -> Iterator[str]:
+    """Ansible gives every plugin a name to import it by; a path would be that of one way of use."""
+    for path in files(root, "plugins/**/*.py"):
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            if re.search(r"\bsys\.path\b", line):
+                yield f"{path}:{number}: touches sys.path; import from ansible_collections.farrier.kit"
 
 
 def every_exception_gives_its_reason(root: Path) -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import Any
 from aar_doc.cli import app as aar_doc
 from typer.testing import CliRunner
 
-from .tree import files, load, roles, walk
+from .project_files import files, load, roles, walk
 
 # What a role's own text consists of; files/ holds programs, whose names are their own.
 TEXTS = ("defaults", "vars", "tasks", "handlers", "templates", "meta")

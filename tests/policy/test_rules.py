@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from . import play_rules, python_rules, role_rules
+from .project_files import playbooks, roles, tasks
 from .test_repository import ROOT, RULES, Rule
-from .tree import playbooks, roles, tasks
 
 SOUND = {
     "site.yml": """
@@ -22,8 +22,12 @@ SOUND = {
   any_errors_fatal: true
   pre_tasks:
     - name: The contract is kept
-      keep_contract:
+      farrier.kit.keep_contract:
+  roles:
+    - role: farrier.kit.web
   tasks:
+    - name: The web server runs
+      ansible.builtin.import_role: {name: farrier.kit.web}
     - name: Several things
       block:
         - name: A secret is there
@@ -37,7 +41,7 @@ SOUND = {
   any_errors_fatal: false # a host that is down does not matter here
   tasks: []
 """,
-    "plugins/action/keep_contract.py": "",
+    "plugins/modules/keep_contract.py": "import json\n",
     "roles/web/defaults/main.yml": "web_port: 80\n",
     "roles/web/vars/main.yml": "__web_user: www-data\n",
     "roles/web/meta/main.yml": """
@@ -147,15 +151,15 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
     ),
     (
         play_rules.every_module_is_fully_qualified,
-        "plugins/action/keep_contract.py",
-        "",
-        None,
+        "playbooks/site.yml",
+        "farrier.kit.keep_contract",
+        "keep_contract",
         "'The contract is kept' uses keep_contract",
     ),
     (
         play_rules.every_module_is_fully_qualified,
         "playbooks/site.yml",
-        "      keep_contract:\n",
+        "      farrier.kit.keep_contract:\n",
         "      when: true\n",
         "has no module",
     ),
@@ -334,6 +338,27 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
         "    value =",
         "    pytest.skip('later')\n    value =",
         "uses pytest.skip",
+    ),
+    (
+        play_rules.every_role_is_fully_qualified,
+        "playbooks/site.yml",
+        "role: farrier.kit.web",
+        "role: web",
+        "uses the role web",
+    ),
+    (
+        play_rules.every_role_is_fully_qualified,
+        "playbooks/site.yml",
+        "{name: farrier.kit.web}",
+        "{name: web}",
+        "'The web server runs' uses the role web",
+    ),
+    (
+        python_rules.no_plugin_changes_where_python_imports_from,
+        "plugins/modules/keep_contract.py",
+        "import json",
+        "import sys\n\nsys.path.append('.')",
+        "plugins/modules/keep_contract.py:3: touches sys.path",
     ),
     (
         python_rules.every_exception_gives_its_reason,

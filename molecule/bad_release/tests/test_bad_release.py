@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from shared.deploys import Run
-from stage import Stage
+from app_under_load import AppUnderLoad
 from versions import BAD, BAD_WHEN_LIVE, BadRelease
+
+from tests.harness.deploys import Run
 
 GROUP = "app"
 
@@ -19,14 +20,14 @@ def check_failure_is_told(done: Run, bad: BadRelease, live: str) -> None:
 
 
 @pytest.mark.parametrize("bad", BAD, ids=str)
-def test_bad_release_never_goes_live(stage: Stage, bad: BadRelease) -> None:
+def test_bad_release_never_goes_live(app_under_load: AppUnderLoad, bad: BadRelease) -> None:
     """What is found before the symlink moves costs nothing: not a process of the live release is replaced."""
-    before = stage.begin(bad.version)
-    done = stage.run(version=bad.version)
+    before = app_under_load.begin(bad.version)
+    done = app_under_load.run(version=bad.version)
     check_failure_is_told(done, bad, before.live)
-    after = stage.site.wait_until_quiet()
-    stage.check_live_is_untouched(before, after)
-    stage.check_no_request_failed(not_answered_by=bad.version)
+    after = app_under_load.site.wait_until_quiet()
+    app_under_load.check_live_is_untouched(before, after)
+    app_under_load.check_no_request_failed(not_answered_by=bad.version)
     assert len(after.attempts) == len(before.attempts) + 1
     last = after.attempts[-1]
     assert last["to"].endswith(f"Z-{bad.version}")
@@ -35,26 +36,26 @@ def test_bad_release_never_goes_live(stage: Stage, bad: BadRelease) -> None:
     assert last["phase"] in bad.phases
 
 
-def test_a_good_release_goes_live_after_them(stage: Stage) -> None:
+def test_a_good_release_goes_live_after_them(app_under_load: AppUnderLoad) -> None:
     """None of them has left anything that the next one stumbles over."""
-    stage.begin("good after bad")
-    stage.check_a_good_release_goes_live()
+    app_under_load.begin("good after bad")
+    app_under_load.check_a_good_release_goes_live()
 
 
 @pytest.mark.parametrize("bad", BAD_WHEN_LIVE, ids=str)
-def test_release_that_is_bad_when_live_is_undone(stage: Stage, bad: BadRelease) -> None:
+def test_release_that_is_bad_when_live_is_undone(app_under_load: AppUnderLoad, bad: BadRelease) -> None:
     """Not everything shows in a rehearsal: then the host puts the former release back, and says so."""
-    before = stage.begin(bad.version)
-    done = stage.run(version=bad.version)
+    before = app_under_load.begin(bad.version)
+    done = app_under_load.run(version=bad.version)
     check_failure_is_told(done, bad, before.live)
     assert f"{before.live} is live again." in done.output
-    after = stage.site.wait_until_quiet()
-    stage.check_live_is_as_before(before, after)
-    stage.check_no_request_failed()
+    after = app_under_load.site.wait_until_quiet()
+    app_under_load.check_live_is_as_before(before, after)
+    app_under_load.check_no_request_failed()
     assert after.lease is None
     assert after.incoming == []
     assert len(after.attempts) == len(before.attempts) + 1
     last = after.attempts[-1]
     assert last["to"].endswith(f"Z-{bad.version}")
     assert (last["result"], last["phase"]) == ("undone", "activate")
-    stage.check_a_good_release_goes_live()
+    app_under_load.check_a_good_release_goes_live()

@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass
 
 import pytest
-from shared.deploys import Playbook
-from stage import Stage
+from app_under_load import AppUnderLoad
 from versions import KILLED, SLOW_BUILD, SLOW_MIGRATION
+
+from tests.harness.deploys import Playbook
 
 GROUP = "app"
 
@@ -35,14 +36,16 @@ class Moment:
     def __str__(self) -> str:
         return self.name.replace(" ", "-")
 
-    def wait(self, stage: Stage, deploy: Playbook, version: str) -> None:
+    def wait(self, app_under_load: AppUnderLoad, deploy: Playbook, version: str) -> None:
         """Wait until it has come."""
         if self.path:
-            assert stage.site.wait_for_path(self.path.format(version=version)).wait() == 0, deploy.output
+            assert app_under_load.site.wait_for_path(self.path.format(version=version)).wait() == 0, (
+                deploy.output
+            )
         elif self.says:
             deploy.wait_until_it_says(self.says)
         else:
-            time.sleep(self.share * stage.deploy_seconds)
+            time.sleep(self.share * app_under_load.deploy_seconds)
 
 
 MOMENTS = (
@@ -66,14 +69,16 @@ MOMENTS = (
 @pytest.mark.parametrize(
     ("version", "moment"), list(zip(KILLED, MOMENTS, strict=True)), ids=map(str, MOMENTS)
 )
-def test_killed_controller_leaves_nothing_half_done(stage: Stage, version: str, moment: Moment) -> None:
+def test_killed_controller_leaves_nothing_half_done(
+    app_under_load: AppUnderLoad, version: str, moment: Moment
+) -> None:
     """A deploy is finished or has not happened, and nobody has to clear anything away before the next one."""
-    before = stage.begin(f"killed when {moment.name}")
-    with stage.start(version) as deploy:
-        moment.wait(stage, deploy, version)
+    before = app_under_load.begin(f"killed when {moment.name}")
+    with app_under_load.start(version) as deploy:
+        moment.wait(app_under_load, deploy, version)
         deploy.kill()
-    after = stage.site.wait_until_quiet(rehearsal_may_stand=True)
-    stage.check_no_request_failed()
+    after = app_under_load.site.wait_until_quiet(rehearsal_may_stand=True)
+    app_under_load.check_no_request_failed()
     assert after.problem == ""
     assert after.live == before.live or after.live.endswith(f"Z-{version}")
     assert after.live != before.live or not moment.goes_live
@@ -81,54 +86,61 @@ def test_killed_controller_leaves_nothing_half_done(stage: Stage, version: str, 
     if after.live != before.live:
         assert after.lease is None
         assert [(attempt["to"], attempt["result"]) for attempt in ended] == [(after.live, "live")]
-        stage.check_a_good_release_goes_live()
+        app_under_load.check_a_good_release_goes_live()
         return
     assert after.serving == before.serving
     assert ended == []
-    stage.check_a_good_release_goes_live()
+    app_under_load.check_a_good_release_goes_live()
     if after.lease is not None:
         # Said by the next deploy, since the dead one could not.
-        said = stage.site.look().attempts[len(before.attempts)]
+        said = app_under_load.site.look().attempts[len(before.attempts)]
         assert (said["to"], said["result"]) == (after.lease["release"], "abandoned")
 
 
-def test_build_of_a_killed_controller_gives_way(stage: Stage) -> None:
+def test_build_of_a_killed_controller_gives_way(app_under_load: AppUnderLoad) -> None:
     """Who starts again at once does not wait for what nobody wants any more."""
-    before = stage.begin("killed in a long build")
-    with stage.start(SLOW_BUILD) as deploy:
+    before = app_under_load.begin("killed in a long build")
+    with app_under_load.start(SLOW_BUILD) as deploy:
         deploy.wait_until_it_says("[release : The release is built]")
-        assert stage.site.wait_for_path("/srv/observatory/releases/*-slow-build/source/VERSION").wait() == 0
+        assert (
+            app_under_load.site.wait_for_path("/srv/observatory/releases/*-slow-build/source/VERSION").wait()
+            == 0
+        )
         deploy.kill()
-    stage.check_a_good_release_goes_live()
-    dead = stage.site.look().attempts[len(before.attempts)]
+    app_under_load.check_a_good_release_goes_live()
+    dead = app_under_load.site.look().attempts[len(before.attempts)]
     assert dead["to"].endswith(f"Z-{SLOW_BUILD}")
     assert dead["result"] in ("failed", "abandoned")
 
 
-def test_activation_that_is_killed_too_is_mended(stage: Stage) -> None:
+def test_activation_that_is_killed_too_is_mended(app_under_load: AppUnderLoad) -> None:
     """The last one who could tidy up is gone with the controller: the host has somebody else for that."""
-    before = stage.begin("killed with the activation")
-    version = stage.good_version()
-    with stage.start(version) as deploy:
-        assert stage.site.wait_for_path("/srv/observatory/.activation.json").wait() == 0, deploy.output
-        stage.site.host.check_output("systemctl kill --signal=KILL farrier-observatory-activate.service")
+    before = app_under_load.begin("killed with the activation")
+    version = app_under_load.good_version()
+    with app_under_load.start(version) as deploy:
+        assert app_under_load.site.wait_for_path("/srv/observatory/.activation.json").wait() == 0, (
+            deploy.output
+        )
+        app_under_load.site.host.check_output(
+            "systemctl kill --signal=KILL farrier-observatory-activate.service"
+        )
         deploy.kill()
-    after = stage.site.wait_until_quiet(rehearsal_may_stand=True)
+    after = app_under_load.site.wait_until_quiet(rehearsal_may_stand=True)
     assert after.problem == ""
     assert after.live == before.live or after.live.endswith(f"Z-{version}")
     assert len(after.attempts) > len(before.attempts)
-    stage.check_no_request_failed()
-    stage.check_a_good_release_goes_live()
+    app_under_load.check_no_request_failed()
+    app_under_load.check_a_good_release_goes_live()
 
 
-def test_migration_of_a_killed_controller_is_not_cut_short(stage: Stage) -> None:
+def test_migration_of_a_killed_controller_is_not_cut_short(app_under_load: AppUnderLoad) -> None:
     """Half a migration is worse than a late one: the next deploy waits for its end."""
     word = "/var/lib/farrier/observatory/migrated"
-    stage.site.host.check_output(f"rm -f {word} {word}-begun")
-    before = stage.begin("killed in a long migration")
-    with stage.start(SLOW_MIGRATION) as deploy:
-        assert stage.site.wait_for_path(f"{word}-begun").wait() == 0, deploy.output
+    app_under_load.site.host.check_output(f"rm -f {word} {word}-begun")
+    before = app_under_load.begin("killed in a long migration")
+    with app_under_load.start(SLOW_MIGRATION) as deploy:
+        assert app_under_load.site.wait_for_path(f"{word}-begun").wait() == 0, deploy.output
         deploy.kill()
-    stage.check_a_good_release_goes_live()
-    assert stage.site.host.file(word).content_string.strip() == SLOW_MIGRATION
-    assert stage.site.look().attempts[len(before.attempts)]["to"].endswith(f"Z-{SLOW_MIGRATION}")
+    app_under_load.check_a_good_release_goes_live()
+    assert app_under_load.site.host.file(word).content_string.strip() == SLOW_MIGRATION
+    assert app_under_load.site.look().attempts[len(before.attempts)]["to"].endswith(f"Z-{SLOW_MIGRATION}")

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shared.outside import Outside, authority
 from testinfra.host import Host
+
+from tests.harness.outside import Outside, authority
 
 GROUP = "edge"
 SCENARIO = Path(__file__).resolve().parents[1]

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shared.deploys import run
-from shared.outside import Answer, Outside, authority
 from testinfra.host import Host
 from websockets.sync.client import connect
+
+from tests.harness.deploys import run
+from tests.harness.outside import Answer, Outside, authority
 
 GROUP = "edge"
 SCENARIO = Path(__file__).resolve().parents[1]
@@ -273,14 +274,14 @@ def test_an_app_in_maintenance_says_so(outside: Outside, variables: dict[str, An
     """From one request to the next; the other app goes on, and so does this one afterwards."""
     first, second = variables["lab_edge_domains"]
     try:
-        done = run(SCENARIO / "inventory", "maintenance", app="second", maintenance="on")
+        done = run(SCENARIO / "inventory", "maintenance_mode", app="second", maintenance="on")
         assert not done.failed, done.output
         answer = outside.https(second, "/version")
         assert (answer.status, answer.headers["Retry-After"]) == (503, "300")
         assert b"Back soon" in answer.body
         assert outside.https(first, "/version").status == 200
     finally:
-        done = run(SCENARIO / "inventory", "maintenance", app="second", maintenance="off")
+        done = run(SCENARIO / "inventory", "maintenance_mode", app="second", maintenance="off")
     assert not done.failed, done.output
     assert outside.https(second, "/version").status == 200
     assert outside.https(second, "/readyz").headers["Retry-After"] is None

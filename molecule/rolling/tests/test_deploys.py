@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from fleet import (
+from fleet_under_load import (
     Fleet,
     States,
     attempts_since,
@@ -17,7 +17,6 @@ from fleet import (
     row,
     version_of,
 )
-from shared.deploys import Run
 from versions import (
     BAD_ERROR,
     BAD_ON_A_PATH,
@@ -27,6 +26,8 @@ from versions import (
     BAD_WHEN_LIVE,
     SERVER,
 )
+
+from tests.harness.deploys import Run
 
 CANARY, *OTHERS = ("app1", "app2", "app3")
 
@@ -61,7 +62,7 @@ def test_a_release_rolls_over_the_fleet(fleet: Fleet, tmp_path: Path) -> None:
     before = fleet.begin("rolling deploy")
     version = other_version(before)
     # The canary is watched for a moment, as it would be for a minute.
-    done = fleet.run("deploy", version=version, deploy_soak_seconds=3, deploy_error_percent_max=1)
+    done = fleet.run("deploy", version=version, release_soak_seconds=3, release_error_percent_max=1)
     after = fleet.look()
     path = "restart" if SERVER in {version_of(state.live) for state in before.values()} else "reload"
     check_rolled(done, before, after, version, path)
@@ -115,9 +116,9 @@ def test_errors_that_clients_get_stop_a_release(fleet: Fleet, one_version: None)
     """It boots, it is healthy, and it fails some who ask: only the edges' logs know."""
     before = fleet.begin("errors of the canary")
     with fleet.asked(BAD_PATH):
-        done = fleet.run("deploy", version=BAD_ON_A_PATH, deploy_soak_seconds=5, deploy_error_percent_max=1)
+        done = fleet.run("deploy", version=BAD_ON_A_PATH, release_soak_seconds=5, release_error_percent_max=1)
     assert done.failed, done.output
-    assert "deploy_error_percent_max is 1" in done.output, done.output
+    assert "release_error_percent_max is 1" in done.output, done.output
     after = fleet.look()
     check_as_before(before, after)
     assert version_of(attempts_since(before, after, CANARY)[0]["to"]) == BAD_ON_A_PATH
@@ -129,7 +130,7 @@ def test_errors_that_clients_get_stop_a_release(fleet: Fleet, one_version: None)
 def test_a_failure_in_the_second_batch_takes_all_hosts_back(fleet: Fleet, one_version: None) -> None:
     """Half a fleet on a release that fails on the other half is no place to stay."""
     before = fleet.begin("bad in the second batch, rollback")
-    done = fleet.run("deploy", version=BAD_ON_APP3, deploy_on_failure="rollback")
+    done = fleet.run("deploy", version=BAD_ON_APP3, release_on_failure="rollback")
     assert done.failed, done.output
     assert BAD_ON_APP3_ERROR in done.output, done.output
     assert row(done, "app3").result != "live"
@@ -143,7 +144,7 @@ def test_a_failure_in_the_second_batch_takes_all_hosts_back(fleet: Fleet, one_ve
 def test_a_failure_in_the_second_batch_holds_when_it_is_told_to(fleet: Fleet, one_version: None) -> None:
     """Who wants to look into it finds each host where the output says, the failed one as it was."""
     before = fleet.begin("bad in the second batch, hold")
-    done = fleet.run("deploy", version=BAD_ON_APP3, deploy_on_failure="hold")
+    done = fleet.run("deploy", version=BAD_ON_APP3, release_on_failure="hold")
     assert done.failed, done.output
     assert BAD_ON_APP3_ERROR in done.output, done.output
     after = fleet.look()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fleet import Fleet
+from fleet_under_load import Fleet
 
 DRAINED = "app2"
 ENOUGH_REQUESTS = 300

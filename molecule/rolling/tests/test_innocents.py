@@ -6,13 +6,13 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from fleet import DOMAIN, OUTAGE, Fleet
-from shared.outside import authority
+from fleet_under_load import DOMAIN, OUTAGE, Fleet
 
-from tests.load.innocents import Site, beside_offenders
-from tests.load.misbehaving import SICK
-from tests.load.offenders import EVERY_WAY, RAISE_AFTER, Offenders
-from tests.load.target import make_target
+from tests.harness.load.innocents import Site, beside_offenders
+from tests.harness.load.misbehaving import SICK
+from tests.harness.load.offenders import EVERY_WAY, RAISE_AFTER, Offenders
+from tests.harness.load.target import make_target
+from tests.harness.outside import authority
 
 SCENARIO = Path(__file__).parents[1]
 SECONDS = 10.0

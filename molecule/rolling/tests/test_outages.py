@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from fleet import CONNECTIONS, OUTAGE, Fleet, check_as_before, check_live, other_version
-from shared.machines import cut_off, shut_down, switch_on, unplugged
+from fleet_under_load import CONNECTIONS, OUTAGE, Fleet, check_as_before, check_live, other_version
+
+from tests.harness.machines import cut_off, shut_down, switch_on, unplugged
 
 ENOUGH_REQUESTS = 300
 GIVEN_UP_SECONDS = 35.0

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from edges import DOMAIN, DOMAINS, SCENARIO, Edge, site
-from shared.outside import Outside
 from testinfra.host import Host
+
+from tests.harness.outside import Outside
 
 BOUND = "https://acme.lab.test:14001/dir"
 LIMITED = "https://acme.lab.test:14002/dir"

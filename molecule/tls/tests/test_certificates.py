@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from edges import DOMAIN, DOMAINS, SCENARIO, Edge, pem, signed_by_itself, site
-from shared.outside import Outside, authority
 from testinfra.host import Host
+
+from tests.harness.outside import Outside, authority
 
 ADDED = [*DOMAINS, "added.tls.lab.test"]
 CHALLENGES = "/.well-known/acme-challenge"
@@ -104,7 +105,7 @@ def test_an_authority_that_is_down_takes_nothing_down(edge: Edge, judge: Host) -
 def test_a_certificate_is_replaced_on_request(edges: dict[str, Edge]) -> None:
     """As after its key has leaked; here, after its authority has become another one."""
     before = {name: edge.certificate().serial_number for name, edge in edges.items()}
-    done = site("nginx,certbot", certbot_replace=["observatory"])
+    done = site("nginx,certbot", certbot_force_renewal=["observatory"])
     assert not done.failed, done.output
     for name, edge in edges.items():
         assert edge.certificate().serial_number != before[name]

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 from edges import DOMAIN, Edge, site
-from shared.outside import Answer
 from testinfra.host import Host
+
+from tests.harness.outside import Answer
 
 STREAM = {"Accept": "text/event-stream"}
 

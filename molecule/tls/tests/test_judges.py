@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from edges import DOMAIN, SCENARIO, Edge
-from shared.outside import authority
 from testinfra.host import Host
 
-from tests.load import Report
+from tests.harness.load import Report
+from tests.harness.outside import authority
 
 BAD = ("HIGH", "CRITICAL")
 # Of the authority's making: the lab's names no place to ask whether it has revoked a certificate.

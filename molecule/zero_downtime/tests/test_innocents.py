@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.load.innocents import Site, beside_offenders
-from tests.load.offenders import EVERY_WAY, RAISE_AFTER
+from tests.harness.load.innocents import Site, beside_offenders
+from tests.harness.load.offenders import EVERY_WAY, RAISE_AFTER
 
 SECONDS = 10.0
 

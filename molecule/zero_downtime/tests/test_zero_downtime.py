@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from story import RELOADS_OF_SLOW_APP, REQUESTS, Story
+from recorded_run import RELOADS_OF_SLOW_APP, REQUESTS, RecordedRun
 
-from tests.load import Report
+from tests.harness.load import Report
 
 GROUP = "app"
 
@@ -13,32 +13,32 @@ RSS_TOLERANCE = 0.05
 IMPORT_OF_SLOW_APP_SECONDS = 3
 
 
-def test_no_request_failed(story: Story) -> None:
+def test_no_request_failed(recorded_run: RecordedRun) -> None:
     """The promise. More than half of the requests are POST, and nothing on the way may repeat one."""
-    assert story.clients.failed == 0, story.clients.failures
+    assert recorded_run.clients.failed == 0, recorded_run.clients.failures
 
 
-def test_no_download_was_cut(story: Story) -> None:
+def test_no_download_was_cut(recorded_run: RecordedRun) -> None:
     """A download is still on its way when the next release is live."""
-    assert story.downloads.failed == 0, story.downloads.failures
+    assert recorded_run.downloads.failed == 0, recorded_run.downloads.failures
 
 
-def test_there_were_enough_requests(story: Story) -> None:
+def test_there_were_enough_requests(recorded_run: RecordedRun) -> None:
     """Of a few thousand none fails with any worker; of 300 000 the stock one loses hundreds."""
-    assert story.clients.requests >= REQUESTS
+    assert recorded_run.clients.requests >= REQUESTS
 
 
-def test_each_step_has_done_what_it_should(story: Story) -> None:
+def test_each_step_has_done_what_it_should(recorded_run: RecordedRun) -> None:
     """Nothing fails where nothing changes: each version has a page that says its name."""
-    for step in story.steps:
+    for step in recorded_run.steps:
         assert step.after.live.endswith(f"-{step.version}"), step
         assert step.release == step.after.live, step
         assert f"<h1>Observatory {step.version}</h1>" in step.page, step
 
 
-def test_no_worker_of_another_release_accepts_afterwards(story: Story) -> None:
+def test_no_worker_of_another_release_accepts_afterwards(recorded_run: RecordedRun) -> None:
     """Two releases at once are the price of a hand-over; a deploy ends when that does."""
-    for step in story.steps:
+    for step in recorded_run.steps:
         assert step.after.problem == "", step
         releases = {
             worker["release"] for worker in step.after.status["workers"] if worker["state"] == "ready"
@@ -46,47 +46,50 @@ def test_no_worker_of_another_release_accepts_afterwards(story: Story) -> None:
         assert releases == {step.after.live}, step
 
 
-def test_code_and_dependencies_change_under_the_same_master(story: Story) -> None:
+def test_code_and_dependencies_change_under_the_same_master(recorded_run: RecordedRun) -> None:
     """A reload, so that at no time nobody accepts."""
-    for step in [*story.alternating, story.step("dependencies"), story.step("rollback")]:
+    for step in [*recorded_run.alternating, recorded_run.step("dependencies"), recorded_run.step("rollback")]:
         assert step.attempt["how"] == "reload", step
         assert step.main_pid_after == step.main_pid_before, step
 
 
 @pytest.mark.parametrize("label", ["server package", "rollback of that"])
-def test_another_server_package_gets_another_master(story: Story, label: str) -> None:
+def test_another_server_package_gets_another_master(recorded_run: RecordedRun, label: str) -> None:
     """What the master has imported it keeps; on the way back it is the same."""
-    step = story.step(label)
+    step = recorded_run.step(label)
     assert step.attempt["how"] == "restart"
     assert "gunicorn" in step.attempt["message"]
     assert step.main_pid_after != step.main_pid_before
 
 
-def test_the_master_does_not_grow(story: Story) -> None:
+def test_the_master_does_not_grow(recorded_run: RecordedRun) -> None:
     """Twenty reloads are a week's; a master lives for years."""
-    before_kb, after_kb = story.alternating[0].rss_before_kb, story.alternating[-1].rss_after_kb
+    before_kb, after_kb = recorded_run.alternating[0].rss_before_kb, recorded_run.alternating[-1].rss_after_kb
     print(
-        f"The master had {before_kb} kB before {len(story.alternating)} reloads and {after_kb} kB after them"
+        f"The master had {before_kb} kB before {len(recorded_run.alternating)} reloads"
+        f" and {after_kb} kB after them"
     )
     assert abs(after_kb - before_kb) <= RSS_TOLERANCE * before_kb
 
 
-def test_workers_are_as_many_as_before(story: Story) -> None:
+def test_workers_are_as_many_as_before(recorded_run: RecordedRun) -> None:
     """A worker that is left over keeps its memory and its place in the database for ever."""
-    assert story.workers_after == story.workers_before
+    assert recorded_run.workers_after == recorded_run.workers_before
 
 
-def test_workers_are_recycled(story: Story) -> None:
+def test_workers_are_recycled(recorded_run: RecordedRun) -> None:
     """With nothing else going on, each worker is replaced in its turn, under the same master and release."""
-    step = story.step("recycling")
+    step = recorded_run.step("recycling")
     assert step.main_pid_after == step.main_pid_before
     assert step.after.live == step.before.live
     assert step.before.serving & step.after.serving == {step.main_pid_after}
 
 
-def test_the_new_certificate_is_shown(story: Story) -> None:
+def test_the_new_certificate_is_shown(recorded_run: RecordedRun) -> None:
     """A renewal that nginx has not taken up is noticed on the day when the old certificate expires."""
-    assert story.step("certificate renewal").certificate != story.step("nginx reload").certificate
+    assert (
+        recorded_run.step("certificate renewal").certificate != recorded_run.step("nginx reload").certificate
+    )
 
 
 def test_an_app_that_imports_for_three_seconds_answers_meanwhile(reloads_of_slow_app: Report) -> None:

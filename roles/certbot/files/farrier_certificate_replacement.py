@@ -68,7 +68,8 @@ def replace(configuration: Path, state: Path, hook: str, command: Sequence[str],
             all_well = False
             print(
                 f"{name}: it was not replaced, see /var/log/letsencrypt/letsencrypt.log; the next run of "
-                f"certbot.timer tries again, and so does ansible-playbook site.yml -e certbot_replace={name}"
+                "certbot.timer tries again, and so does "
+                f"ansible-playbook farrier.kit.site -e certbot_force_renewal={name}"
             )
     return all_well
 

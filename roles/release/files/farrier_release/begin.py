@@ -114,7 +114,8 @@ def build_inputs(application: Application, request: dict[str, Any]) -> dict[str,
         server = hashlib.sha256(settings.server_requirements.read_bytes()).hexdigest()
     except OSError as error:
         raise ConfigurationError(
-            f"Cannot read the kit's own requirements: {error}", next_command="ansible-playbook site.yml"
+            f"Cannot read the kit's own requirements: {error}",
+            next_command="ansible-playbook farrier.kit.site",
         ) from None
     return {
         "archive_sha256": request["archive_sha256"],
@@ -154,19 +155,19 @@ def check_host(application: Application) -> None:
     if missing:
         raise ConfigurationError(
             f"This host is not ready for {settings.name}: {', '.join(missing)} missing.",
-            next_command="ansible-playbook site.yml",
+            next_command="ansible-playbook farrier.kit.site",
         )
     for user in (settings.user, settings.build_user):
         if not application.host.has_user(user):
             raise ConfigurationError(
-                f"This host has no user {user}.", next_command="ansible-playbook site.yml"
+                f"This host has no user {user}.", next_command="ansible-playbook farrier.kit.site"
             )
     state = application.host.show(settings.service, "LoadState", "LoadError")
     if state.get("LoadState") != "loaded":
         raise ConfigurationError(
             f"systemd cannot load {settings.service}: "
             f"{state.get('LoadError') or state.get('LoadState') or 'no answer'}",
-            next_command="ansible-playbook site.yml",
+            next_command="ansible-playbook farrier.kit.site",
         )
 
 
@@ -201,7 +202,7 @@ def check_inventory(application: Application, inventory: dict[str, Any]) -> None
             raise ConfigurationError(
                 f"This host does not know of a change in the inventory yet: {key} of {settings.name} "
                 f"is {here!r} here and {there!r} there.",
-                next_command="ansible-playbook site.yml --tags gunicorn,release, then deploy again",
+                next_command="ansible-playbook farrier.kit.site --tags app_server,release, then deploy again",
             )
 
 

@@ -158,11 +158,11 @@ def load(app: str, directory: Path = CONFIGURATION_DIRECTORY) -> Configuration:
         known = sorted(found.parent.name for found in directory.glob("*/release.json"))
         raise ConfigurationError(
             f"This host has no application {app!r} (no {path}). It has: {', '.join(known) or 'none'}.",
-            next_command="ansible-playbook site.yml",
+            next_command="ansible-playbook farrier.kit.site",
         ) from None
     except (OSError, ValueError) as error:
         raise ConfigurationError(
-            f"Cannot read {path}: {error}", next_command="ansible-playbook site.yml"
+            f"Cannot read {path}: {error}", next_command="ansible-playbook farrier.kit.site"
         ) from error
     return parse(data, str(path))
 

@@ -37,7 +37,8 @@ def rehearse(application: Application, lease: Lease) -> dict[str, Any]:
     done = application.host.systemctl("start", "--no-block", unit)
     if done.returncode != 0:
         raise ConfigurationError(
-            f"systemd cannot start {unit}: {' '.join(done.tail)}", next_command="ansible-playbook site.yml"
+            f"systemd cannot start {unit}: {' '.join(done.tail)}",
+            next_command="ansible-playbook farrier.kit.site",
         )
     try:
         _wait_until_good(application, lease.release, unit, started)

@@ -106,7 +106,7 @@ class Releases:
         live = self.live()
         candidates = [name for name in self.all() if name != live and self.verified(name)]
         choice = f"Releases that were live and good: {', '.join(candidates) or 'none'}."
-        again = "ansible-playbook playbooks/rollback.yml -e release=ID"
+        again = "ansible-playbook farrier.kit.rollback -e release=ID"
         if wanted is None:
             previous = self.previous()
             if previous is None:

@@ -247,7 +247,7 @@ def _accept(application: Application, lease: Lease, data: bytes, sha256: str) ->
             raise ReleaseError(
                 f"{lease.release} was built with other settings than this host's: {key} is "
                 f"{index.inputs.get(key)!r} there and {here!r} here.",
-                next_command="ansible-playbook site.yml --tags gunicorn,release, then deploy again",
+                next_command="ansible-playbook farrier.kit.site --tags app_server,release, then deploy again",
             )
     return index
 

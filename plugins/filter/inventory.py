@@ -1,0 +1,259 @@
+"""Filters for roles: apps and fleet with every default filled in, and what is computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any
+
+from ansible.errors import AnsibleError, AnsibleFilterError, AnsibleUndefinedVariable
+
+
+def app_defaults(apps: Any) -> list[dict[str, Any]]:
+    """Return the apps as plain data with every key of the contract, as docs/inventory.md lists them.
+
+    Keys without a default are None where the inventory does not set them.
+
+    Raises:
+        AnsibleFilterError: An app breaks the contract.
+    """
+    # Here, since every process that runs a task loads every filter, and most use none of them.
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import Resolver
+
+    resolver = Resolver(lambda value: value, AnsibleError, AnsibleUndefinedVariable)
+    plain = resolver.resolve(apps)
+    if not isinstance(plain, list):
+        raise AnsibleFilterError("app_defaults expects the list apps")
+    problems = []
+    for index, raw in enumerate(plain):
+        problems += inventory_schema.app_problems(raw, index)
+    if problems:
+        raise AnsibleFilterError(inventory_schema.render(problems))
+    return [inventory_schema.App.model_validate(raw).model_dump() for raw in plain]
+
+
+def worker_count(app: Any, vcpus: int, memory_mb: int, app_count: int = 1) -> dict[str, Any]:
+    """Return {"count", "reason"} for an app on a host.
+
+    Args:
+        app: One entry of what `app_defaults` returns.
+        vcpus: Processors of the host.
+        memory_mb: Memory of the host in MB.
+        app_count: Apps that share the host.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+    result = inventory_schema.worker_count(
+        app["workers"], int(vcpus), int(memory_mb), app["worker_memory_mb"], int(app_count)
+    )
+    return asdict(result)
+
+
+def edge_locations(app: Any) -> list[dict[str, Any]]:
+    """Return the places of an app's URLs that nginx has rules for, see `inventory_schema.locations`.
+
+    Args:
+        app: One entry of what `app_defaults` returns.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+    return inventory_schema.locations(app)
+
+
+def edge_users(app: Any) -> list[dict[str, str]]:
+    """Return {"name", "content"} of each file of password hashes that nginx needs for an app."""
+    return [
+        {
+            "name": f"{app['name']}-{place['id']}",
+            "content": "".join(f"{user}:{password}\n" for user, password in sorted(place["users"].items())),
+        }
+        for place in edge_locations(app)
+        if place["users"]
+    ]
+
+
+def acme_peers(inventory_hostname: str, edge_hosts: Any, hostvars: Any) -> list[str]:
+    """Return the addresses of the other edges that serve a site of an edge, as nginx reads them.
+
+    Raises:
+        AnsibleFilterError: One of them has no address; the contract has told so.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+    own = _sites(inventory_hostname, hostvars)
+    peers = [host for host in edge_hosts if host != inventory_hostname and own & _sites(host, hostvars)]
+    try:
+        addresses = [inventory_schema.resolved_address(host, hostvars[host]) for host in peers]
+    except inventory_schema.MistakeError as mistake:
+        raise AnsibleFilterError(f"private_address {mistake}") from None
+    return [f"[{address}]" if ":" in address else address for address in addresses]
+
+
+def fleet_defaults(variables: Any) -> dict[str, Any]:
+    """Return what docs/inventory.md lists as the same for all app hosts, with every default filled in.
+
+    Args:
+        variables: The variables of an app host, as `hostvars[host]`.
+
+    Raises:
+        AnsibleFilterError: One of them breaks the contract.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import Resolver
+
+    resolver = Resolver(lambda value: value, AnsibleError, AnsibleUndefinedVariable)
+    fields = inventory_schema.Fleet.model_fields
+    plain = {name: resolver.resolve(variables[name]) for name in fields if name in variables}
+    problems = inventory_schema.model_problems("group app", inventory_schema.Fleet, plain)
+    if problems:
+        raise AnsibleFilterError(inventory_schema.render(problems))
+    return inventory_schema.Fleet.model_validate(plain).model_dump(exclude={"private_address"})
+
+
+def min_serving_hosts(share: Any, app_hosts: int) -> int:
+    """Return how many app hosts `release_min_serving_hosts` is.
+
+    Args:
+        share: A number or a percentage.
+        app_hosts: How many app hosts there are.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+    return inventory_schema.staying(app_hosts, share)
+
+
+def upstream_servers(
+    apps: Any, inventory_hostname: str, app_hosts: Any, hostvars: Any
+) -> dict[str, list[dict[str, str]]]:
+    """Return by app the {"host", "address"} of the app hosts that have it, in their order, for an edge.
+
+    The address is "unix" on the edge itself, else an IP address and a port.
+
+    Args:
+        apps: What `app_defaults` returns for the edge.
+        inventory_hostname: The edge.
+        app_hosts: Hosts of the group `app`.
+        hostvars: Variables by host.
+
+    Raises:
+        AnsibleFilterError: An app host has no IP address that others can reach.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import site
+
+    sites = {host: _sites(host, hostvars) for host in app_hosts}
+    return {
+        app["name"]: [
+            {
+                "host": str(host),
+                "address": "unix" if host == inventory_hostname else _endpoint(host, app, hostvars),
+            }
+            for host in app_hosts
+            if site(app) in sites[host]
+        ]
+        for app in apps
+    }
+
+
+def private_listeners(apps: Any, inventory_hostname: str, edge_hosts: Any, hostvars: Any) -> dict[str, str]:
+    """Return by app the IP address and port on which an app host listens for edges on other machines.
+
+    Apps that no other edge serves have none.
+
+    Args:
+        apps: What `app_defaults` returns for the app host.
+        inventory_hostname: The app host.
+        edge_hosts: Hosts of the group `edge`.
+        hostvars: Variables by host.
+
+    Raises:
+        AnsibleFilterError: The app host has no IP address that others can reach.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import site
+
+    others = [_sites(edge, hostvars) for edge in edge_hosts if edge != inventory_hostname]
+    return {
+        app["name"]: _endpoint(inventory_hostname, app, hostvars)
+        for app in apps
+        if any(site(app) in sites for sites in others)
+    }
+
+
+def remote_edge_addresses(inventory_hostname: str, edge_hosts: Any, hostvars: Any) -> list[str]:
+    """Return the IP addresses of the edges on other machines than a host.
+
+    An edge without one is left out: the contract has seen that it serves no app of the host.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+    addresses = []
+    for edge in edge_hosts:
+        with suppress(inventory_schema.MistakeError):
+            if edge != inventory_hostname:
+                addresses.append(inventory_schema.private_address(edge, hostvars[edge]))
+    return addresses
+
+
+def balancing_edges(inventory_hostname: str, edge_hosts: Any, app_hosts: Any, hostvars: Any) -> list[str]:
+    """Return the edges that pass requests on to an app host and to others, so that it can be taken out."""
+    own = _sites(inventory_hostname, hostvars)
+    shared: set[Any] = set().union(
+        *(own & _sites(host, hostvars) for host in app_hosts if host != inventory_hostname)
+    )
+    return [str(edge) for edge in edge_hosts if shared & _sites(edge, hostvars)]
+
+
+def _sites(host: str, hostvars: Any) -> set[Any]:
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import site
+
+    # Nothing else of an app is looked at: it may be for the host alone to resolve.
+    apps = hostvars[host].get("apps") or []
+    return {site({"name": app["name"], "domains": app.get("domains")}) for app in apps}
+
+
+def _endpoint(host: str, app: Any, hostvars: Any) -> str:
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+    try:
+        address = inventory_schema.private_address(host, hostvars[host])
+    except inventory_schema.MistakeError as mistake:
+        raise AnsibleFilterError(f"host {host}: private_address {mistake}") from None
+    return inventory_schema.endpoint(address, app["port"])
+
+
+def service_users(apps: list[dict[str, Any]]) -> list[dict[str, str]]:
+    """Return {name, home, comment} of two users per app: one runs it, one builds and owns its releases.
+
+    Args:
+        apps: Entries of the inventory's `apps`; only `name` is read.
+    """
+    users = []
+    for app in apps:
+        name = app["name"]
+        users.append({"name": name, "home": f"/var/lib/farrier/{name}", "comment": f"Runs {name}"})
+        users.append(
+            {"name": f"{name}-build", "home": f"/var/cache/farrier/{name}", "comment": f"Builds {name}"}
+        )
+    return users
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {
+            "acme_peers": acme_peers,
+            "app_defaults": app_defaults,
+            "balancing_edges": balancing_edges,
+            "edge_locations": edge_locations,
+            "edge_users": edge_users,
+            "fleet_defaults": fleet_defaults,
+            "min_serving_hosts": min_serving_hosts,
+            "private_listeners": private_listeners,
+            "remote_edge_addresses": remote_edge_addresses,
+            "service_users": service_users,
+            "upstream_servers": upstream_servers,
+            "worker_count": worker_count,
+        }

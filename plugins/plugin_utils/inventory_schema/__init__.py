@@ -1,0 +1,46 @@
+"""The inventory contract of Farrier, checked on the controller before any host is touched."""
+
+from . import requirements  # noqa: F401 - it checks that pydantic is there, before the others import it
+from .batches import staying
+from .explain import app_problems, model_problems
+from .extra_variables import extra_variable_problems
+from .fleet_settings import SETTINGS, Fleet, endpoint, private_address, resolved_address
+from .hosts import MISSING, HostView, site
+from .inventory import GROUPS, inventory_problems
+from .locations import locations
+from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
+from .model import App, Certificate, Edge, EdgePath, Hooks, Source
+from .sizing import WorkerCount, worker_count
+from .versions import core_problems
+
+__all__ = [
+    "GROUPS",
+    "MISSING",
+    "SETTINGS",
+    "App",
+    "Certificate",
+    "Edge",
+    "EdgePath",
+    "Fleet",
+    "Hidden",
+    "Hooks",
+    "HostView",
+    "MistakeError",
+    "Problem",
+    "Source",
+    "Unresolved",
+    "WorkerCount",
+    "app_problems",
+    "core_problems",
+    "endpoint",
+    "extra_variable_problems",
+    "inventory_problems",
+    "locations",
+    "model_problems",
+    "private_address",
+    "render",
+    "resolved_address",
+    "site",
+    "staying",
+    "worker_count",
+]

@@ -1,0 +1,132 @@
+"""Check the whole inventory at once: groups, every app of every host, and what apps share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cache
+
+from .certificates import Reader, certificate_problems, read_plainly
+from .explain import app_problems, shown, subject_of, suggestion
+from .fleet_checks import fleet_problems
+from .hosts import MISSING, HostView
+from .mistakes import Problem, Unresolved, merge
+from .renamed import renamed_problems
+from .sources import snippet_problems, source_problems
+
+GROUPS = {"edge": "nginx and TLS", "app": "gunicorn and the releases"}
+
+
+def inventory_problems(
+    groups: Mapping[str, list[str]], hosts: Mapping[str, HostView], read: Reader = read_plainly
+) -> list[Problem]:
+    """Return every mistake of the inventory, and what will be one, in the order of groups, hosts and apps.
+
+    Args:
+        groups: Hosts by group, all groups of the inventory.
+        hosts: Every host of the groups `edge` and `app`.
+        read: Returns what is in a file of the controller, see `certificate_problems`.
+    """
+    read = cache(read)
+    problems: list[Problem] = []
+    for host, view in hosts.items():
+        group = "app" if host in groups.get("app", []) else "edge"
+        for problem in _list_problems(view, group) + _entry_problems(view, read):
+            problem.hosts = [host]
+            problems.append(problem)
+    return [
+        *_group_problems(groups),
+        *renamed_problems(hosts),
+        *merge(problems),
+        *_domain_problems(hosts),
+        *fleet_problems(groups, hosts),
+    ]
+
+
+def _group_problems(groups: Mapping[str, list[str]]) -> list[Problem]:
+    others = [name for name in groups if name not in ("all", "ungrouped", *GROUPS)]
+    problems = []
+    for group, purpose in GROUPS.items():
+        if not groups.get(group):
+            fix = f"put the hosts for {purpose} into it"
+            if meant := suggestion(group, others):
+                fix = f"rename the group {meant} to {group}"
+            problems.append(Problem(f"group {group}", "", "", "has no hosts", fix))
+    return problems
+
+
+def _list_problems(view: HostView, group: str) -> list[Problem]:
+    """Check `apps` as a whole."""
+    if isinstance(view.apps, list):
+        return []
+    if isinstance(view.apps, Unresolved):
+        what, fix = view.apps.what, view.apps.fix
+    elif view.apps is MISSING or view.apps is None:
+        what = "is not defined for hosts of the group"
+        fix = "define it in group_vars/all.yml, where edge and app hosts both see it"
+        if meant := suggestion("apps", [name for name in view.variables if name != "apps"]):
+            fix = f"rename the variable {meant} to apps"
+    else:
+        what, fix = "is not a list", "begin each app with a dash: - name: observatory"
+    return [Problem(f"group {group}", "apps", "", what, fix)]
+
+
+def _entry_problems(view: HostView, read: Reader) -> list[Problem]:
+    problems: list[Problem] = []
+    names: set[str] = set()
+    for index, raw in enumerate(view.entries()):
+        found = app_problems(raw, index)
+        if isinstance(raw, Mapping):
+            subject, name = subject_of(raw, index), raw.get("name")
+            if isinstance(raw.get("source"), Mapping):
+                found += source_problems(subject, raw["source"])
+            if isinstance(raw.get("edge"), Mapping):
+                found += snippet_problems(subject, raw["edge"])
+            found += certificate_problems(subject, raw, read)
+            found += _shared_variable_problems(subject, raw.get("env"), raw.get("secrets"))
+            if isinstance(name, str) and name in names:
+                what, fix = "is the name of an earlier app, too", "give each app a name of its own"
+                found.append(Problem(f"apps[{index}]", "name", shown(name, ("name",)), what, fix))
+            if isinstance(name, str):
+                names.add(name)
+        for problem in found:
+            problem.location = view.location(index, problem.key)
+        problems += found
+    return problems
+
+
+def _shared_variable_problems(subject: str, env: object, secrets: object) -> list[Problem]:
+    if not isinstance(env, Mapping) or not isinstance(secrets, Mapping):
+        return []
+    fix = "keep it in one of them, secrets if in doubt"
+    return [Problem(subject, f"env.{key}", "", "is in secrets, too", fix) for key in env if key in secrets]
+
+
+def _claims(view: HostView) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (app, key, domain, location) of every domain of a host."""
+    for index, raw in enumerate(view.entries()):
+        domains = raw.get("domains") if isinstance(raw, Mapping) else None
+        for position, domain in enumerate(domains if isinstance(domains, list) else []):
+            if isinstance(domain, str):
+                key = f"domains[{position}]"
+                yield subject_of(raw, index), key, domain, view.location(index, key)
+
+
+def _domain_problems(hosts: Mapping[str, HostView]) -> list[Problem]:
+    """Find domains that two apps, or one app twice, claim, on whatever hosts."""
+    owners: dict[str, tuple[str, str]] = {}
+    problems: list[Problem] = []
+    for host, view in hosts.items():
+        on_host: set[tuple[str, str]] = set()
+        for subject, key, domain, location in _claims(view):
+            owner, owner_location = owners.setdefault(domain, (subject, location))
+            if owner != subject:
+                at = f" ({owner_location})" if owner_location else ""
+                what, fix = f"is claimed by {owner}{at}, too", "leave it to one of the two"
+            elif (subject, domain) in on_host:
+                what, fix = "is listed twice", "remove one of the two"
+            else:
+                on_host.add((subject, domain))
+                continue
+            value = shown(domain, ("domains",))
+            problems.append(Problem(subject, key, value, what, fix, location, [host]))
+    return merge(problems)

@@ -1,0 +1,246 @@
+"""Reads how gunicorn is to run one app: gunicorn.json, environment.json and what a rehearsal overrides."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+WORKER_CLASSES = ("handover", "handover_h11", "stock", "stock_h11")
+
+# What a drain needs on top of the proxy's keep-alive: a margin, and time for the app's shutdown handlers.
+_DRAIN_MARGIN_SECONDS = 2
+
+
+class ConfigurationError(Exception):
+    """A setting that gunicorn cannot be run with. Names file, key and fix; no value of the environment."""
+
+
+class RestartNeededError(ConfigurationError):
+    """Settings that a master cannot change into; one that is started with them can."""
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One app's settings, checked. All durations are in seconds."""
+
+    name: str
+    module: str
+    current: Path
+    release_directory: Path
+    """Real path of the release, so that a worker stays in it when `current` moves on."""
+    subdir: str
+    run_directory: Path
+    environment_file: Path
+    worker_class: str
+    workers: int
+    timeout_seconds: int
+    graceful_timeout_seconds: int
+    boot_timeout_seconds: int
+    keepalive_seconds: int
+    proxy_keepalive_seconds: int
+    backlog: int
+    max_requests: int
+    max_requests_jitter: int
+    bind: tuple[str, ...]
+    """Empty under systemd, which hands over its socket."""
+    environment: Mapping[str, str]
+    """Of the app; holds secrets."""
+    digest: str
+    """Of what was read, to tell whether the files have changed since."""
+
+    @property
+    def release(self) -> str:
+        """Id of the release."""
+        return self.release_directory.name
+
+    @property
+    def project_directory(self) -> Path:
+        """Where the app's project lies inside its release."""
+        return self.release_directory / "source" / self.subdir
+
+    @property
+    def virtual_environment(self) -> Path:
+        """The release's own virtual environment."""
+        return self.release_directory / ".venv"
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether the hand-over master and worker are used, rather than the stock ones."""
+        return hands_over(self.worker_class)
+
+
+def hands_over(worker_class: str) -> bool:
+    """Whether a worker class is one of the hand-over's."""
+    return worker_class.startswith("handover")
+
+
+def digest(settings: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+    """Digest of the contents of gunicorn.json and environment.json, however they are laid out."""
+    return hashlib.sha256(json.dumps([settings, environment], sort_keys=True).encode()).hexdigest()
+
+
+def load(environ: Mapping[str, str]) -> Configuration:
+    """Read the configuration that `environ` points to with FARRIER_SETTINGS.
+
+    Raises ConfigurationError for everything that is wrong with it.
+    """
+    if "FARRIER_SETTINGS" not in environ:
+        raise ConfigurationError(
+            "FARRIER_SETTINGS is not set; the unit sets it to /etc/farrier/APP/gunicorn.json"
+        )
+    path = Path(environ["FARRIER_SETTINGS"])
+    values = read_settings(path)
+    settings = dict(values)
+    if "FARRIER_WORKERS" in environ:
+        values["workers"] = _workers_override(environ["FARRIER_WORKERS"])
+    if "FARRIER_RUN_DIRECTORY" in environ:
+        values["run_directory"] = environ["FARRIER_RUN_DIRECTORY"]
+    _check_relations(path, values)
+
+    current = Path(values["current"])
+    release_directory = _release_directory(current, environ.get("FARRIER_RELEASE_DIRECTORY"))
+    environment_file = Path(values["environment_file"])
+    environment = read_environment(environment_file)
+    configuration = Configuration(
+        **{
+            **values,
+            "current": current,
+            "release_directory": release_directory,
+            "run_directory": Path(values["run_directory"]),
+            "environment_file": environment_file,
+            "bind": tuple(filter(None, [environ.get("FARRIER_BIND")])),
+            "environment": {**environment, "RELEASE_ID": release_directory.name},
+            "digest": digest(settings, environment),
+        }
+    )
+    if not configuration.project_directory.is_dir():
+        raise ConfigurationError(
+            f"{path}: subdir {configuration.subdir!r}: there is no {configuration.project_directory}"
+        )
+    return configuration
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """What gunicorn.json holds, each value checked. Raises ConfigurationError."""
+    values = _read_object(path)
+    _check_values(path, values)
+    return values
+
+
+def read_environment(path: Path) -> dict[str, str]:
+    """The app's environment variables. Raises ConfigurationError, which names a variable, never a value."""
+    values = _read_object(path)
+    for name, value in values.items():
+        if not name or "=" in name or "\0" in name:
+            raise ConfigurationError(f"{path}: {name!r} is not a name for an environment variable")
+        if not isinstance(value, str) or "\0" in value:
+            raise ConfigurationError(f"{path}: the value of {name} has to be a string without NUL characters")
+    return values
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise ConfigurationError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path}: has to hold one JSON object")
+    return values
+
+
+def _release_directory(current: Path, pinned: str | None) -> Path:
+    given = Path(pinned) if pinned else current
+    try:
+        return given.resolve(strict=True)
+    except OSError as error:
+        raise ConfigurationError(f"{given}: no release there: {error.strerror}") from None
+
+
+def _whole_number(least: int) -> Callable[[Any], str | None]:
+    def problem(value: Any) -> str | None:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            return f"has to be a whole number of at least {least}"
+        return None
+
+    return problem
+
+
+def _absolute_path(value: Any) -> str | None:
+    return None if isinstance(value, str) and Path(value).is_absolute() else "has to be an absolute path"
+
+
+def _matching(pattern: str, description: str) -> Callable[[Any], str | None]:
+    def problem(value: Any) -> str | None:
+        return None if isinstance(value, str) and re.fullmatch(pattern, value) else f"has to be {description}"
+
+    return problem
+
+
+def _worker_class(value: Any) -> str | None:
+    return None if value in WORKER_CLASSES else f"has to be one of {', '.join(WORKER_CLASSES)}"
+
+
+def _subdirectory(value: Any) -> str | None:
+    if not isinstance(value, str) or Path(value).is_absolute() or ".." in Path(value).parts:
+        return "has to be a path inside the release's source, or empty"
+    return None
+
+
+_CHECKS: dict[str, Callable[[Any], str | None]] = {
+    "name": _matching(r"[a-z][a-z0-9-]{0,30}", "a slug such as my-app"),
+    "module": _matching(r"\w+(\.\w+)*:\w+(\(.*\))?", "of the form package.module:attribute"),
+    "current": _absolute_path,
+    "run_directory": _absolute_path,
+    "environment_file": _absolute_path,
+    "worker_class": _worker_class,
+    "workers": _whole_number(1),
+    "timeout_seconds": _whole_number(1),
+    "graceful_timeout_seconds": _whole_number(1),
+    "keepalive_seconds": _whole_number(1),
+    "proxy_keepalive_seconds": _whole_number(0),
+    "backlog": _whole_number(1),
+    "max_requests": _whole_number(0),
+    "max_requests_jitter": _whole_number(0),
+    "boot_timeout_seconds": _whole_number(1),
+    "subdir": _subdirectory,
+}
+
+
+def _check_values(path: Path, values: dict[str, Any]) -> None:
+    for key in sorted(_CHECKS.keys() | values.keys()):
+        if key not in values:
+            raise ConfigurationError(f"{path}: {key} is missing")
+        if key not in _CHECKS:
+            raise ConfigurationError(f"{path}: there is no setting {key}; take it out")
+        problem = _CHECKS[key](values[key])
+        if problem:
+            raise ConfigurationError(f"{path}: {key} {problem}, not {values[key]!r}")
+
+
+def _check_relations(path: Path, values: dict[str, Any]) -> None:
+    proxy_keepalive = values["proxy_keepalive_seconds"]
+    if values["keepalive_seconds"] <= proxy_keepalive:
+        raise ConfigurationError(
+            f"{path}: keepalive_seconds has to be longer than proxy_keepalive_seconds ({proxy_keepalive}): "
+            "gunicorn would close connections that the proxy is about to use"
+        )
+    if values["graceful_timeout_seconds"] < proxy_keepalive + _DRAIN_MARGIN_SECONDS:
+        raise ConfigurationError(
+            f"{path}: graceful_timeout_seconds has to be at least {proxy_keepalive + _DRAIN_MARGIN_SECONDS}, "
+            "so that the proxy closes its idle connections within it"
+        )
+
+
+def _workers_override(value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise ConfigurationError(f"FARRIER_WORKERS has to be a whole number of at least 1, not {value!r}")
+    return int(value)

@@ -1,0 +1,1 @@
+"""What the scenarios, the benchmarks and the load tests share."""

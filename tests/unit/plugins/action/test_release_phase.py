@@ -1,0 +1,183 @@
+"""The controller's half: who holds a lease, and what an operator reads when a phase fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.farrier.kit.plugins.action import release_phase
+from ansible_collections.farrier.kit.plugins.module_utils.tree_digest import file_digests
+from ansible_collections.farrier.kit.plugins.plugin_utils import controller_process, release_tool
+
+
+def test_a_living_process_is_not_gone() -> None:
+    """This one."""
+    assert controller_process.is_gone(controller_process.describe(os.getpid())) is False
+
+
+def test_a_dead_process_is_gone() -> None:
+    """Killed, and buried."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        described = controller_process.describe(process.pid)
+        assert controller_process.is_gone(described) is False
+        process.kill()
+    assert controller_process.is_gone(described) is True
+
+
+def test_a_zombie_is_gone() -> None:
+    """A parent that does not look after its children must not lock everybody out."""
+    process = subprocess.Popen(["sleep", "60"])
+    described = controller_process.describe(process.pid)
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert controller_process.is_gone(described) is True
+    process.wait()
+
+
+@pytest.mark.parametrize("changes", [{"boot": "another"}, {"started": "1"}])
+def test_another_process_of_the_same_number_is_another(changes: dict[str, Any]) -> None:
+    """After a reboot, or when the numbers have come round."""
+    assert controller_process.is_gone({**controller_process.describe(os.getpid()), **changes}) is True
+
+
+@pytest.mark.parametrize("owner", [{}, {"machine": "elsewhere", "pid": 1}])
+def test_of_another_machine_nobody_can_tell(owner: dict[str, Any]) -> None:
+    """It is left alone until its time is up."""
+    assert controller_process.is_gone(owner) is False
+
+
+CALLER = {"who": "ann", "owner": {"pid": 1}}
+
+
+def arguments(**changes: Any) -> dict[str, Any]:
+    """Arguments of the task."""
+    return {
+        "app": "shop",
+        "archive": {
+            "sha256": "aa",
+            "version": "v1",
+            "project": {"lock": {}},
+            "seconds": 0.1,
+            "path": "/secret",
+        },
+        "release_stamp": "20261121T165606Z",
+        "lease": "token",
+        "release": "",
+        "force": False,
+        "inventory": {"name": "shop", "python": "3.13", "hooks": None, "source": {"subdir": "web"}},
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"phase": "build"}, ["build", "--json", "--token", "token"]),
+        ({"phase": "status"}, ["status", "--json"]),
+        (
+            {"phase": "rollback", "release": "r1", "force": True},
+            [
+                *("rollback", "--json", "--release", "r1"),
+                *("--owner", '{"pid": 1}', "--who", "ann", "--force"),
+            ],
+        ),
+    ],
+)
+def test_the_command_of_a_phase(changes: dict[str, Any], expected: list[str]) -> None:
+    """As the tool on the host understands it."""
+    argv = release_phase.command(arguments(**changes), CALLER, check=False)
+    assert argv == [release_tool.TOOL, "--app", "shop", *expected]
+
+
+def test_a_rollback_is_foreseen_in_check_mode() -> None:
+    """The host says what it would do, and does nothing."""
+    argv = release_phase.command(arguments(phase="rollback"), CALLER, check=True)
+    assert argv[-1] == "--check"
+
+
+def test_the_request_of_begin() -> None:
+    """What the host needs, and nothing about the controller's files."""
+    argv = release_phase.command(arguments(phase="begin"), CALLER, check=True)
+    assert argv[-1] == "--check"
+    request = json.loads(argv[-2])
+    assert request["release_stamp"] == "20261121T165606Z"
+    assert request["inventory"] == {"python": "3.13", "subdir": "web"}
+    assert (request["who"], request["owner"], request["archive_sha256"]) == ("ann", {"pid": 1}, "aa")
+    assert "/secret" not in argv[-2]
+
+
+def test_what_came_of_a_phase() -> None:
+    """What the tool says is what Ansible is told, with what it said on the way."""
+    told = release_tool.outcome("shop", "build", 0, '{"changed": true}', "one\ntwo\n", check=False)
+    assert told == {"changed": True, "progress": ["one", "two"]}
+
+
+def test_a_phase_without_a_result() -> None:
+    """Killed, or not even started: what there is of its words is shown."""
+    told = release_tool.outcome("shop", "build", 137, "", "Killed\n", check=False)
+    assert told["failed"]
+    assert told["msg"] == "shop: build ended with exit code 137 and without a result:\nKilled"
+
+
+def test_a_host_that_was_never_prepared() -> None:
+    """The deploy says what is to be run before it; check mode goes on as if it had been."""
+    told = release_tool.outcome("shop", "begin", 127, "", "sh: not found", check=False)
+    assert told == {
+        "failed": True,
+        "msg": f"{release_tool.TOOL} is not on this host. Next: ansible-playbook farrier.kit.site",
+    }
+    assert release_tool.outcome("shop", "begin", 127, "", "sh: not found", check=True)["new"] is True
+
+
+def test_a_failure_of_the_tool_is_one_of_the_task() -> None:
+    """With the words for people, and the rest for whoever wants more."""
+    stdout = json.dumps({"failed": True, "changed": False, **failed()})
+    told = release_tool.outcome("shop", "rehearse", 1, stdout, "", check=False)
+    assert told["failed"]
+    assert told["msg"] == release_tool.failure("shop", "rehearse", failed())
+
+
+def failed(**changes: Any) -> dict[str, Any]:
+    """A result of the tool."""
+    error = {"message": "It does not live.", "log": ["ImportError: x"], "next_command": "deploy again"}
+    return {"error": error, "live": "r1", "live_problem": "", **changes}
+
+
+def test_a_failure_at_three_in_the_morning() -> None:
+    """What broke, in the application's own words, what still serves, what to do next; in this order."""
+    assert release_tool.failure("shop", "rehearse", failed()).splitlines() == [
+        "shop: rehearse failed. It does not live.",
+        "It said:",
+        "    ImportError: x",
+        "Still live and serving: r1",
+        "Next: deploy again",
+    ]
+
+
+def test_a_failure_that_has_left_something_broken() -> None:
+    """It must not look like the harmless ones."""
+    text = release_tool.failure("shop", "activate", failed(live_problem="shop.service does not run"))
+    assert "LOOK AT IT: r1 should be live, but shop.service does not run." in text
+
+
+def test_a_failure_of_the_first_deploy() -> None:
+    """There is nothing that could serve."""
+    assert "Nothing of this app is live" in release_tool.failure("shop", "build", failed(live=None))
+
+
+def test_what_a_directory_holds(tmp_path: Path) -> None:
+    """Content counts, and names; compiled files and links do not."""
+    (tmp_path / "a" / "__pycache__").mkdir(parents=True)
+    (tmp_path / "a" / "x.py").write_text("x")
+    before = file_digests(tmp_path)
+    (tmp_path / "a" / "__pycache__" / "x.pyc").touch()
+    (tmp_path / "link").symlink_to("/etc/passwd")
+    assert file_digests(tmp_path) == before
+    assert list(before) == ["a/x.py"]
+    (tmp_path / "a" / "x.py").write_text("y")
+    assert file_digests(tmp_path) != before
+    assert file_digests(tmp_path / "absent") == {}

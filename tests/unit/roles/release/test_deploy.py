@@ -1,0 +1,285 @@
+"""A deploy from its first phase to its last, and every way in which it can fail before anything goes live."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from farrier_release.errors import ExitCode
+
+from tests.unit.roles.release.conftest import Run, add_release, make_live, request
+from tests.unit.roles.release.machine import PYTHON, Behaviour, FakeHost, with_settings
+
+OLD = "20260101T000000Z-v1"
+REPORT: dict[str, Any] = {
+    "error": "",
+    "log": [],
+    "python_version": PYTHON["version"],
+    "python_executable": PYTHON["executable"],
+    "packages": {"gunicorn": "27.0.1", "uvicorn": "0.54.0", "uvicorn-worker": "0.4.0"},
+    "server_packages": [],
+    "seconds": {},
+}
+
+
+class Deploy:
+    """A deploy under way."""
+
+    def __init__(self, run: Run, host: FakeHost) -> None:
+        content = b"archive"
+        _, begun = run("begin", "--request", request(archive_sha256=hashlib.sha256(content).hexdigest()))
+        self.run, self.host, self.token, self.release = run, host, begun["token"], begun["release"]
+        self.archive = Path(begun["upload_to"])
+        self.archive.write_bytes(content)
+        host.build_report = dict(REPORT)
+
+    def phase(self, name: str) -> tuple[int, dict[str, Any]]:
+        """Run a phase."""
+        return self.run(name, "--token", self.token)
+
+    def phases(self, *names: str) -> tuple[int, dict[str, Any]]:
+        """Run phases up to the first that fails; returns what the last one returned."""
+        for name in names:
+            result = self.phase(name)
+            if result[0] != ExitCode.SUCCESS:
+                break
+        return result
+
+
+@pytest.fixture
+def deploy(run: Run, host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> Deploy:
+    """One that has begun, while an older release serves."""
+    monkeypatch.setattr(
+        "farrier_release.interpreter.choose", lambda application, requires: "/usr/bin/python3"
+    )
+    make_live(host, OLD)
+    return Deploy(run, host)
+
+
+def nothing_has_happened(deploy: Deploy) -> None:
+    """The old release serves, nothing is left of the new one, and the next deploy may begin."""
+    assert deploy.host.live() == OLD
+    assert deploy.host.server.release == OLD
+    assert not deploy.host.configuration.release_directory(deploy.release).exists()
+    status = deploy.run("status")[1]
+    assert status["problem"] == ""
+    assert status["lease"] is None
+    assert status["attempts"][-1]["to"] == deploy.release
+    assert status["attempts"][-1]["result"] == "failed"
+    assert deploy.run("begin", "--request", request())[0] == ExitCode.SUCCESS
+
+
+def test_a_good_release_goes_live(deploy: Deploy, run: Run) -> None:
+    """Reloaded, because nothing asks for more; logged; and the old one is the one to go back to."""
+    with_settings(deploy.host, migrate=["migrate it"])
+    code, result = deploy.phases("build", "rehearse", "migrate", "activate")
+    assert code == ExitCode.SUCCESS
+    assert (result["how"], result["phase"]) == ("reload", "activate")
+    status = run("status")[1]
+    assert (status["live"], status["previous"], status["problem"]) == (deploy.release, OLD, "")
+    assert (status["by"], status["version"], status["lease"]) == ("somebody", "v2", None)
+    attempt = status["attempts"][-1]
+    assert (attempt["result"], attempt["from"], attempt["to"], attempt["how"]) == (
+        "live",
+        OLD,
+        deploy.release,
+        "reload",
+    )
+    assert list(attempt["seconds"]) == ["fetch", "begin", "build", "rehearse", "migrate", "activate"]
+    assert "build 0.0 s, rehearse" in result["message"]
+    assert "farrier-test-migrate: it" in deploy.host.calls
+    assert deploy.host.rehearsal._socket is None
+
+
+def test_phases_come_in_their_order(deploy: Deploy) -> None:
+    """A release that was not rehearsed cannot go live."""
+    assert deploy.phase("rehearse")[0] == ExitCode.USAGE
+    deploy.phase("build")
+    code, result = deploy.phase("activate")
+    assert code == ExitCode.USAGE
+    assert "activate comes after rehearse" in result["message"]
+    assert deploy.host.live() == OLD
+
+
+def test_a_build_that_fails(deploy: Deploy) -> None:
+    """The phase, the reason and uv's own words."""
+    deploy.host.build_report = {**REPORT, "error": "uv sync failed.", "log": ["no such package"]}
+    code, result = deploy.phase("build")
+    assert code == ExitCode.FAILED
+    assert "uv sync failed" in result["message"]
+    assert result["error"]["log"] == ["no such package"]
+    assert (result["live"], result["live_problem"]) == (OLD, "")
+    nothing_has_happened(deploy)
+
+
+def test_a_disk_that_fills_up_while_building(deploy: Deploy) -> None:
+    """The next command is about the disk, not about the source."""
+    deploy.host.build_report = {**REPORT, "error": "unpack: [Errno 28] No space left on device: 'x'"}
+    _, result = deploy.phase("build")
+    assert "No space left" in result["message"]
+    assert "df -h" in result["error"]["next_command"]
+    nothing_has_happened(deploy)
+
+
+def test_a_disk_that_fills_up_under_the_tool_itself(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The manifest cannot be written: no traceback, and nothing stays behind."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("farrier_release.releases.Releases.write_manifest", full)
+    code, result = deploy.phase("build")
+    assert code == ExitCode.FAILED
+    assert "No space left" in result["message"]
+    nothing_has_happened(deploy)
+
+
+def test_a_build_that_is_killed(deploy: Deploy) -> None:
+    """By the time limit, or by the kernel for its memory: there is no report."""
+    deploy.host.build_report = None
+    _, result = deploy.phase("build")
+    assert "ended before it could report" in result["message"]
+    nothing_has_happened(deploy)
+
+
+def test_an_archive_that_did_not_arrive_whole(deploy: Deploy) -> None:
+    """Nothing is built from it."""
+    deploy.archive.write_bytes(b"half")
+    code, result = deploy.phase("build")
+    assert code == ExitCode.USAGE
+    assert "arrived damaged" in result["message"]
+    nothing_has_happened(deploy)
+
+
+def test_an_archive_that_did_not_arrive(deploy: Deploy) -> None:
+    """As after a copy that failed."""
+    deploy.archive.unlink()
+    assert "has not arrived" in deploy.phase("build")[1]["message"]
+    nothing_has_happened(deploy)
+
+
+def test_server_packages_that_the_worker_was_not_tested_with(deploy: Deploy) -> None:
+    """Known before a single request is lost to them."""
+    deploy.host.build_report = {**REPORT, "packages": {**REPORT["packages"], "uvicorn": "0.20.0"}}
+    _, result = deploy.phase("build")
+    assert "uvicorn 0.20.0" in result["message"]
+    assert "worker_class: stock" in result["error"]["next_command"]
+    nothing_has_happened(deploy)
+
+
+def test_the_stock_worker_takes_any_server(deploy: Deploy) -> None:
+    """It is the way out."""
+    deploy.host.configuration.gunicorn_settings.write_text('{"worker_class": "stock"}')
+    deploy.host.build_report = {**REPORT, "packages": {"uvicorn": "0.20.0"}}
+    assert deploy.phase("build")[0] == ExitCode.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "message"),
+    [
+        (Behaviour(boots=False), "No module named 'absent'"),
+        (Behaviour(boots=False, error="SyntaxError: invalid syntax"), "SyntaxError"),
+        (Behaviour(boots=False, error="RuntimeError: in the start-up handler"), "start-up handler"),
+        (Behaviour(hangs=True), "did not answer within 1 s"),
+        (Behaviour(claims="20260101T000000Z-v1"), "X-Release 20260101T000000Z-v1"),
+        (Behaviour(body='{"release": "another"}'), "'another' in its body"),
+    ],
+    ids=["does not import", "syntax error", "start-up raises", "hangs", "wrong id", "wrong id in the body"],
+)
+def test_a_release_that_does_not_live(deploy: Deploy, behaviour: Behaviour, message: str) -> None:
+    """It never gets the symlink; the message has the application's own error and lines."""
+    deploy.host.behaviours[deploy.release] = behaviour
+    code, result = deploy.phases("build", "rehearse")
+    assert code == ExitCode.FAILED
+    assert message in result["message"]
+    assert result["error"]["log"] == [f"a line of test-rehearsal@{deploy.release}.service"]
+    assert deploy.host.rehearsal._socket is None
+    nothing_has_happened(deploy)
+
+
+def test_a_health_path_that_fails(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may say "not yet" for a moment, but not for long."""
+    monkeypatch.setattr("farrier_release.rehearse._WRONG_ANSWER_PATIENCE_SECONDS", 0.2)
+    deploy.host.behaviours[deploy.release] = Behaviour(status=500)
+    _, result = deploy.phases("build", "rehearse")
+    assert "/healthz answered 500" in result["message"]
+    nothing_has_happened(deploy)
+
+
+def test_a_rehearsal_that_systemd_starts_late(deploy: Deploy) -> None:
+    """A unit that waits for its start is inactive too, and not dead."""
+    deploy.host.behaviours[deploy.release] = Behaviour(queued_looks=1)
+    assert deploy.phases("build", "rehearse")[0] == ExitCode.SUCCESS
+
+
+def test_a_rehearsal_begins_when_no_other_is_left(deploy: Deploy) -> None:
+    """They share a directory, which systemd removes at the end of each."""
+    deploy.phases("build", "rehearse")
+    stop = deploy.host.calls.index("stop test-rehearsal@*.service")
+    assert deploy.host.calls[stop + 1] == f"start --no-block test-rehearsal@{deploy.release}.service"
+
+
+def test_a_release_that_dies_a_little_later(deploy: Deploy) -> None:
+    """It is left running after the rehearsal, and looked at again before the symlink moves."""
+    with_settings(deploy.host, rehearsal_seconds=0.1)
+    deploy.host.behaviours[deploy.release] = Behaviour(rehearsal_dies=True)
+    code, result = deploy.phases("build", "rehearse", "activate")
+    assert code == ExitCode.FAILED
+    assert "its worker died and was replaced" in result["message"]
+    nothing_has_happened(deploy)
+
+
+def test_a_migration_that_fails(deploy: Deploy) -> None:
+    """The rest is not run, the old release stays live, and the output is there."""
+    with_settings(deploy.host, migrate=["alembic upgrade head", "seed it"])
+    deploy.host.failing_tasks.add("alembic")
+    deploy.host.task_output = "table exists"
+    code, result = deploy.phases("build", "rehearse", "migrate")
+    assert code == ExitCode.FAILED
+    assert "'alembic upgrade head' ended with exit code 1" in result["message"]
+    assert result["error"]["log"] == ["table exists"]
+    assert "farrier-test-migrate: it" not in deploy.host.calls
+    nothing_has_happened(deploy)
+
+
+def test_a_hook_before_the_activation_that_fails(deploy: Deploy) -> None:
+    """Nothing has moved yet."""
+    with_settings(deploy.host, hooks={"before_activate": ["warm"]})
+    deploy.host.failing_tasks.add("warm")
+    code, result = deploy.phases("build", "rehearse", "activate")
+    assert code == ExitCode.FAILED
+    assert "before_activate: 'warm'" in result["message"]
+    nothing_has_happened(deploy)
+
+
+def test_a_controller_that_gives_up(deploy: Deploy) -> None:
+    """As when another host of the fleet failed."""
+    deploy.phases("build", "rehearse")
+    assert deploy.phase("abort")[1]["changed"] is True
+    nothing_has_happened(deploy)
+    assert deploy.phase("abort")[1] | {"seconds": 0} == {
+        "phase": "abort",
+        "changed": False,
+        "message": "This deploy has ended already.",
+        "seconds": 0,
+    }
+
+
+def test_old_releases_go_but_never_what_is_needed(deploy: Deploy, run: Run) -> None:
+    """Not the live one, not the one before it, not the one the server was started in, whatever their age."""
+    configuration = with_settings(deploy.host, keep_releases=2)
+    for number in range(3):
+        add_release(configuration, f"2026010{number + 2}T000000Z-between", verified_at=1.0, package="shop")
+    deploy.phases("build", "rehearse", "activate")
+    left = sorted(path.name for path in configuration.releases_directory.iterdir())
+    assert left == [OLD, "20260104T000000Z-between", deploy.release]
+    assert deploy.host.calls.count("farrier-test-forget: shop") == 1
+    assert run("finish")[1]["removed"] == []
+
+
+def test_finish_leaves_a_deploy_alone_that_has_begun_meanwhile(deploy: Deploy, run: Run) -> None:
+    """It will prune when it is done."""
+    assert run("finish")[1]["removed"] == []
+    assert run("status")[1]["lease"] is not None
