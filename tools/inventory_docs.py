@@ -33,37 +33,45 @@ INTRODUCTION = """\
 <!-- Made by `python tools/inventory_docs.py` from plugins/plugin_utils/inventory_schema. -->
 # The inventory
 
-Two groups say what a host is: `edge` hosts run nginx and hold the certificates, `app` hosts run gunicorn and
-the releases. A host may be in both. The list `apps` says what runs there; define it in `group_vars/all.yml`,
-where edge and app hosts both see it.
+The inventory says two things:
+
+- **Which machines.** Hosts of the group `edge` run nginx and hold the certificates. Hosts of the group `app`
+  run gunicorn and the releases. A host may be in both.
+- **Which apps.** They are in the list `apps`. Define it in `group_vars/all.yml`, where edge and app hosts
+  both see it.
 
 ```yaml
 apps:
 {example}
 ```
 
-Everything is checked before any host is touched. Each mistake is told with app, key, value and fix, all of
-them at once; values of `secrets` and of vaulted variables are never shown.
+Each run checks the whole inventory before it touches a host, and reports all mistakes at once, each with app,
+key, value and fix. It never shows the values of `secrets` or of vaulted variables.
 """
 
 RULES = """\
-## Rules beyond the single key
+## Rules across keys
 
-- Names of apps and domains are unique. A domain belongs to one app, on whatever hosts that runs.
-- A wildcard (`*.example.org`) is never the first of `domains`, and needs a `certificate` by DNS or from
-  elsewhere than an authority. Files of a certificate are looked at: key, names, order and dates.
-- An app cannot have the name of a user, group or unit of the system, as nginx, root or mail are, nor end in
-  {suffixes}.
-- A variable stands in `env` or in `secrets`, not in both. These are set or read by others and cannot be
-  used: {variables}.
-- All values of `env` and `secrets` are text: write `PORT: "8000"`, and `"{{{{ web_port | string }}}}"` in a
-  template that yields a number. YAML has turned 01234 into 668 and `no` into false before anyone sees it.
-- Edge and app hosts may be different machines. An app on an edge is on a host of the group `app`, too; two
-  apps of a host never share a `port`. An edge and an app host that is another machine have an IP address
-  where the other reaches them, no two app hosts the same one.
-- `release_error_percent_max` needs `release_soak_seconds`. `release_min_serving_hosts` leaves an app host to
-  drain wherever an app has more than one.
-- Paths on the controller are absolute and must exist: begin them with `{{{{ inventory_dir }}}}`.
+- The names of apps are unique. A domain belongs to one app, on whatever hosts that app runs.
+- A wildcard (`*.example.org`) must not be the first of `domains`. It needs
+  `certificate: {{challenge: dns}}`, or a certificate from elsewhere than a certificate authority (CA), see
+  [tls.md](tls.md).
+- With `certificate: {{source: files}}`, the key must belong to the certificate. The certificate must cover
+  every domain, come first in its file, and be valid.
+- An app cannot have the name of a user, group or unit of the system, such as nginx, root or mail. Its name
+  cannot begin with `systemd-` or `farrier-`, or end in {suffixes}.
+- A variable is in `env` or in `secrets`, not in both. These are set or read by systemd, gunicorn or Farrier,
+  and cannot be used: {variables}.
+- All values of `env` and `secrets` are text. Write `PORT: "8000"` with quotes, and
+  `"{{{{ web_port | string }}}}"` for a template that yields a number. Without quotes, YAML turns 01234 into
+  668 and `no` into false.
+- An app on an edge must also be in `apps` of a host of the group `app`, with the same domains.
+- Two apps on one host cannot share a `port`.
+- If an edge and an app host are different machines, each needs an IP address at which the other reaches it.
+  No two app hosts have the same address.
+- `release_error_percent_max` needs `release_soak_seconds`. `release_min_serving_hosts` must leave at least
+  one host that can be drained, for every app that has more than one.
+- Paths on the controller are absolute and must exist. Begin them with `{{{{ inventory_dir }}}}`.
 """
 
 
@@ -71,7 +79,7 @@ FLEET = """\
 ## Variables of a fleet
 
 {summary}
-They stand beside `apps`, in `group_vars/all.yml`, and `private_address` with its host. For one run:
+Write them beside `apps` in `group_vars/all.yml`, and `private_address` beside its host. For one run:
 `-e '{{"release_batches": [1]}}'`.
 """
 
@@ -128,7 +136,7 @@ def page() -> str:
     parts = [
         INTRODUCTION.format(example=example()),
         f"## Keys of an app\n\n{table(App)}\n",
-        f"## Keys of `source`\n\nExactly one of `path`, `git` and `archive`.\n\n{table(Source)}\n",
+        f"## Keys of `source`\n\nGive exactly one of `path`, `git` and `archive`.\n\n{table(Source)}\n",
         f"## Keys of `hooks`\n\n{Hooks.__doc__}\n\n{table(Hooks)}\n",
         f"## Keys of `edge`\n\n{Edge.__doc__}\n\n{table(Edge)}\n",
         f"## Keys of a prefix in `edge.paths`\n\n{EdgePath.__doc__}\n\n{table(EdgePath)}\n",

@@ -25,27 +25,27 @@ class Fleet(Strict):
     """Variables of hosts, not keys of an app. All but `private_address` are the same for all app hosts."""
 
     release_batches: Annotated[list[Batch], BeforeValidator(_as_list)] = key(
-        "How many app hosts get a release at a time; the last entry repeats. The first batch is the canary.",
+        "App hosts that get a release at a time. The last entry repeats. The first batch is the canary.",
         "number, percentage or list of those",
         [1, "25%"],
         [1, "100%"],
         min_length=1,
     )
     release_on_failure: Literal["rollback", "hold"] = key(
-        "When a host fails: those that have the release already go back (`rollback`), or keep it (`hold`).",
+        "After a failure, hosts with the new release roll back (`rollback`), or keep it (`hold`).",
         "rollback or hold",
         "hold",
         "rollback",
     )
     release_soak_seconds: Annotated[int, BeforeValidator(number_in)] = key(
-        "How long each batch but the last is watched before the next one begins.",
+        "How long each batch except the last is watched before the next one begins.",
         "number of seconds",
         60,
         0,
         ge=0,
     )
     release_error_percent_max: Annotated[float | None, BeforeValidator(number_in)] = key(
-        "Most answers of nginx for the app that may be 5xx while a batch is watched. Unset: any share.",
+        "Highest share of 5xx answers for the app while a batch is watched. Unset: any share.",
         "number from 0 to 100",
         1,
         None,
@@ -53,13 +53,13 @@ class Fleet(Strict):
         le=100,
     )
     release_min_serving_hosts: Annotated[Share, BeforeValidator(minimum)] = key(
-        "App hosts of an app that stay in rotation while others restart. A single app host is never drained.",
+        "App hosts of an app that must serve while others restart. A single app host is never drained.",
         "number or percentage",
         "50%",
         1,
     )
     private_address: Annotated[str, AfterValidator(values.reachable_address)] | None = key(
-        "Of one host: where the others reach it. Unset: `ansible_host`, where that is an IP address.",
+        "Address at which other hosts reach this host. Unset: `ansible_host`, if that is an IP address.",
         "IP address",
         "10.0.0.11",
         None,

@@ -54,7 +54,7 @@ class Source(Strict):
         None,
     )
     version: Annotated[str, AfterValidator(values.git_version)] | None = key(
-        "Tag, branch or commit of the git repository. `-e version=REF` of a deploy replaces it.",
+        "Tag, branch or commit of the git repository. A deploy with `-e version=REF` overrides it.",
         "text",
         "v1.4.0",
         None,
@@ -66,13 +66,13 @@ class Source(Strict):
         None,
     )
     checksum: Annotated[str, AfterValidator(values.sha256)] | None = key(
-        "SHA-256 of the archive, as `sha256sum` prints it.",
+        "SHA-256 of the archive, as `sha256sum` prints it, with `sha256:` before it.",
         "sha256:HEX",
         "sha256:" + "0123456789abcdef" * 4,
         None,
     )
     subdir: RelativeDirectory | None = key(
-        "Folder of the project inside the source, where its pyproject.toml is; the service runs in it.",
+        "Directory of the project in the source, with its pyproject.toml. The service runs there.",
         "relative path",
         "services/web",
         None,
@@ -100,10 +100,10 @@ class Source(Strict):
 
 
 class Hooks(Strict):
-    """Commands of the app around the phases of a deploy, run as the app's user in the project directory."""
+    """Commands around the phases of a deploy. Build hooks run as the build user, the others as the app's."""
 
     before_build: list[Command] = key(
-        "Before the virtual environment is made.", "list of commands", ["./generate"], []
+        "Before the virtual environment is created.", "list of commands", ["./generate"], []
     )
     after_build: list[Command] = key(
         "After the dependencies are installed.", "list of commands", ["python -m observatory.assets"], []
@@ -115,13 +115,13 @@ class Hooks(Strict):
         [],
     )
     after_activate: list[Command] = key(
-        "When the new release is live and verified.",
+        "After the new release is live and verified.",
         "list of commands",
         ["python -m observatory.announce"],
         [],
     )
     after_rollback: list[Command] = key(
-        "When an earlier release is live again.",
+        "After an earlier release is live again.",
         "list of commands",
         ["python -m observatory.announce --undone"],
         [],
@@ -129,35 +129,35 @@ class Hooks(Strict):
 
 
 class EdgePath(Strict):
-    """What nginx does with requests below one prefix of the URL."""
+    """Rules of nginx for requests below one URL prefix."""
 
     requests_per_second: int | None = key(
-        "Of one client, twice as many in a burst; more are answered 429. `0`: any number.",
+        "Requests of one client, twice as many in a burst. Above it: 429. `0`: no limit.",
         "number",
         5,
         None,
         ge=0,
     )
     connections: int | None = key(
-        "At the same time of one client; more are answered 429. `0`: any number.", "number", 10, None, ge=0
+        "Requests under way of one client. Above it: 429. `0`: no limit.", "number", 10, None, ge=0
     )
     allow: list[Network] | None = key(
-        "Addresses and networks that are let in; others are answered 403. `[]`: everyone.",
+        "Addresses and networks that have access. All others: 403. `[]`: everyone has access.",
         "list of addresses",
         ["10.0.0.0/8", "2001:db8::/32"],
         None,
     )
     users: dict[UserName, PasswordHash] | None = key(
-        "Who may come in, each with the hash of a password that `openssl passwd -6` prints. `{}`: everyone.",
+        "Users, each with a password hash from `openssl passwd -6`. `{}`: no password.",
         "mapping of user: hash",
         {"ann": "$6$salt$hash"},
         None,
     )
     request_body_max_mb: int | None = key(
-        "Largest body of a request, in place of the app's.", "number of MB", 500, None, ge=1
+        "Largest request body, instead of the app's own limit.", "number of MB", 500, None, ge=1
     )
     cache_seconds: int | None = key(
-        "How long nginx repeats an answer to requests without cookies and passwords. `0`: not at all.",
+        "How long nginx caches answers to requests without cookies and passwords. `0`: no cache.",
         "number of seconds",
         1,
         None,
@@ -165,7 +165,7 @@ class EdgePath(Strict):
         le=86_400,
     )
     immutable: bool | None = key(
-        "Files below a prefix of `static` never change under one name; browsers keep them for a year.",
+        "Files below this prefix of `static` never change under one name: browsers cache them for a year.",
         "true or false",
         True,
         None,
@@ -173,22 +173,22 @@ class EdgePath(Strict):
 
 
 class Edge(Strict):
-    """How nginx serves the app to the world."""
+    """How nginx serves the app."""
 
     redirect_to_first_domain: bool = key(
-        "Send who asks for another of `domains` to the first: www to bare, or the other way round.",
+        "Redirect the other domains to the first one: www to bare, or bare to www.",
         "true or false",
         True,
         False,
     )
     paths: dict[EdgePrefix, EdgePath] = key(
-        "Prefixes of the URL, each with keys of its own; what a longer one leaves out it has of the shorter.",
+        "Rules by URL prefix. A longer prefix inherits what it does not set from a shorter one.",
         "mapping of prefix: mapping",
         {"/": {"connections": 50}, "/admin": {"allow": ["10.0.0.0/8"]}},
         {},
     )
     snippet: Annotated[str, AfterValidator(values.absolute_path)] | None = key(
-        "File on the controller with nginx directives for the app's server; tested before it goes live.",
+        "File on the controller with nginx directives for the app's `server` block.",
         "absolute path",
         "{{ inventory_dir }}/files/observatory.conf",
         None,
@@ -199,25 +199,25 @@ class Certificate(Strict):
     """Where the certificate of the app's domains comes from."""
 
     source: Literal["acme", "files", "self_signed", "mkcert"] = key(
-        "`acme`: an authority; `files`: your own; `self_signed`: the host; `mkcert`: this machine's mkcert.",
+        "`acme`: a certificate authority (CA); `files`: your own; `self_signed`; `mkcert`: for development.",
         "acme, files, self_signed or mkcert",
         "files",
         "acme",
     )
     fullchain: Annotated[str, AfterValidator(values.absolute_path)] | None = key(
-        "PEM file on the controller: the site's certificate, then those of its authority. With `files`.",
+        "PEM file on the controller: the certificate, then its chain. For `source: files`.",
         "absolute path",
         "{{ inventory_dir }}/files/example.org.pem",
         None,
     )
     privkey: Annotated[str, AfterValidator(values.absolute_path)] | None = key(
-        "PEM file on the controller with its key, best encrypted by ansible-vault. With `files`.",
+        "PEM file on the controller with the key. Encrypt it with ansible-vault. For `source: files`.",
         "absolute path",
         "{{ inventory_dir }}/files/example.org.key",
         None,
     )
     challenge: Literal["http", "dns"] = key(
-        "How an authority is shown whose the domains are. `dns` is for wildcards and hosts it cannot reach.",
+        "How to prove that the domains are yours. `dns`: for wildcards and hosts that the CA cannot reach.",
         "http or dns",
         "dns",
         "http",
@@ -248,30 +248,30 @@ class App(Strict):
     """One entry of `apps`."""
 
     name: AppName = key(
-        "User, units, paths and log tags are named after it.",
+        "Name of the app's user, units, paths and log tag.",
         f"slug of at most {names.APP_NAME_MAX_LENGTH} characters",
         "observatory",
     )
     domains: list[Domain] = key(
-        "Hostnames that the app answers to, the main one first. For wildcards see `certificate`.",
+        "Hostnames of the app, the main one first. Wildcards need a suitable `certificate`.",
         "list of hostnames",
         ["observatory.example.org"],
         min_length=1,
     )
     source: Source = key("Where the code comes from.", "mapping", {"path": "{{ inventory_dir }}/../../app"})
     module: Annotated[str, AfterValidator(values.module_attribute)] = key(
-        "The ASGI application, as gunicorn imports it from the project directory.",
+        "The ASGI application that gunicorn imports from the project directory.",
         "package.module:attribute",
         "observatory.main:app",
     )
     python: Annotated[str, AfterValidator(values.python_choice)] | None = key(
-        "Version of Python (in quotes) or path of an interpreter on the host. Unset: the distribution's.",
+        "Python version (in quotes) or path on the host. Unset: any that satisfies `requires-python`.",
         "version or absolute path",
         "3.13",
         None,
     )
     health_path: Annotated[str, AfterValidator(values.url_path)] = key(
-        "Answers 200 when the app can work. A release that does not answer it never goes live.",
+        "Path that answers 200 if the app can work. A release that does not answer it never goes live.",
         "URL path",
         "/healthz",
         "/healthz",
@@ -280,19 +280,19 @@ class App(Strict):
         "Environment variables, all of them text.", "mapping of NAME: text", {"LOG_LEVEL": "info"}, {}
     )
     secrets: dict[EnvironmentName, EnvironmentValue] = key(
-        "Environment variables that appear in no log, diff or process list. Keep the values in a vault.",
+        "Environment variables that appear in no log, diff or process list. Keep their values in a vault.",
         "mapping of NAME: text",
         {"API_KEY": "{{ vault_observatory_api_key }}"},
         {},
     )
     static: dict[StaticPrefix, RelativeDirectory] = key(
-        "URL prefixes that nginx answers with files, each with its folder in the project directory.",
+        "URL prefixes that nginx serves from files, each with its directory in the project.",
         "mapping of prefix: relative path",
         {"/static": "observatory/static"},
         {},
     )
     migrate: list[Command] = key(
-        "Commands that bring the database up to date, run once per deploy before the release goes live.",
+        "Commands that migrate the database, once per deploy, on one host, before the release goes live.",
         "list of commands",
         ["alembic upgrade head"],
         [],
@@ -304,41 +304,41 @@ class App(Strict):
         Hooks(),
     )
     workers: Annotated[int | values.WorkerPolicy, BeforeValidator(values.worker_number)] = key(
-        "`per_core` (one per core, at least 2), `double` (2n+1), or a number. Never more than memory allows.",
+        "`per_core` (one per core, at least 2), `double` (2n+1), or a number. Memory limits it.",
         "per_core, double or a number",
         4,
         "per_core",
     )
     worker_class: Literal["handover", "handover_h11", "stock", "stock_h11"] = key(
-        "`handover` drops nothing at a reload; `stock` is uvicorn's own; `_h11` parses in pure Python.",
+        "`handover` drops no request at a reload, `stock` is uvicorn's own. `_h11`: parser in pure Python.",
         "handover, handover_h11, stock or stock_h11",
         "handover_h11",
         "handover",
     )
     worker_memory_mb: int = key(
-        "What one worker may need; limits the number of workers.", "number of MB", 256, 128, ge=16
+        "Memory that one worker may need. It limits the number of workers.", "number of MB", 256, 128, ge=16
     )
     max_requests: int = key(
-        "A worker is replaced after about this many requests (10 % spread); 0 never.",
+        "Requests after which a worker is replaced (up to 10 % more, at random). `0`: never.",
         "number",
         10_000,
         100_000,
         ge=0,
     )
     boot_timeout_seconds: int = key(
-        "How long import and start-up of a worker may take.", "number of seconds", 120, 60, ge=1, le=3600
+        "Time limit for the import and start-up of a worker.", "number of seconds", 120, 60, ge=1, le=3600
     )
     request_timeout_seconds: int = key(
-        "How long nginx waits for an answer, and a worker that leaves waits for its requests to finish.",
+        "How long nginx waits for an answer, and a stopping worker for its requests.",
         "number of seconds",
         300,
         60,
         ge=1,
         le=86_400,
     )
-    request_body_max_mb: int = key("Largest body of a request.", "number of MB", 100, 10, ge=1)
+    request_body_max_mb: int = key("Largest request body.", "number of MB", 100, 10, ge=1)
     port: int | None = key(
-        "TCP port on which app hosts listen for edges on other machines. Unset: one derived from the name.",
+        "TCP port on app hosts for edges on other machines. Unset: derived from the name.",
         "number",
         20_123,
         None,
@@ -346,7 +346,7 @@ class App(Strict):
         le=ports.HIGHEST,
     )
     outbound: bool = key(
-        "Whether the app may open connections of its own. `false` leaves it unix sockets.",
+        "Whether the app may open network connections. `false`: unix sockets only.",
         "true or false",
         False,
         True,
