@@ -71,6 +71,21 @@ def every_module_is_fully_qualified(root: Path) -> Iterator[str]:
             yield f"{task.path}: {task.name!r} uses {modules[0]}; write its name with the collection"
 
 
+def every_role_is_fully_qualified(root: Path) -> Iterator[str]:
+    """A role, too: a short name is looked up in whatever repository the kit is used from."""
+    for path in playbooks(root):
+        for play in plays(path):
+            listed = [
+                role if isinstance(role, str) else role.get("role", "") for role in play.get("roles") or []
+            ]
+            yield from (f"{path}: uses the role {name}" for name in listed if name.count(".") < 2)
+    for task in tasks(root):
+        for module in ("ansible.builtin.import_role", "ansible.builtin.include_role"):
+            name = (task.data.get(module) or {}).get("name", "a.b.c")
+            if name.count(".") < 2:
+                yield f"{task.path}: {task.name!r} uses the role {name}"
+
+
 def every_task_has_a_name_of_its_own(root: Path) -> Iterator[str]:
     """A name says what will be true afterwards, and finds the task: unique within a list of tasks."""
     lists = [(path, list(walk(path, load_yaml(path)))) for path in task_files(root)]

@@ -23,7 +23,11 @@ SOUND = {
   pre_tasks:
     - name: The contract is kept
       farrier.kit.keep_contract:
+  roles:
+    - role: farrier.kit.web
   tasks:
+    - name: The web server runs
+      ansible.builtin.import_role: {name: farrier.kit.web}
     - name: Several things
       block:
         - name: A secret is there
@@ -336,6 +340,20 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
         "uses pytest.skip",
     ),
     (
+        play_rules.every_role_is_fully_qualified,
+        "playbooks/site.yml",
+        "role: farrier.kit.web",
+        "role: web",
+        "uses the role web",
+    ),
+    (
+        play_rules.every_role_is_fully_qualified,
+        "playbooks/site.yml",
+        "{name: farrier.kit.web}",
+        "{name: web}",
+        "'The web server runs' uses the role web",
+    ),
+    (
         python_rules.no_plugin_changes_where_python_imports_from,
         "plugins/modules/keep_contract.py",
         "import json",
@@ -395,6 +413,7 @@ def test_sound_tree_is_read(sound_tree: Path) -> None:
     assert [path.name for path in roles(sound_tree)] == ["other", "web"]
     assert {task.name for task in tasks(sound_tree)} == {
         *("The contract is kept", "Several things", "A secret is there", "The failure is told"),
+        "The web server runs",
         *("The version is known", "The key is there", "The web server is reloaded"),
     }
 
