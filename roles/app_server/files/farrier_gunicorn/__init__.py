@@ -1,7 +1,8 @@
 """gunicorn as Farrier runs it: settings, a master that hands over without a gap, a worker that drains.
 
 `SUPPORTED` is the one place that says which versions of the servers the hand-over was tested with.
-This module and `configuration`, `release`, `status`, `reload` and `execute` need the standard library only.
+This module and `configuration`, `release`, `status`, `change`, `reload`, `take_up` and `execute` need the
+standard library only.
 """
 
 from __future__ import annotations

@@ -300,11 +300,13 @@ class HandoverArbiter(Arbiter):
     # Word to the outside
 
     def _publish(self) -> None:
+        serving = self.serving or self.candidate
         self._master.publish(
             generation=self.serving.number if self.serving else 0,
             candidate=self.candidate.number if self.candidate else None,
             workers=self.num_workers,
             reloads=self._reloads,
+            settings=serving.configuration.digest if serving else "",
         )
 
     def _notify(self, condition: str, *, ready: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -45,6 +46,8 @@ class Configuration:
     """Empty under systemd, which hands over its socket."""
     environment: Mapping[str, str]
     """Of the app; holds secrets."""
+    digest: str
+    """Of what was read, to tell whether the files have changed since."""
 
     @property
     def release(self) -> str:
@@ -64,7 +67,17 @@ class Configuration:
     @property
     def hands_over(self) -> bool:
         """Whether the hand-over master and worker are used, rather than the stock ones."""
-        return self.worker_class.startswith("handover")
+        return hands_over(self.worker_class)
+
+
+def hands_over(worker_class: str) -> bool:
+    """Whether a worker class is one of the hand-over's."""
+    return worker_class.startswith("handover")
+
+
+def digest(settings: Mapping[str, Any], environment: Mapping[str, str]) -> str:
+    """Digest of the contents of gunicorn.json and environment.json, however they are laid out."""
+    return hashlib.sha256(json.dumps([settings, environment], sort_keys=True).encode()).hexdigest()
 
 
 def load(environ: Mapping[str, str]) -> Configuration:
@@ -77,8 +90,8 @@ def load(environ: Mapping[str, str]) -> Configuration:
             "FARRIER_SETTINGS is not set; the unit sets it to /etc/farrier/APP/gunicorn.json"
         )
     path = Path(environ["FARRIER_SETTINGS"])
-    values = _read_object(path)
-    _check_values(path, values)
+    values = read_settings(path)
+    settings = dict(values)
     if "FARRIER_WORKERS" in environ:
         values["workers"] = _workers_override(environ["FARRIER_WORKERS"])
     if "FARRIER_RUN_DIRECTORY" in environ:
@@ -88,6 +101,7 @@ def load(environ: Mapping[str, str]) -> Configuration:
     current = Path(values["current"])
     release_directory = _release_directory(current, environ.get("FARRIER_RELEASE_DIRECTORY"))
     environment_file = Path(values["environment_file"])
+    environment = read_environment(environment_file)
     configuration = Configuration(
         **{
             **values,
@@ -96,7 +110,8 @@ def load(environ: Mapping[str, str]) -> Configuration:
             "run_directory": Path(values["run_directory"]),
             "environment_file": environment_file,
             "bind": tuple(filter(None, [environ.get("FARRIER_BIND")])),
-            "environment": {**read_environment(environment_file), "RELEASE_ID": release_directory.name},
+            "environment": {**environment, "RELEASE_ID": release_directory.name},
+            "digest": digest(settings, environment),
         }
     )
     if not configuration.project_directory.is_dir():
@@ -104,6 +119,13 @@ def load(environ: Mapping[str, str]) -> Configuration:
             f"{path}: subdir {configuration.subdir!r}: there is no {configuration.project_directory}"
         )
     return configuration
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """What gunicorn.json holds, each value checked. Raises ConfigurationError."""
+    values = _read_object(path)
+    _check_values(path, values)
+    return values
 
 
 def read_environment(path: Path) -> dict[str, str]:

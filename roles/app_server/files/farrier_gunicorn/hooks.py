@@ -30,7 +30,13 @@ def on_reload(server: Any) -> None:
 def _begin_stock_generation(server: Any) -> None:
     generation = MASTER.new_generation(server.cfg)
     number = generation.number
-    MASTER.publish(generation=number, candidate=None, workers=server.num_workers, reloads=number - 1)
+    MASTER.publish(
+        generation=number,
+        candidate=None,
+        workers=server.num_workers,
+        reloads=number - 1,
+        settings=generation.configuration.digest,
+    )
 
 
 def pre_fork(server: Any, worker: Any) -> None:

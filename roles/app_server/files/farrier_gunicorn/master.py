@@ -8,10 +8,11 @@ import platform
 import socket
 import time
 import traceback
+from pathlib import Path
 from typing import Any
 
+from farrier_gunicorn import change, internals, status
 from farrier_gunicorn import configuration as configuration_module
-from farrier_gunicorn import internals, status
 from farrier_gunicorn.configuration import Configuration, ConfigurationError
 from farrier_gunicorn.generation import Generation
 from farrier_gunicorn.release import ReleaseChange
@@ -63,12 +64,13 @@ class Master:
             configuration = configuration_module.load(self._environ)
             if configuration.hands_over:
                 internals.check()
-            self._listens_on_unix = _listens_on_unix_socket(configuration, self._environ)
+            self._listeners = _listeners(configuration, self._environ)
         except (ConfigurationError, internals.UnsupportedServerError) as error:
             raise SystemExit(f"gunicorn cannot be started: {error}") from None
         self.configuration = configuration
         self.release_change = ReleaseChange(configuration)
         self._started_in = configuration.release
+        self._library = change.library_digest(Path(__file__).parent)
         self._loaded = True
 
     def _check_change(self, configuration: Configuration) -> None:
@@ -89,7 +91,8 @@ class Master:
     @property
     def trusted_proxies(self) -> str:
         """Whose X-Forwarded-* headers are believed: behind a unix socket there is nobody but the proxy."""
-        return "*" if self._listens_on_unix else self._environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
+        unix = (self.configuration.bind or self._listeners)[0].startswith(("unix:", "/"))
+        return "*" if unix else self._environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1")
 
     def new_generation(self, gunicorn_config: Any) -> Generation:
         """The next generation, with the settings read last."""
@@ -97,16 +100,18 @@ class Master:
         self.generation = Generation(self.last_generation, self.configuration, gunicorn_config)
         return self.generation
 
-    def publish(self, *, generation: int, candidate: int | None, workers: int, reloads: int) -> None:
-        """Rewrite the status file when something has changed."""
-        change = self.release_change
+    def publish(
+        self, *, generation: int, candidate: int | None, workers: int, reloads: int, settings: str
+    ) -> None:
+        """Rewrite the status file when something has changed; `settings` is the digest of what serves."""
+        release_change = self.release_change
         record = status.MasterStatus(
             pid=os.getpid(),
             started_at=self._started_at,
             release=self._started_in,
             python=platform.python_version(),
-            executable=change.executable,
-            packages=change.packages,
+            executable=release_change.executable,
+            packages=release_change.packages,
             generation=generation,
             workers=workers,
             boot_timeout_seconds=self.configuration.boot_timeout_seconds,
@@ -114,6 +119,11 @@ class Master:
             reloads=reloads,
             last_generation=self.last_generation,
             settings_error=self.settings_error,
+            unit=self._environ.get(change.UNIT_VARIABLE, ""),
+            library=self._library,
+            settings=settings,
+            worker_class=self.configuration.worker_class,
+            listeners=self._listeners,
         )
         if record == self._published:
             return
@@ -125,16 +135,27 @@ class Master:
             self._published = record
 
 
-def _listens_on_unix_socket(configuration: Configuration, environ: dict[str, str]) -> bool:
-    """Raises ConfigurationError when there is nothing to listen on."""
+def _listeners(configuration: Configuration, environ: dict[str, str]) -> list[str]:
+    """Addresses of the sockets that systemd has handed over, if it is to.
+
+    Raises ConfigurationError when there is nothing to listen on.
+    """
     if configuration.bind:
-        return configuration.bind[0].startswith("unix:")
+        return []
     if environ.get("LISTEN_PID") != str(os.getpid()):
         raise ConfigurationError(
             f"no socket was handed over: start {configuration.name}.socket, or set FARRIER_BIND"
         )
-    with socket.fromfd(_SD_LISTEN_FDS_START, socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        return isinstance(listener.getsockname(), str)
+    return [_address(_SD_LISTEN_FDS_START + index) for index in range(int(environ["LISTEN_FDS"]))]
+
+
+def _address(descriptor: int) -> str:
+    """Where a socket listens, as systemd writes it."""
+    with socket.fromfd(descriptor, socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        name = listener.getsockname()
+    if isinstance(name, str):
+        return name
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
 
 MASTER = Master()

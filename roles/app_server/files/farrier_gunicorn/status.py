@@ -47,6 +47,15 @@ class MasterStatus:
     """Highest generation number given out so far."""
     settings_error: str | None = None
     """Why the last reload was refused."""
+    unit: str = ""
+    """What the unit says that the master was started by, see `change`; "" where it says nothing."""
+    library: str = ""
+    """Digest of this package as the master has loaded it."""
+    settings: str = ""
+    """Digest of the settings of the generation that serves."""
+    worker_class: str = ""
+    listeners: list[str] = field(default_factory=list)
+    """Paths and ADDRESS:PORT of the sockets that systemd has handed over."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +134,7 @@ def read_workers(run_directory: Path) -> list[WorkerStatus]:
 def _read(path: Path, record: type[_Record]) -> _Record | None:
     try:
         content = json.loads(_read_regular_file(path))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     names = {f.name for f in fields(record)}
     try:

@@ -1,0 +1,111 @@
+"""What has changed on disk since a master took it up, and what it takes to take it up: a reload or a restart.
+
+The state of the host decides, not what a run remembers: the next run finishes one that stopped half way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from farrier_gunicorn import configuration
+from farrier_gunicorn.status import MasterStatus
+
+UNIT_VARIABLE = "FARRIER_UNIT"
+"""Environment variable by which a unit tells its process what the unit says: a digest, made with the unit."""
+
+_UNIT_LINE = re.compile(rf"^Environment={UNIT_VARIABLE}=(\w+)$", re.MULTILINE)
+_LISTEN_LINE = re.compile(r"^ListenStream=(\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """What a master that starts now would be made of."""
+
+    unit: str
+    """Digest that the service's unit file names; "" for none."""
+    library: str
+    settings: str
+    """Digest of gunicorn.json and environment.json."""
+    worker_class: str
+    listeners: tuple[str, ...]
+    """Addresses of the socket unit."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What the service of an app needs."""
+
+    how: Literal["nothing", "reload", "restart"]
+    why: str
+    socket: str = ""
+    """Why the socket unit has to be restarted, by an operator: it refuses connections meanwhile."""
+
+
+def library_digest(directory: Path) -> str:
+    """Digest of this package as it lies in `directory`."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.glob("*.py")):
+        digest.update(f"{path.name}\n{path.stat().st_size}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def on_disk(service: Path, socket: Path, settings: Path, library: Path) -> OnDisk:
+    """Read the files of an app. Raises OSError or ConfigurationError where one cannot be read."""
+    values = configuration.read_settings(settings)
+    environment = configuration.read_environment(Path(values["environment_file"]))
+    unit = _UNIT_LINE.search(service.read_text())
+    return OnDisk(
+        unit=unit[1] if unit else "",
+        library=library_digest(library),
+        settings=configuration.digest(values, environment),
+        worker_class=values["worker_class"],
+        listeners=tuple(_LISTEN_LINE.findall(socket.read_text())),
+    )
+
+
+def restart_reason(running: MasterStatus, disk: OnDisk) -> str:
+    """Why a reload would not do, or ""."""
+    if running.unit != disk.unit:
+        return "its unit has changed"
+    if running.library != disk.library:
+        return "the package farrier_gunicorn has changed"
+    if configuration.hands_over(running.worker_class) != configuration.hands_over(disk.worker_class):
+        return f"worker_class was {running.worker_class} and is {disk.worker_class}"
+    return ""
+
+
+def choose(state: str, main_pid: int, running: MasterStatus | None, disk: OnDisk) -> Change:
+    """Choose what takes up what is on disk.
+
+    Args:
+        state: systemd's ActiveState of the service.
+        main_pid: Its main process, 0 for none.
+        running: What the master says of itself.
+        disk: What is on disk.
+    """
+    if state not in ("active", "reloading", "activating"):
+        return Change("nothing", "it is not running")
+    if running is None or running.pid != main_pid:
+        if state == "activating":  # each attempt reads the files anew
+            return Change("nothing", "it is starting")
+        return Change("restart", "the running master does not say what it is made of")
+    socket = _socket_reason(running.listeners, disk.listeners)
+    if reason := restart_reason(running, disk):
+        return Change("restart", reason, socket)
+    if running.settings != disk.settings:
+        return Change("reload", "its settings or its environment have changed", socket)
+    return Change("nothing", "all is taken up", socket)
+
+
+def _socket_reason(open_now: Collection[str], wanted: Collection[str]) -> str:
+    if not open_now or set(open_now) == set(wanted):  # an earlier version did not say
+        return ""
+    missing, surplus = sorted(set(wanted) - set(open_now)), sorted(set(open_now) - set(wanted))
+    parts = [f"does not listen on {', '.join(missing)} yet"] if missing else []
+    parts += [f"still listens on {', '.join(surplus)}"] if surplus else []
+    return " and ".join(parts)

@@ -1,0 +1,38 @@
+"""What of a unit is worth a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import pytest
+
+UNIT = """[Unit]
+Description=shop
+
+[Service]
+# A comment.
+ExecStart=/bin/shop
+TimeoutStopSec=70
+NoNewPrivileges=yes
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "same"),
+    [
+        ("# A comment.", "# Other words.\n; and more", True),
+        ("Description=shop", "Description=the shop", True),
+        ("TimeoutStopSec=70", "TimeoutStopSec=90\nRestart=always\nExecReload=/bin/true", True),
+        ("ExecStart=/bin/shop", "ExecStart=/bin/other", False),
+        ("NoNewPrivileges=yes", "", False),
+        ("ExecStart=/bin/shop", "ExecStart=/bin/shop\nMemoryMax=1G", False),
+    ],
+)
+def test_a_digest_changes_with_what_a_process_is_started_by(
+    load_plugin: Callable[[str, str], ModuleType], was: str, becomes: str, same: bool
+) -> None:
+    """A comment must not restart a fleet, and a changed sandbox must not go unnoticed."""
+    digest = load_plugin("filter", "units").unit_digest
+    assert was in UNIT
+    assert (digest(UNIT) == digest(UNIT.replace(was, becomes))) == same
