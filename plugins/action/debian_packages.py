@@ -1,6 +1,9 @@
 """`ansible.builtin.apt`, asked only when a package is missing: to open its cache takes most of a second.
 
-Arguments: those of `ansible.builtin.apt`, of which `name` is a list of packages that are to be there.
+Waits for whoever has apt's locks, and says who. In check mode it installs nothing, not even what apt's module needs.
+
+Arguments: those of `ansible.builtin.apt`, of which `name` is a list of packages that are to be there, and
+`unstarted_services`: packages that are installed along on a host without python3-apt, their services left unstarted.
 """
 
 from __future__ import annotations
@@ -9,8 +12,11 @@ import shlex
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 SHOW = ("dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n")
+OF_APT_MODULE = "python3-apt"
+LOCK_TIMEOUT_SECONDS = 600
 
 
 def missing(wanted: list[str], shown: str) -> list[str]:
@@ -28,11 +34,38 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return what apt's module returns, or that nothing has changed."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        wanted = self._task.args["name"]
-        shown = self._low_level_execute_command(shlex.join([*SHOW, *wanted])) if wanted else {"stdout": ""}
-        if not missing(wanted, shown["stdout"]):
+        arguments = {"lock_timeout": LOCK_TIMEOUT_SECONDS, **self._task.args}
+        services = arguments.pop("unstarted_services", [])
+        wanted = arguments["name"]
+        asked = [*wanted, OF_APT_MODULE]
+        shown = self._low_level_execute_command(shlex.join([*SHOW, *asked])) if wanted else {"stdout": ""}
+        lacking = missing(wanted, shown["stdout"])
+        if not lacking:
             return {**result, "changed": False}
+        if self._task.check_mode:
+            return {**result, "changed": True, "msg": f"would install {', '.join(lacking)}"}
+        host = (task_vars or {}).get("inventory_hostname", "the host")
+        if problem := self._wait(int(arguments["lock_timeout"]), host, task_vars):
+            return {**result, **problem}
+        if missing([OF_APT_MODULE], shown["stdout"]):
+            bootstrap = {"name": [OF_APT_MODULE, *wanted], "unstarted_services": services}
+            return {
+                **result,
+                **self._execute_module("farrier.kit.apt_packages", bootstrap, task_vars=task_vars),
+            }
+        return {**result, **self._execute_module("ansible.builtin.apt", arguments, task_vars=task_vars)}
+
+    def _wait(self, seconds: int, host: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Wait until apt is free; return a failure, or nothing."""
+        for limit in (0, seconds):
+            arguments = {"lock_timeout": limit}
+            found = self._execute_module("farrier.kit.apt_packages", arguments, task_vars=task_vars)
+            if found.get("failed") or not found["holder"]:
+                return found if found.get("failed") else {}
+            if not limit:
+                Display().display(f"{host}: waiting for {found['holder']}, at most {seconds} s")
+        fix = "Wait for it, or look at it there, and run again; base_apt_lock_timeout_seconds is the limit."
         return {
-            **result,
-            **self._execute_module("ansible.builtin.apt", self._task.args, tmp, task_vars),
+            "failed": True,
+            "msg": f"Packages of {host} wait for {found['holder']}, since {seconds} s. {fix}",
         }

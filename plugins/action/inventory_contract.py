@@ -8,9 +8,10 @@ from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as core_version
 from ansible.template import Templar
+from ansible.utils.vars import load_extra_vars
 
 if TYPE_CHECKING:
-    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import HostView
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import HostView, Problem
 
 
 class ActionModule(ActionBase):
@@ -40,7 +41,8 @@ class ActionModule(ActionBase):
         hosts = {name: self._host_view(name, task_vars) for name in names}
         from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.vaulted import reader
 
-        problems = inventory_schema.inventory_problems(groups, hosts, reader(self._loader))
+        problems = self._extra_variable_problems(task_vars)
+        problems += inventory_schema.inventory_problems(groups, hosts, reader(self._loader))
         result["warnings"] = ["; ".join(problem.lines()) for problem in problems if problem.is_warning]
         mistakes = [problem for problem in problems if not problem.is_warning]
         if mistakes:
@@ -49,6 +51,21 @@ class ActionModule(ActionBase):
         result["apps"] = apps
         result["msg"] = f"{len(apps)} app(s) on {len(hosts)} host(s): {', '.join(apps) or 'none yet'}"
         return result
+
+    def _extra_variable_problems(self, task_vars: dict[str, Any]) -> list[Problem]:
+        """Look at the names of `-e` in a playbook of the kit's own."""
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
+            SETTINGS,
+            extra_variable_problems,
+        )
+
+        playbook = self._task.args.get("playbook")
+        given = load_extra_vars(self._loader)
+        if not playbook or not given:
+            return []
+        hosts = {host: task_vars["hostvars"].raw_get(host) for host in task_vars["groups"]["all"]}
+        own = {host: {key: each[key] for key in each if key not in given} for host, each in hosts.items()}
+        return extra_variable_problems(playbook, list(given), own, SETTINGS)
 
     def _host_view(self, host: str, task_vars: dict[str, Any]) -> HostView:
         # Built on internals of ansible-core, hence loaded only when its version is known to fit.

@@ -74,9 +74,21 @@ def edge_users(app: Any) -> list[dict[str, str]]:
     ]
 
 
-def host_addresses(hosts: Any, hostvars: Any) -> list[str]:
-    """Return where Ansible reaches each host: its `ansible_host`, or its name where it has none."""
-    return [str(hostvars[host].get("ansible_host", host)) for host in hosts]
+def acme_peers(inventory_hostname: str, edge_hosts: Any, hostvars: Any) -> list[str]:
+    """Return the addresses of the other edges that serve a site of an edge, as nginx reads them.
+
+    Raises:
+        AnsibleFilterError: One of them has no address; the contract has told so.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+    own = _sites(inventory_hostname, hostvars)
+    peers = [host for host in edge_hosts if host != inventory_hostname and own & _sites(host, hostvars)]
+    try:
+        addresses = [inventory_schema.resolved_address(host, hostvars[host]) for host in peers]
+    except inventory_schema.MistakeError as mistake:
+        raise AnsibleFilterError(f"private_address {mistake}") from None
+    return [f"[{address}]" if ":" in address else address for address in addresses]
 
 
 def fleet_defaults(variables: Any) -> dict[str, Any]:
@@ -232,12 +244,12 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
         return {
+            "acme_peers": acme_peers,
             "app_defaults": app_defaults,
             "balancing_edges": balancing_edges,
             "edge_locations": edge_locations,
             "edge_users": edge_users,
             "fleet_defaults": fleet_defaults,
-            "host_addresses": host_addresses,
             "min_serving_hosts": min_serving_hosts,
             "private_listeners": private_listeners,
             "remote_edge_addresses": remote_edge_addresses,

@@ -3,7 +3,8 @@
 from . import requirements  # noqa: F401 - it checks that pydantic is there, before the others import it
 from .batches import staying
 from .explain import app_problems, model_problems
-from .fleet_settings import SETTINGS, Fleet, endpoint, private_address
+from .extra_variables import extra_variable_problems
+from .fleet_settings import SETTINGS, Fleet, endpoint, private_address, resolved_address
 from .hosts import MISSING, HostView, site
 from .inventory import GROUPS, inventory_problems
 from .locations import locations
@@ -32,11 +33,13 @@ __all__ = [
     "app_problems",
     "core_problems",
     "endpoint",
+    "extra_variable_problems",
     "inventory_problems",
     "locations",
     "model_problems",
     "private_address",
     "render",
+    "resolved_address",
     "site",
     "staying",
     "worker_count",

@@ -11,6 +11,7 @@ from .mistakes import MistakeError
 Share = int | str
 
 PERCENT = re.compile(r"(\d{1,3})%")
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 def batch(value: object) -> Share:
@@ -25,7 +26,9 @@ def minimum(value: object) -> Share:
 
 def number_in(value: object) -> object:
     """Return the number that a text is; anything else as it is. `-e NAME=VALUE` gives text."""
-    return int(value) if isinstance(value, str) and value.isdecimal() else value
+    if isinstance(value, str) and NUMBER.fullmatch(value):
+        return float(value) if "." in value else int(value)
+    return value
 
 
 def batches(hosts: Sequence[str], spec: Share | list[Share] | tuple[Share, ...]) -> list[list[str]]:

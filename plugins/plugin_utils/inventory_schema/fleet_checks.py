@@ -10,7 +10,7 @@ from typing import Any
 from . import ports
 from .batches import drain_batch_size
 from .explain import model_problems
-from .fleet_settings import Fleet, private_address
+from .fleet_settings import Fleet, private_address, resolved_address
 from .hosts import HostView, site
 from .mistakes import MistakeError, Problem, Unresolved, merge
 
@@ -31,13 +31,16 @@ def fleet_problems(groups: Mapping[str, list[str]], hosts: Hosts) -> list[Proble
     wrong = {host for problem in settings for host in problem.hosts}
     misplaced = {host for problem in settings for host in problem.hosts if problem.key == "private_address"}
     agreed = {host: _fleet(view) for host, view in apps.items() if host not in wrong}
+    addresses = list(_address_problems(edges, apps, misplaced))
+    told = misplaced.union(problem.subject.removeprefix("host ") for problem in addresses)
     return [
         *merge(settings),
         *_disagreements(agreed, apps),
         *_serving_problems(agreed, apps),
         *_orphan_problems(edges, apps),
         *merge([*_port_problems(apps), *_port_disagreements(edges, apps)]),
-        *_address_problems(edges, apps, misplaced),
+        *addresses,
+        *_peer_problems(edges, told),
     ]
 
 
@@ -176,6 +179,26 @@ def _address_problems(edges: Hosts, apps: Hosts, known: set[str]) -> Iterator[Pr
             what, fix = f"leads to app host {owner}, too", "give each app host an address of its own"
             location = view.setting_location("private_address")
             yield Problem(f"host {host}", "private_address", json.dumps(address), what, fix, location)
+
+
+def _peer_problems(edges: Hosts, known: set[str]) -> Iterator[Problem]:
+    """Find edges that others pass challenges on to, for the same site, and that have no address.
+
+    Args:
+        edges: Hosts of the group `edge`.
+        known: Hosts whose address has been told to be wrong.
+    """
+    sites = {edge: {site(raw) for _, raw in view.named().values()} for edge, view in edges.items()}
+    for host, view in edges.items():
+        peer = next((edge for edge in edges if edge != host and sites[edge] & sites[host]), None)
+        if peer is None or host in known:
+            continue
+        try:
+            resolved_address(host, view.settings)
+        except MistakeError as mistake:
+            what = f"{mistake.what}; {peer} passes challenges for certificates on to it"
+            location = view.setting_location("ansible_host")
+            yield Problem(f"host {host}", "private_address", "", what, mistake.fix, location)
 
 
 def _address(host: str, view: HostView) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, field_validator
@@ -99,6 +101,31 @@ def private_address(host: str, variables: Mapping[str, Any]) -> str:
             f"is not set, and {reached_at}, where Ansible reaches the host, {mistake.what}",
             "set it for this host, as in private_address: 10.0.0.11",
         ) from None
+
+
+def resolved_address(host: str, variables: Mapping[str, Any]) -> str:
+    """Return the IP address of a host as `private_address` does, or else what its name resolves to here.
+
+    nginx would refuse all of its configuration for a name that it cannot resolve, as an alias of SSH's is.
+
+    Raises:
+        MistakeError: There is none of use.
+    """
+    try:
+        return private_address(host, variables)
+    except MistakeError as mistake:
+        if variables.get("private_address") is not None:
+            raise
+        try:
+            found = socket.getaddrinfo(
+                str(variables.get("ansible_host", host)), None, type=socket.SOCK_STREAM
+            )
+        except (OSError, UnicodeError):
+            raise mistake from None
+        for address in sorted({str(entry[4][0]) for entry in found}):
+            with suppress(MistakeError):
+                return values.reachable_address(address)
+        raise
 
 
 def endpoint(address: str, port: int) -> str:

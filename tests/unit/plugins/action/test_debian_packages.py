@@ -26,11 +26,14 @@ def ask(
 ) -> Callable[[list[str]], tuple[dict[str, Any], list[Any]]]:
     """Return a function that wants packages of a host, and returns the result and what apt was asked for.
 
-    The host has nginx and openssl; of logrotate only its settings are left.
+    The host has nginx and openssl; of logrotate only its settings are left. `holders` are what it says of its
+    locks, one time after the other.
     """
     (tmp_path / "dpkg-query").write_text(DPKG_QUERY.format(directory=tmp_path))
     (tmp_path / "dpkg-query").chmod(0o755)
-    (tmp_path / "dpkg").write_text("nginx installed\nopenssl installed\nlogrotate config-files\n")
+    (tmp_path / "dpkg").write_text(
+        "nginx installed\nopenssl installed\nlogrotate config-files\npython3-apt installed\n"
+    )
     plugin = load_plugin("action", "debian_packages")
     monkeypatch.setattr(ActionBase, "run", lambda *_: {})
 
@@ -39,12 +42,23 @@ def ask(
         run = subprocess.run(f"{tmp_path}/{command}", shell=True, capture_output=True, text=True, check=False)
         return {"stdout": run.stdout}
 
-    def asking(names: list[str]) -> tuple[dict[str, Any], list[Any]]:
+    def asking(
+        names: list[str], *holders: str, check_mode: bool = False, **arguments: Any
+    ) -> tuple[dict[str, Any], list[Any]]:
         asked: list[Any] = []
+        locks = iter([*holders, ""])
+
+        def execute(module: str, given: dict[str, Any], **_: Any) -> dict[str, Any]:
+            if module == "farrier.kit.apt_packages" and "name" not in given:
+                return {"changed": False, "holder": next(locks)}
+            asked.append((module, given))
+            return {"changed": True}
+
         action = plugin.ActionModule.__new__(plugin.ActionModule)
-        action._task = SimpleNamespace(args={"name": names, "install_recommends": False})
+        given = {"name": names, "install_recommends": False, "lock_timeout": 30, **arguments}
+        action._task = SimpleNamespace(args=given, check_mode=check_mode)
         action._low_level_execute_command = on_host
-        action._execute_module = lambda *arguments: asked.append(arguments[:2]) or {"changed": True}
+        action._execute_module = execute
         return action.run(), asked
 
     return asking
@@ -59,5 +73,37 @@ def test_apt_is_not_asked_for_what_is_there(ask: Callable[..., Any], names: list
 @pytest.mark.parametrize("names", [["nginx", "certbot"], ["nginx", "logrotate"], ["ngin"]])
 def test_apt_is_asked_as_the_task_says_when_one_is_missing(ask: Callable[..., Any], names: list[str]) -> None:
     """A package that was removed has left its settings behind, and is not there."""
-    arguments = {"name": names, "install_recommends": False}
+    arguments = {"name": names, "install_recommends": False, "lock_timeout": 30}
     assert ask(names) == ({"changed": True}, [("ansible.builtin.apt", arguments)])
+
+
+def test_check_mode_installs_nothing_and_needs_nothing(ask: Callable[..., Any]) -> None:
+    """Not even what apt's module needs, which refuses check mode without it."""
+    result, asked = ask(["nginx", "certbot"], check_mode=True)
+    assert (result["changed"], result["msg"], asked) == (True, "would install certbot", [])
+
+
+def test_a_host_that_lacks_python3_apt_gets_all_at_once(ask: Callable[..., Any], tmp_path: Path) -> None:
+    """Services that are to be configured first come along, and are not started."""
+    (tmp_path / "dpkg").write_text("openssl installed\n")
+    _, asked = ask(["openssl", "curl"], unstarted_services=["nginx"])
+    wanted = {"name": ["python3-apt", "openssl", "curl"], "unstarted_services": ["nginx"]}
+    assert asked == [("farrier.kit.apt_packages", wanted)]
+
+
+def test_whoever_has_the_locks_is_named_and_waited_for(
+    ask: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A fresh machine upgrades itself at first, and the operator looks at a run that stands still."""
+    result, asked = ask(["certbot"], "unattended-upgr (pid 7), which holds /lock")
+    assert (result["changed"], len(asked)) == (True, 1)
+    assert "waiting for unattended-upgr (pid 7), which holds /lock, at most 30 s" in capsys.readouterr().out
+
+
+def test_the_wait_has_an_end(ask: Callable[..., Any]) -> None:
+    """With the process and the variable."""
+    result, asked = ask(["certbot"], "apt (pid 7)", "apt (pid 7)")
+    assert result["failed"]
+    assert "wait for apt (pid 7), since 30 s" in result["msg"]
+    assert "base_apt_lock_timeout_seconds" in result["msg"]
+    assert asked == []

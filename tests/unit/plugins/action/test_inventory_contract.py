@@ -169,3 +169,25 @@ def test_certificate_in_its_last_days_is_a_warning(run_playbook: Play, tmp_path:
     assert code != 0
     assert "is touched:" not in output
     assert f"{where} expired on " in output
+
+
+KITS_OWN = PLAYBOOK.replace("inventory_contract:\n", "inventory_contract:\n        playbook: deploy\n")
+
+
+def test_a_typo_of_the_command_line_stops_the_run(run_playbook: Play) -> None:
+    """The version that was asked for would not have been deployed."""
+    run = run_playbook(KITS_OWN, "-e", "verison=v2", hosts=GOOD)
+    assert run.returncode != 0
+    assert "-e verison" in run.stdout
+    assert "did you mean version?" in run.stdout
+    assert "is touched" not in run.stdout
+
+
+def test_a_strange_name_of_the_command_line_is_told(run_playbook: Play) -> None:
+    """It may be for another play of the same run; in somebody else's playbook nothing is said."""
+    run = run_playbook(KITS_OWN, "-e", "version=v2 build_number=5 site=example.net", hosts=GOOD)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "-e build_number: is no variable of deploy.yml" in run.stdout + run.stderr
+    assert "-e site" not in run.stdout + run.stderr
+    assert "build_number" not in (run := run_playbook(PLAYBOOK, "-e", "build_number=5", hosts=GOOD)).stdout
+    assert run.returncode == 0

@@ -151,10 +151,38 @@ def test_files_of_passwords_bear_the_id_of_their_place(filters: dict[str, Callab
     assert filters["edge_users"](app) == [expected]
 
 
-def test_hosts_are_reached_by_their_address(filters: dict[str, Callable[..., Any]]) -> None:
-    """Where the inventory gives none, the name has to do."""
-    hostvars: dict[str, dict[str, str]] = {"one": {"ansible_host": "10.0.0.1"}, "two": {}}
-    assert filters["host_addresses"](["one", "two"], hostvars) == ["10.0.0.1", "two"]
+def test_peers_have_addresses_that_nginx_can_read(filters: dict[str, Callable[..., Any]]) -> None:
+    """IPv6 in brackets, the private address first, a name by what it resolves to; no other site's edges."""
+    shop, other = [{"name": "shop", "domains": ["a.org"]}], [{"name": "shop", "domains": ["b.org"]}]
+    hostvars: dict[str, dict[str, Any]] = {
+        "edge1": {"ansible_host": "192.0.2.1", "apps": shop},
+        "edge2": {"ansible_host": "192.0.2.2", "private_address": "10.0.0.2", "apps": shop},
+        "edge3": {"ansible_host": "2001:DB8::3", "apps": shop},
+        "alias": {"apps": other},
+    }
+    peers = filters["acme_peers"]
+    assert peers("edge1", list(hostvars), hostvars) == ["10.0.0.2", "[2001:db8::3]"]
+    assert peers("edge2", list(hostvars), hostvars) == ["192.0.2.1", "[2001:db8::3]"]
+    assert peers("alias", list(hostvars), hostvars) == []
+
+
+def test_an_alias_of_ssh_is_no_address(filters: dict[str, Callable[..., Any]]) -> None:
+    """nginx would refuse all of its configuration for a name that nobody resolves."""
+    apps = [{"name": "shop", "domains": ["a.org"]}]
+    hostvars: dict[str, dict[str, Any]] = {"edge1": {"apps": apps}, "alias.invalid": {"apps": apps}}
+    with pytest.raises(AnsibleFilterError, match=r"alias\.invalid.*set it for this host"):
+        filters["acme_peers"]("edge1", list(hostvars), hostvars)
+
+
+def test_a_name_is_resolved_here(
+    filters: dict[str, Callable[..., Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Addresses that lead nowhere else, as Debian's own of a host, are passed over."""
+    answers = [(0, 0, 0, "", (address, 0)) for address in ("127.0.1.1", "192.0.2.9", "fe80::1")]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: answers)
+    apps = [{"name": "shop", "domains": ["a.org"]}]
+    hostvars: dict[str, dict[str, Any]] = {"edge1": {"apps": apps}, "edge2.example.org": {"apps": apps}}
+    assert filters["acme_peers"]("edge1", list(hostvars), hostvars) == ["192.0.2.9"]
 
 
 def test_defaults_have_a_port(filters: dict[str, Callable[..., Any]]) -> None:

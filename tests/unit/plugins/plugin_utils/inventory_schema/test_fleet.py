@@ -261,3 +261,16 @@ def test_address_of_a_host_is_where_ansible_reaches_it() -> None:
 def test_endpoint_of_ipv6_is_in_brackets() -> None:
     """Or the port would be a part of the address."""
     assert (endpoint("10.0.0.1", 80), endpoint("fd00::1", 80)) == ("10.0.0.1:80", "[fd00::1]:80")
+
+
+def test_edges_of_one_site_need_addresses_that_nginx_can_read() -> None:
+    """It would refuse all of its configuration for an alias of SSH; edges of other sites may have one."""
+    shop, other = [app("shop", domains=["a.example.org"])], [app("other", domains=["b.example.org"])]
+    edges = {
+        "alias.invalid": HostView(shop),
+        "web2": HostView(shop, settings={"private_address": "10.0.0.2"}),
+        "other.invalid": HostView(other),
+    }
+    found = [problem for problem in check(edges, {}) if problem.key == "private_address"]
+    assert [problem.subject for problem in found] == ["host alias.invalid"]
+    assert "web2 passes challenges for certificates on to it" in found[0].what

@@ -1,0 +1,124 @@
+"""Variables of the command line: `-e NAME=VALUE` beats whatever a playbook sets, so each has to be meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .explain import suggestion
+from .mistakes import Problem
+
+# What each playbook of the kit takes beside the variables of the inventory.
+PLAYBOOKS: dict[str, tuple[str, ...]] = {
+    "site": (),
+    "deploy": ("app", "version", "mixed", "unreachable"),
+    "rollback": ("app", "release", "unreachable"),
+    "status": ("app",),
+    "drain": ("host", "drain", "drain_seconds"),
+    "upgrade": ("reboot",),
+    "maintenance_mode": ("app", "maintenance"),
+}
+# Names that the kit's plays and tasks give to what they loop over, look at, and hand to a role.
+TASK_NAMES = (
+    *("app", "app_and_unit", "app_server_apps", "app_server_private_listeners", "app_server_proxy_addresses"),
+    *(
+        "app_server_restarts_due",
+        "app_server_socket_restarts_due",
+        "base_packages_ahead",
+        "base_service_users",
+    ),
+    *(
+        "base_services_ahead",
+        "certbot_apps",
+        "foreign",
+        "found",
+        "free_mb",
+        "item",
+        "known",
+        "nginx_acme_peers",
+    ),
+    *(
+        "nginx_app_servers",
+        "nginx_apps",
+        "nginx_maintenance",
+        "nginx_maintenance_app",
+        "nginx_releases_directory",
+    ),
+    *("outdated", "preflight_playbook", "release_accept_mixed", "release_app", "release_apps"),
+    *("release_defer_failure", "release_edge", "release_edges", "release_id", "release_sandbox"),
+    *(
+        "release_sandbox_no_outbound",
+        "release_sandbox_outbound",
+        "release_skip_unreachable",
+        "release_version",
+    ),
+    *("root", "taken", "version"),
+)
+# Of Ansible itself, and what AWX adds to every run.
+FOREIGN_PREFIXES = ("ansible_", "awx_", "tower_")
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+_VARIABLE = re.compile(r"^(\w+):", re.MULTILINE)
+
+
+def extra_variable_problems(
+    playbook: str, given: Collection[str], inventory: Mapping[str, Any], settings: Collection[str]
+) -> list[Problem]:
+    """Return what is wrong with the names of `-e`; of those that may be another collection's, a warning.
+
+    Args:
+        playbook: Name of the kit's playbook.
+        given: Names that were given.
+        inventory: What the inventory says, by host; names that it defines or mentions are its own.
+        settings: Names of the contract.
+    """
+    taken = PLAYBOOKS[playbook]
+    problems = []
+    for name in given:
+        if name in taken or name in settings or name == "apps" or name.startswith(FOREIGN_PREFIXES):
+            continue
+        others = [other for other, names in PLAYBOOKS.items() if name in names]
+        if name.startswith("__") or name in TASK_NAMES or others:
+            of = f", but of {', '.join(others)}" if others else ""
+            what, fix = f"is no variable of {playbook}.yml{of}", "leave it out"
+            problems.append(Problem(f"-e {name}", "", "", what, fix + _what_there_is(taken)))
+            continue
+        known = [*taken, *settings, "apps", *role_variables()]
+        if name in known or any(name in _words(variables) for variables in inventory.values()):
+            continue
+        meant = suggestion(name, known)
+        fix = f"did you mean {meant}?" if meant else f"leave it out{_what_there_is(taken)}"
+        what = f"is no variable of {playbook}.yml, of the kit's roles or of the inventory"
+        problems.append(Problem(f"-e {name}", "", "", what, fix, is_warning=not meant))
+    return problems
+
+
+def role_variables() -> list[str]:
+    """Return the names of the public variables of all roles."""
+    return [
+        name
+        for path in sorted(ROLES.glob("*/defaults/main.yml"))
+        for name in _VARIABLE.findall(path.read_text(encoding="utf-8"))
+    ]
+
+
+def _what_there_is(taken: Collection[str]) -> str:
+    return f"; it takes {', '.join(taken)}" if taken else ""
+
+
+def _words(value: object) -> set[str]:
+    return set(_found_words(value))
+
+
+def _found_words(value: object) -> Iterator[str]:
+    """Yield the names of variables, and every word of a template."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield str(name)
+            yield from _found_words(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _found_words(item)
+    elif isinstance(value, str) and "{" in value:
+        yield from re.findall(r"\w+", value)
