@@ -4,11 +4,15 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.farrier.kit.plugins.module_utils.edge import configuration_tree
+from ansible_collections.farrier.kit.plugins.module_utils.edge import (
+    configuration_tree,
+    foreign_configuration,
+)
 
 DOCUMENTATION = r"""
 module: nginx_configuration
@@ -43,6 +47,15 @@ options:
     type: list
     elements: str
     default: []
+  backed_up:
+    description: Files that are copied before they are replaced or removed, relative to C(directory).
+    type: list
+    elements: str
+    default: []
+  backups:
+    description: Directory that gets a directory with those copies.
+    type: path
+    default: /var/backups/farrier
   pending:
     description: File that stands for a configuration on the disk that nginx has not loaded.
     type: path
@@ -72,6 +85,10 @@ removed:
   description: Files that were removed.
   returned: always
   type: list
+backup:
+  description: Directory with copies of what was there before, or "".
+  returned: always
+  type: str
 """
 
 NGINX = "/usr/sbin/nginx"
@@ -88,6 +105,8 @@ def main() -> None:
             "owned": {"type": "str", "required": True},
             "marker": {"type": "str", "required": True},
             "absent": {"type": "list", "elements": "str", "default": []},
+            "backed_up": {"type": "list", "elements": "str", "default": []},
+            "backups": {"type": "path", "default": "/var/backups/farrier"},
             "pending": {"type": "path", "required": True},
             "test": {"type": "bool", "default": True},
         },
@@ -98,7 +117,7 @@ def main() -> None:
     changes = configuration_tree.compare(
         root, wanted["files"], wanted["owned"], wanted["marker"], wanted["absent"]
     )
-    result: dict[str, Any] = {"written": sorted(changes.write), "removed": changes.remove}
+    result: dict[str, Any] = {"written": sorted(changes.write), "removed": changes.remove, "backup": ""}
     if module._diff:
         result["diff"] = [
             _difference(root, path, wanted["files"].get(path)) for path in [*changes.write, *changes.remove]
@@ -108,8 +127,17 @@ def main() -> None:
             _ask_nginx(module, stage, root)
         if changes and not module.check_mode:
             pending.touch()
+            result["backup"] = _back_up(root, Path(wanted["backups"]), wanted["backed_up"])
             configuration_tree.publish(stage, root, changes)
     module.exit_json(changed=bool(changes) or pending.exists(), **result)
+
+
+def _back_up(root: Path, backups: Path, paths: list[str]) -> str:
+    if not paths:
+        return ""
+    directory = backups / f"nginx-{time.strftime('%Y%m%dT%H%M%S')}"
+    foreign_configuration.back_up(root, paths, directory)
+    return str(directory)
 
 
 def _ask_nginx(module: AnsibleModule, stage: Path, root: Path) -> None:

@@ -7,21 +7,42 @@ import re
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.farrier.kit.plugins.module_utils.edge import build, listeners
+from ansible_collections.farrier.kit.plugins.module_utils.edge import (
+    build,
+    foreign_configuration,
+    listeners,
+)
 
 DOCUMENTATION = r"""
 module: nginx_facts
 short_description: What of the host decides how nginx is configured
 description:
   - Reads the versions of nginx and of its OpenSSL, which hosts get no requests, whether the host has IPv6,
-    who listens on given ports, whether nginx has been running since before its unit was last written, and
-    which files of passwords the kit has made.
+    who listens on given ports, what unit nginx was started by, whether systemd has to read the unit anew,
+    which files of passwords the kit has made, and which files an operator has written that the kit replaces.
   - Tells whether nginx has HTTP/3. Where there is no nginx yet, apt says which one would come, and every
     package of a version that knows HTTP/3 is taken to be built with it.
   - Changes nothing.
 options:
   drained_directory:
     description: Directory whose files are named after hosts that get no requests.
+    type: path
+    required: true
+  directory:
+    description: Directory of the configuration.
+    type: path
+    default: /etc/nginx
+  marker:
+    description: First line of each file that the kit makes.
+    type: str
+    default: ""
+  replaced:
+    description: Files that the kit replaces or removes, relative to C(directory).
+    type: list
+    elements: str
+    default: []
+  unit_record:
+    description: File in which nginx's unit keeps, at each start, what it was started by.
     type: path
     required: true
   ports:
@@ -46,6 +67,7 @@ EXAMPLES = r"""
   farrier.kit.nginx_facts:
     drained_directory: /etc/nginx/drained
     users_directory: /etc/nginx/users
+    unit_record: /run/farrier-nginx-unit
 """
 
 RETURN = r"""
@@ -61,13 +83,14 @@ ansible_facts:
       openssl: 3.5.1
       drained: []
       ipv6: true
-      is_outdated: false
+      foreign: []
+      needs_daemon_reload: false
+      unit: 0f1e2d3c4b5a6978
       listeners: [{port: 80, protocol: tcp, process: apache2, pid: 312, unit: apache2.service}]
       users: [observatory-0a1b2c3d]
 """
 
 NGINX = "/usr/sbin/nginx"
-DROP_INS = Path("/etc/systemd/system/nginx.service.d")
 VERSION = re.compile(r"nginx version: \S+?/([\d.]+)")
 USERS = f"*-{'[0-9a-f]' * 8}"
 OPENSSL = re.compile(r"(?:running|built) with OpenSSL ([\d.]+)")
@@ -78,6 +101,10 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "drained_directory": {"type": "path", "required": True},
+            "directory": {"type": "path", "default": "/etc/nginx"},
+            "marker": {"type": "str", "default": ""},
+            "replaced": {"type": "list", "elements": "str", "default": []},
+            "unit_record": {"type": "path", "required": True},
             "ports": {"type": "list", "elements": "int", "default": [80, 443]},
             "udp_ports": {"type": "list", "elements": "int", "default": []},
             "users_directory": {"type": "path", "required": True},
@@ -93,7 +120,9 @@ def main() -> None:
         "drained": sorted(path.name for path in Path(module.params["drained_directory"]).glob("*")),
         "openssl": _last(OPENSSL, built),
         "ipv6": Path("/proc/net/if_inet6").exists(),
-        "is_outdated": _is_outdated(module),
+        "foreign": _foreign(module),
+        "needs_daemon_reload": _needs_daemon_reload(module),
+        "unit": _record(Path(module.params["unit_record"])),
         "listeners": [
             *listeners.listeners(module.params["ports"]),
             *listeners.listeners(module.params["udp_ports"], protocol="udp"),
@@ -109,12 +138,23 @@ def _policy(module: AnsibleModule) -> str:
     return said
 
 
-def _is_outdated(module: AnsibleModule) -> bool:
-    """Tell whether nginx has been running since before its unit was last written."""
-    show = ["systemctl", "show", "nginx.service", "--value", "--timestamp=unix"]
-    started = module.run_command([*show, "--property=ActiveEnterTimestamp"])[1].strip().removeprefix("@")
-    written = [path.stat().st_mtime for path in DROP_INS.glob("*.conf")]
-    return started.isdigit() and int(max(written, default=0)) > int(started)
+def _needs_daemon_reload(module: AnsibleModule) -> bool:
+    show = ["systemctl", "show", "nginx.service", "--value", "--property=NeedDaemonReload"]
+    return bool(module.run_command(show)[1].strip() == "yes")
+
+
+def _record(path: Path) -> str:
+    """Return what the running nginx was started by, "" where that is not known."""
+    return path.read_text().strip() if path.exists() else ""
+
+
+def _foreign(module: AnsibleModule) -> list[str]:
+    wanted, root = module.params, Path(module.params["directory"])
+    if not any((root / path).exists() for path in wanted["replaced"]):
+        return []
+    said = module.run_command(["dpkg-query", "--show", "--showformat=${Conffiles}\\n", "nginx*"])[1]
+    conffiles = foreign_configuration.packaged(said)
+    return foreign_configuration.foreign(root, wanted["replaced"], wanted["marker"], conffiles)
 
 
 def _last(pattern: re.Pattern[str], text: str) -> str:

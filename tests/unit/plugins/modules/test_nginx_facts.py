@@ -18,6 +18,7 @@ PLAYBOOK = """
       farrier.kit.nginx_facts:
         users_directory: "{directory}"
         drained_directory: "{directory}"
+        unit_record: "{directory}/unit"
     - name: It is told
       ansible.builtin.debug:
         msg: "{{{{ ansible_facts['farrier_nginx'].users }}}}"
@@ -39,3 +40,23 @@ def test_files_of_passwords_are_the_kits_own(
     assert run.returncode == 0, run.stdout + run.stderr
     told = run.stdout.partition('"msg": [')[2].partition("]")[0]
     assert told.split() == [f'"{users["name"]}"']
+
+
+def test_what_nginx_was_started_by_is_told_and_whose_its_configuration_is(
+    run_playbook: Play, tmp_path: Path
+) -> None:
+    """By its unit's own word; a file that no package has brought is somebody's."""
+    (tmp_path / "unit").write_text("0123\n")
+    (tmp_path / "nginx.conf").write_text("user www-data;\n")
+    playbook = PLAYBOOK.format(directory=tmp_path)
+    playbook = playbook.replace(
+        "      farrier.kit.nginx_facts:\n",
+        f"""      farrier.kit.nginx_facts:
+        directory: "{tmp_path}"
+        replaced: [nginx.conf, sites-enabled/default]
+""",
+    )
+    run = run_playbook(playbook.replace("['farrier_nginx'].users", "['farrier_nginx']"))
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert '"unit": "0123"' in run.stdout
+    assert '"foreign": ["nginx.conf"]' in " ".join(run.stdout.split()).replace("[ ", "[").replace(" ]", "]")
