@@ -54,13 +54,21 @@ def library_digest(directory: Path) -> str:
     return digest.hexdigest()
 
 
+def unit_of(path: Path) -> str:
+    """What a unit file tells its process of itself, "" for nothing or where there is no file."""
+    try:
+        found = _UNIT_LINE.search(path.read_text())
+    except FileNotFoundError:
+        return ""
+    return found[1] if found else ""
+
+
 def on_disk(service: Path, socket: Path, settings: Path, library: Path) -> OnDisk:
     """Read the files of an app. Raises OSError or ConfigurationError where one cannot be read."""
     values = configuration.read_settings(settings)
     environment = configuration.read_environment(Path(values["environment_file"]))
-    unit = _UNIT_LINE.search(service.read_text())
     return OnDisk(
-        unit=unit[1] if unit else "",
+        unit=unit_of(service),
         library=library_digest(library),
         settings=configuration.digest(values, environment),
         worker_class=values["worker_class"],
@@ -72,10 +80,20 @@ def restart_reason(running: MasterStatus, disk: OnDisk) -> str:
     """Why a reload would not do, or ""."""
     if running.unit != disk.unit:
         return "its unit has changed"
-    if running.library != disk.library:
+    return server_reason(
+        library=running.library,
+        worker_class=running.worker_class,
+        wanted_library=disk.library,
+        wanted_worker_class=disk.worker_class,
+    )
+
+
+def server_reason(*, library: str, worker_class: str, wanted_library: str, wanted_worker_class: str) -> str:
+    """Why the master of before cannot go on, or ""."""
+    if library != wanted_library:
         return "the package farrier_gunicorn has changed"
-    if configuration.hands_over(running.worker_class) != configuration.hands_over(disk.worker_class):
-        return f"worker_class was {running.worker_class} and is {disk.worker_class}"
+    if configuration.hands_over(worker_class) != configuration.hands_over(wanted_worker_class):
+        return f"worker_class was {worker_class} and is {wanted_worker_class}"
     return ""
 
 

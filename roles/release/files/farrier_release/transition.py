@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from farrier_gunicorn import change
+
 from farrier_release.application import Application
 from farrier_release.releases import Manifest
 from farrier_release.server_packages import normalise
+from farrier_release.storage import read_json
 from farrier_release.workers import master
 
 _PROPERTIES = ("ActiveState", "MainPID", "NRestarts", "NeedDaemonReload", "FragmentPath", "DropInPaths")
@@ -71,23 +74,43 @@ def choose(application: Application, service: Service, manifest: Manifest) -> Tr
     """Choose how to get to the release that `manifest` describes."""
     if not service.active or not service.main_pid:
         return Transition("start", "the service was not running", service.need_daemon_reload)
-    if service.need_daemon_reload:
-        return Transition("restart", "its unit file changed", daemon_reload=True)
+    stale = service.need_daemon_reload
     running = master(application.configuration.run_directory)
     if running.get("pid") != service.main_pid or not isinstance(running.get("started_at"), (int, float)):
-        return Transition("restart", "the running master does not say what it is made of")
-    changed = [path for path in service.unit_files if _modified_seconds(path) > running["started_at"]]
-    if changed:
-        return Transition("restart", f"{Path(changed[0]).name} changed since the master was started")
+        return Transition("restart", "the running master does not say what it is made of", stale)
+    if reason := _unit_reason(service.unit_files, running) or _server_reason(application, running):
+        return Transition("restart", reason, stale)
     python = manifest.get("python", {})
     for key in ("version", "executable"):
         was = running.get("python" if key == "version" else key)
         if was != python.get(key):
-            return Transition("restart", f"Python {was} became {python.get(key)}")
+            return Transition("restart", f"Python {was} became {python.get(key)}", stale)
     differences = _differences(running.get("packages"), manifest.get("packages", {}))
     if differences:
-        return Transition("restart", ", ".join(differences))
-    return Transition("reload", "same Python, same server packages, same unit")
+        return Transition("restart", ", ".join(differences), stale)
+    return Transition("reload", "same Python, same server packages, same unit", stale)
+
+
+def _unit_reason(unit_files: tuple[str, ...], running: dict[str, Any]) -> str:
+    """Why the unit asks for a restart, or "". The kit's own says what it is worth; drop-ins have their time."""
+    for path in map(Path, unit_files):
+        unit = change.unit_of(path)
+        is_newer = _modified_seconds(path) > running["started_at"]
+        if unit != running.get("unit", "") if unit else is_newer:
+            return f"{path.name} changed since the master was started"
+    return ""
+
+
+def _server_reason(application: Application, running: dict[str, Any]) -> str:
+    """Why what site.yml has brought meanwhile asks for a restart, or ""."""
+    settings = application.configuration
+    wanted = (read_json(settings.gunicorn_settings) or {}).get("worker_class", running.get("worker_class"))
+    return change.server_reason(
+        library=str(running.get("library", "")),
+        worker_class=str(running.get("worker_class", "")),
+        wanted_library=change.library_digest(settings.library_directory / "farrier_gunicorn"),
+        wanted_worker_class=str(wanted or ""),
+    )
 
 
 def _differences(loaded: Any, installed: dict[str, str]) -> list[str]:
@@ -101,8 +124,8 @@ def _differences(loaded: Any, installed: dict[str, str]) -> list[str]:
     ]
 
 
-def _modified_seconds(path: str) -> float:
+def _modified_seconds(path: Path) -> float:
     try:
-        return Path(path).stat().st_mtime
+        return path.stat().st_mtime
     except OSError:
         return 0.0

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from farrier_gunicorn import change
 from farrier_release.__main__ import main
 from farrier_release.config import Configuration
 from farrier_release.host import Completed, Host, Sandboxed
@@ -234,6 +235,13 @@ class FakeHost(Host):
 
     def _write_master(self, release: str) -> None:
         master = {"pid": self.main_pid, "started_at": time.time(), "release": release, "workers": 1}
+        master |= {
+            "library": change.library_digest(self.configuration.library_directory / "farrier_gunicorn")
+        }
+        master |= {
+            "unit": change.unit_of(self.unit_file) if self.unit_file else "",
+            "worker_class": "handover",
+        }
         master |= {"python": PYTHON["version"], "executable": PYTHON["executable"], "packages": PACKAGES}
         self.configuration.run_directory.mkdir(parents=True, exist_ok=True)
         write_json(self.configuration.run_directory / "master.json", master)

@@ -75,12 +75,43 @@ def test_packages_that_the_master_has_not_loaded_ask_for_none(run: Run, host: Fa
     assert activate(run, host)[1]["how"] == "reload"
 
 
-def test_a_changed_unit_asks_for_a_restart(run: Run, two: FakeHost, tmp_path: Path) -> None:
+UNIT = "[Service]\nEnvironment=FARRIER_UNIT={}\n"
+
+
+@pytest.fixture
+def with_unit(two: FakeHost, tmp_path: Path) -> FakeHost:
+    """A host whose unit says what it is worth, and whose master was started by it."""
+    two.unit_file = tmp_path / "test.service"
+    two.unit_file.write_text(UNIT.format("one"))
+    two._write_master(OLD)
+    return two
+
+
+@pytest.mark.parametrize("need_daemon_reload", [True, False])
+def test_a_changed_unit_asks_for_a_restart(run: Run, with_unit: FakeHost, need_daemon_reload: bool) -> None:
     """Whether systemd has read it already or not."""
-    two.need_daemon_reload = True
-    _, result = activate(run, two)
-    assert (result["how"], result["why"]) == ("restart", "its unit file changed")
-    assert "daemon-reload" in two.calls
+    assert with_unit.unit_file
+    with_unit.unit_file.write_text(UNIT.format("two"))
+    with_unit.need_daemon_reload = need_daemon_reload
+    _, result = activate(run, with_unit)
+    assert (result["how"], result["why"]) == ("restart", "test.service changed since the master was started")
+    assert ("daemon-reload" in with_unit.calls) == need_daemon_reload
+
+
+def test_a_reworded_comment_of_the_unit_asks_for_none(run: Run, with_unit: FakeHost) -> None:
+    """systemd reads it anew, and the master goes on."""
+    assert with_unit.unit_file
+    with_unit.unit_file.write_text("# other words\n" + UNIT.format("one"))
+    os.utime(with_unit.unit_file, (time.time() + 10, time.time() + 10))
+    with_unit.need_daemon_reload = True
+    assert activate(run, with_unit)[1]["how"] == "reload"
+    assert "daemon-reload" in with_unit.calls
+
+
+def test_settings_that_a_reload_would_refuse_ask_for_a_restart(run: Run, two: FakeHost) -> None:
+    """site.yml was cut short before it restarted the app: the deploy would fail for it."""
+    two.configuration.gunicorn_settings.write_text('{"worker_class": "stock"}')
+    assert activate(run, two)[1]["why"] == "worker_class was handover and is stock"
 
 
 def test_a_unit_that_is_newer_than_the_master_asks_for_a_restart(
@@ -149,7 +180,7 @@ def test_a_reload_that_fails_is_undone(run: Run, two: FakeHost) -> None:
 
 def test_a_restart_that_fails_is_undone(run: Run, two: FakeHost) -> None:
     """By another one: there is no master left to reload."""
-    two.need_daemon_reload = True
+    two.configuration.gunicorn_settings.write_text('{"worker_class": "stock"}')
     two.behaviours[NEW] = Behaviour(dies_when_live=True)
     code, _ = activate(run, two)
     assert code == ExitCode.UNDONE
@@ -189,7 +220,7 @@ def test_a_hook_after_the_activation_that_fails_undoes_it(run: Run, two: FakeHos
 
 def test_when_not_even_the_undoing_works_it_is_shouted(run: Run, two: FakeHost) -> None:
     """Another exit code, the last command to try, and the marker stays for the next attempt."""
-    two.need_daemon_reload = True
+    two.configuration.gunicorn_settings.write_text('{"worker_class": "stock"}')
     two.behaviours[NEW] = Behaviour(dies_when_live=True)
     two.behaviours[OLD] = Behaviour(dies_when_live=True)
     code, result = activate(run, two)
