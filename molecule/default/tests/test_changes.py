@@ -1,4 +1,4 @@
-"""What is on disk is taken up by what runs, whichever run has put it there, and nothing restarts without need."""
+"""What runs takes up what is on disk, whichever run has put it there; nothing restarts without need."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def started(host: Host) -> dict[str, str]:
 
 
 def test_what_an_earlier_run_has_left_is_taken_up_and_a_comment_restarts_nothing() -> None:
-    """The files are as they are to be already; what runs goes by others. Comments of all units have changed."""
+    """The files are as they are to be, and what runs goes by others. Comments of all units have changed."""
     hosts = [reached(name) for name in HOSTS]
     for host in hosts:
         host.check_output(f"cp -p {SETTINGS} /root/settings")
