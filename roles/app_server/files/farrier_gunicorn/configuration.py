@@ -20,6 +20,10 @@ class ConfigurationError(Exception):
     """A setting that gunicorn cannot be run with. Names file, key and fix; no value of the environment."""
 
 
+class RestartNeededError(ConfigurationError):
+    """Settings that a master cannot change into; one that is started with them can."""
+
+
 @dataclass(frozen=True)
 class Configuration:
     """One app's settings, checked. All durations are in seconds."""

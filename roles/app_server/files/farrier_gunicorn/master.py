@@ -13,7 +13,7 @@ from typing import Any
 
 from farrier_gunicorn import change, internals, status
 from farrier_gunicorn import configuration as configuration_module
-from farrier_gunicorn.configuration import Configuration, ConfigurationError
+from farrier_gunicorn.configuration import Configuration, ConfigurationError, RestartNeededError
 from farrier_gunicorn.generation import Generation
 from farrier_gunicorn.release import ReleaseChange
 
@@ -32,6 +32,7 @@ class Master:
 
     def __init__(self) -> None:
         self.settings_error: str | None = None
+        self._needs_restart = False
         self.last_generation = 0
         self._loaded = False
         self._started_at = time.time()
@@ -46,11 +47,13 @@ class Master:
         if not self._loaded:
             self._load_first()
             return self.configuration
+        self._needs_restart = False
         try:
             configuration = configuration_module.load(self._environ)
             self._check_change(configuration)
         except ConfigurationError as error:
             self.settings_error = str(error)
+            self._needs_restart = isinstance(error, RestartNeededError)
         except Exception:
             self.settings_error = traceback.format_exc()
         else:
@@ -79,14 +82,14 @@ class Master:
         for key in ("name", "run_directory", "hands_over"):
             if getattr(configuration, key) != getattr(running, key):
                 shown = "worker_class" if key == "hands_over" else key
-                raise ConfigurationError(f"{shown} has changed: systemctl restart {running.name}.service")
+                raise RestartNeededError(f"{shown} has changed: systemctl restart {running.name}.service")
         if not (configuration.virtual_environment / "bin" / "python").exists():
             raise ConfigurationError(
                 f"{configuration.virtual_environment} is missing; build the release again"
             )
         obstacle = self.release_change.obstacle(configuration)
         if obstacle:
-            raise ConfigurationError(f"{obstacle}: systemctl restart {running.name}.service")
+            raise RestartNeededError(f"{obstacle}: systemctl restart {running.name}.service")
 
     @property
     def trusted_proxies(self) -> str:
@@ -119,6 +122,7 @@ class Master:
             reloads=reloads,
             last_generation=self.last_generation,
             settings_error=self.settings_error,
+            needs_restart=self._needs_restart,
             unit=self._environ.get(change.UNIT_VARIABLE, ""),
             library=self._library,
             settings=settings,

@@ -47,6 +47,8 @@ class MasterStatus:
     """Highest generation number given out so far."""
     settings_error: str | None = None
     """Why the last reload was refused."""
+    needs_restart: bool = False
+    """Whether a restart would take up what it refused."""
     unit: str = ""
     """What the unit says that the master was started by, see `change`; "" where it says nothing."""
     library: str = ""

@@ -102,12 +102,24 @@ def take_up(machine: Machine, apps: list[str], *, restart: bool) -> Outcome:
             continue
         if change.socket:
             outcome.sockets[app] = change.socket
-        if change.how == "restart" and not restart:
+        problem = _carry_out(machine, app, change) if change.how == "reload" else ""
+        if problem and (reason := _refusal(app)):
+            change, problem = Change("restart", reason), ""
+        if change.how == "restart" and restart:
+            problem = _carry_out(machine, app, change)
+        if problem:
+            outcome.errors[app] = problem
+        elif change.how == "restart" and not restart:
             outcome.restart[app] = change.why
         elif change.how != "nothing":
-            problem = _carry_out(machine, app, change)
-            (outcome.errors if problem else outcome.done)[app] = problem or f"{change.how}: {change.why}"
+            outcome.done[app] = f"{change.how}: {change.why}"
     return outcome
+
+
+def _refusal(app: str) -> str:
+    """Why the master has refused a reload, where a restart is the cure."""
+    running = status.read_master(RUN / app)
+    return running.settings_error or "" if running and running.needs_restart is True else ""
 
 
 def _carry_out(machine: Machine, app: str, change: Change) -> str:

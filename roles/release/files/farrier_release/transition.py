@@ -92,7 +92,7 @@ def choose(application: Application, service: Service, manifest: Manifest) -> Tr
 
 
 def _unit_reason(unit_files: tuple[str, ...], running: dict[str, Any]) -> str:
-    """Why the unit asks for a restart, or "". The kit's own says what it is worth; drop-ins have their time."""
+    """Why the unit asks for a restart, or "". The kit's own says what it is worth; drop-ins go by time."""
     for path in map(Path, unit_files):
         unit = change.unit_of(path)
         is_newer = _modified_seconds(path) > running["started_at"]

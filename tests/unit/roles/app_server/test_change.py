@@ -136,6 +136,20 @@ def test_a_reload_that_fails_is_tried_again_by_the_next_run(machine: Machine) ->
     assert machine.take_up() == take_up.Outcome()
 
 
+def test_a_reload_that_only_a_restart_can_replace_is_handed_over_by_one(machine: Machine) -> None:
+    """Such as into a release with another gunicorn, which a deploy that broke off has left."""
+    release = machine.host.add_release("other")
+    (metadata,) = (release / ".venv/lib").glob("python*/site-packages")
+    (metadata / "gunicorn-27.99.0.dist-info").mkdir()
+    machine.host.activate("other")
+    machine.host.write_environment({"A": "1"})
+    found = machine.take_up(restart=False)
+    assert "release other brings gunicorn 27.99.0, the master runs" in found.restart["example"]
+    assert found.errors == found.done == {}
+    assert machine.host.get()["code"] == "1"
+    assert machine.take_up().done["example"].startswith("restart: release other brings")
+
+
 def test_another_unit_asks_for_a_restart_that_is_told_first(machine: Machine) -> None:
     """Edges are to drain the host before; whoever restarts it, the unit is taken up."""
     (take_up.UNITS / "example.service").write_text(UNIT.replace("one", "two"))
