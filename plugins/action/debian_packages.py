@@ -48,7 +48,10 @@ class ActionModule(ActionBase):
         if problem := self._wait(int(arguments["lock_timeout"]), host, task_vars):
             return {**result, **problem}
         if missing([OF_APT_MODULE], shown["stdout"]):
-            bootstrap = {"name": list(dict.fromkeys([OF_APT_MODULE, *wanted])), "unstarted_services": services}
+            bootstrap = {
+                "name": list(dict.fromkeys([OF_APT_MODULE, *wanted])),
+                "unstarted_services": services,
+            }
             return {
                 **result,
                 **self._execute_module("farrier.kit.apt_packages", bootstrap, task_vars=task_vars),

@@ -30,6 +30,12 @@ options:
     description: So many other hosts of each app have to get requests when these are taken out.
     type: int
     default: 1
+  keep_sole_members:
+    description: >-
+      Leave the hosts in apps that no other host answers, where requests have to wait; otherwise such an app is a
+      reason to refuse.
+    type: bool
+    default: false
   wait_seconds:
     description: Longest wait until no connection to hosts that were taken out is open. WebSockets last.
     type: int
@@ -94,6 +100,7 @@ def main() -> None:
             "hosts": {"type": "list", "elements": "str"},
             "state": {"choices": ["present", "drained"]},
             "min_serving_hosts": {"type": "int", "default": 1},
+            "keep_sole_members": {"type": "bool", "default": False},
             "wait_seconds": {"type": "int", "default": 0},
             "reason": {"type": "str", "default": "operator"},
             "defer_failure": {"type": "bool", "default": False},
@@ -132,8 +139,8 @@ def main() -> None:
     module.exit_json(changed=changed, drained_by_us=ours, open_connections=open_connections)
 
 
-def _hosts(files: dict[Path, str]) -> list[str]:
-    return sorted({server.host for text in files.values() for server in upstream_members.servers(text)})
+def _hosts(files: dict[Path, str]) -> set[str]:
+    return {server.host for text in files.values() for server in upstream_members.servers(text)}
 
 
 def _mark(module: AnsibleModule, host: str) -> Path:
@@ -159,10 +166,12 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
     known = _hosts(files)
     if unknown := [host for host in hosts if host not in known]:
         raise MemberError(
-            f"No app of this edge is answered by {', '.join(unknown)}, but by {', '.join(known) or 'nobody'}."
+            f"No app of this edge is answered by {', '.join(unknown)}, but by {', '.join(sorted(known)) or 'nobody'}."
         )
     fresh = {path: upstream_members.turned(text, hosts, out=out) for path, text in files.items()}
     fresh = {path: text for path, text in fresh.items() if text != files[path]}
+    if out and module.params["keep_sole_members"]:
+        fresh = {path: text for path, text in fresh.items() if _hosts({path: text}) - set(hosts)}
     for path in fresh if out else ():
         left = sum(map(upstream_members.answers, upstream_members.left_without(files[path], hosts)))
         least = module.params["min_serving_hosts"]

@@ -172,6 +172,16 @@ def test_no_app_is_left_with_fewer_than_must_serve(edge: Edge) -> None:
     assert edge.run(hosts=["app1"], state="present", min_serving_hosts=2)["changed"] is True
 
 
+def test_an_app_of_one_host_may_keep_it(edge: Edge) -> None:
+    """Its requests wait while the host restarts; the apps of several hosts do without."""
+    assert edge.run(hosts=["app2"], state="drained", keep_sole_members=True)["changed"] is True
+    assert edge.everything()["wiki.conf"] == WIKI
+    assert edge.everything()["shop.conf"] != SHOP
+    edge.dead = {"10.0.0.12:20123"}
+    assert edge.run(hosts=["app2"], state="present")["changed"] is True
+    assert edge.run(hosts=["app1"], state="drained", keep_sole_members=True)["failed"]
+
+
 def test_a_host_that_nobody_knows_is_a_mistake(edge: Edge) -> None:
     """A name that was mistyped must not look as if the host were out."""
     refused = edge.run(hosts=["app3"], state="drained")
