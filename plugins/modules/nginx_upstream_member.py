@@ -32,8 +32,8 @@ options:
     default: 1
   keep_sole_members:
     description: >-
-      Leave the hosts in apps that no other host answers, where requests have to wait; otherwise such an app is a
-      reason to refuse.
+      Leave the hosts in apps that no other host answers, where requests have to wait; otherwise such an app
+      is a reason to refuse.
     type: bool
     default: false
   wait_seconds:
@@ -116,7 +116,7 @@ def main() -> None:
     }
     hosts = wanted["hosts"]
     if hosts is None:
-        module.exit_json(changed=False, drained=_out(module, _hosts(files)))
+        module.exit_json(changed=False, drained=_out(module, sorted(_hosts(files))))
     is_out = wanted["state"] == "drained"
     try:
         changed = _turn(module, files, out=is_out)
@@ -163,10 +163,10 @@ def _write(path: Path, text: str) -> None:
 
 def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
     hosts = module.params["hosts"]
-    known = _hosts(files)
+    known = sorted(_hosts(files))
     if unknown := [host for host in hosts if host not in known]:
         raise MemberError(
-            f"No app of this edge is answered by {', '.join(unknown)}, but by {', '.join(sorted(known)) or 'nobody'}."
+            f"No app of this edge is answered by {', '.join(unknown)}, but by {', '.join(known) or 'nobody'}."
         )
     fresh = {path: upstream_members.turned(text, hosts, out=out) for path, text in files.items()}
     fresh = {path: text for path, text in fresh.items() if text != files[path]}
