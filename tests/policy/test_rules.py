@@ -413,6 +413,7 @@ def test_sound_tree_is_read(sound_tree: Path) -> None:
     assert [path.name for path in roles(sound_tree)] == ["other", "web"]
     assert {task.name for task in tasks(sound_tree)} == {
         *("The contract is kept", "Several things", "A secret is there", "The failure is told"),
+        "The web server runs",
         *("The version is known", "The key is there", "The web server is reloaded"),
     }
 
