@@ -22,7 +22,7 @@ demo: $(READY) ## Start the lab, install everything, print the URL
 test: $(READY) ## Lint, unit tests and the molecule scenarios
 	@tools/test
 
-test-load: $(READY) ## The scenarios under load: zero_downtime, bad_release and rolling
+test-load: $(READY) ## The scenarios under load: zero_downtime, bad_release, rolling and takeover
 	@tools/test load
 
 lint: $(READY) ## Lint alone

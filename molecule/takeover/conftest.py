@@ -11,14 +11,14 @@ import pytest
 import yaml
 
 # What they assert is to be told in full, as in a test.
-pytest.register_assert_rewrite("shared.deploys", "sight")
+pytest.register_assert_rewrite("tests.harness.deploys", "sight")
 
-from shared.deploys import AppHost, Run, run  # noqa: E402 - not before the line above
-from shared.machines import reached  # noqa: E402 - the same
-from shared.outside import authority  # noqa: E402 - the same
 from sight import APP, Sight, Takeover, changed_tasks, restarted, see  # noqa: E402 - the same
 
-from tests.load import Load  # noqa: E402 - the same
+from tests.harness.deploys import AppHost, Run, run  # noqa: E402 - not before the line above
+from tests.harness.load import Load  # noqa: E402 - the same
+from tests.harness.machines import reached  # noqa: E402 - the same
+from tests.harness.outside import authority  # noqa: E402 - the same
 
 SCENARIO = Path(__file__).parent
 INVENTORY = SCENARIO / "inventory"

@@ -6,9 +6,8 @@ import re
 import shlex
 from dataclasses import dataclass
 
-from shared.deploys import AppHost, Run, State
-
-from tests.load import Report
+from tests.harness.deploys import AppHost, Run, State
+from tests.harness.load import Report
 
 APP = "observatory"
 # Names that the kit gives, or that it takes over from a package.

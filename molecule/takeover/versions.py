@@ -9,8 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from shared.changes import same
-from shared.repository import LEFT_OUT, Repository
+from tests.harness.changes import same
+from tests.harness.repository import LEFT_OUT, Repository
 
 
 def main(old_app: Path, app: Path, path: Path) -> None:

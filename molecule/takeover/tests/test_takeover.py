@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from shared.deploys import AppHost, run
 from sight import APP, Takeover, changed_files, changes, remove, restarted, see
+
+from tests.harness.deploys import AppHost, run
 
 INVENTORY = Path(__file__).parents[1] / "inventory"
 HOSTS = ("old12", "old13")
