@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from shared.repository import Repository
+from tests.harness.repository import Repository
 
 ROOT = Path(__file__).resolve().parents[3]
 SCENARIO = Path(__file__).resolve().parents[1]
@@ -98,11 +98,12 @@ def said(playbook: str, callback: str, canaries: Path, *options: str) -> tuple[i
         ("playbooks/rollback.yml", {"app": "observatory", "release": "no-such-release"}, FAILED),
         ("playbooks/status.yml", {}, 0),
         ("playbooks/drain.yml", {"host": "debian12", "drain": "on"}, FAILED),
-        ("playbooks/maintenance.yml", {"app": "observatory", "maintenance": "on"}, 0),
-        ("playbooks/maintain.yml", {"reboot": "never"}, 0),
+        ("playbooks/maintenance_mode.yml", {"app": "observatory", "maintenance": "on"}, 0),
+        ("playbooks/upgrade.yml", {"reboot": "never"}, 0),
+        ("playbooks/unlock.yml", {"app": "observatory"}, 0),
     ],
 )
-@pytest.mark.parametrize("callback", ["farrier", "ansible.posix.json"])
+@pytest.mark.parametrize("callback", ["farrier.kit.farrier", "ansible.posix.json"])
 def test_no_secret_is_said(
     canaries: Path, playbook: str, variables: dict[str, str], status: int, callback: str
 ) -> None:
