@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from tests.harness.repository import Repository
 
 ROOT = Path(__file__).resolve().parents[3]

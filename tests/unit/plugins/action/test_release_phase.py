@@ -207,3 +207,23 @@ def test_what_a_directory_holds(tmp_path: Path) -> None:
     (tmp_path / "a" / "x.py").write_text("y")
     assert file_digests(tmp_path) != before
     assert file_digests(tmp_path / "absent") == {}
+
+
+@pytest.mark.parametrize(("phase", "calls"), [("begin", 2), ("rollback", 2), ("unlock", 1), ("build", 1)])
+def test_a_dead_holder_is_pushed_aside_by_who_takes_the_lease(
+    phase: str, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other phases have no say in whose lease it is; unlock says what it finds."""
+    monkeypatch.setattr(release_phase.controller_process, "is_gone", lambda owner: True)
+    action = release_phase.ActionModule.__new__(release_phase.ActionModule)
+    seen: list[list[str]] = []
+
+    def call(before: str, argv: list[str], app: str, phase: str) -> dict[str, Any]:
+        seen.append(argv)
+        return {"holder": {"id": "1.5", "owner": {}}}
+
+    monkeypatch.setattr(action, "_call", call)
+    monkeypatch.setattr(action, "_upload", lambda arguments: "")
+    action._phase(arguments(phase=phase), check=False)
+    assert len(seen) == calls
+    assert all(argv[-2:] == ["--gone", "1.5"] for argv in seen[1:])
