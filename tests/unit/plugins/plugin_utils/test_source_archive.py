@@ -545,3 +545,4 @@ def test_a_failure_names_the_source_without_its_token(
         make_archive(source, cache)
     assert hidden in str(caught.value)
     assert "hunter" not in str(caught.value)
+    assert "2@" not in str(caught.value)
