@@ -2,16 +2,17 @@
 
 Arguments:
     app: name of the application.
-    phase: begin, build, rehearse, migrate, activate, abort, rollback or status.
+    phase: begin, build, rehearse, migrate, activate, abort, rollback, unlock or status.
     archive: for `begin` and `build`, what `source_archive` returned.
     inventory: for `begin`, the app of the inventory, of whose changes the host must have been told.
     release_stamp: for `begin`, a time such as 20261121T165606Z, where all hosts are to have the same release
         id.
+    wait_seconds: for `begin`, how long the host may have to wait for its turn; it keeps the lease meanwhile.
     upload_to, lease: what `begin` returned as `upload_to` and `token`.
     defer_failure: return a failure as `problem`, with `unreachable_host` when it was that, and let the task
         succeed: in a fleet it is the end of a deploy that fails, in order and with all hosts.
     release, force: for `rollback`, its id (the one before the live one by default), and whether it may be one
-        that was never live and good.
+        that was never live and good; `force` also for `unlock`, while a phase runs.
 
 Returns what the tool returns: `changed`, `message`, `seconds`, and by phase `new`, `token`, `release`,
 `upload_to`, `platform` and others. A failure has the application's own lines, what still serves, and what to
@@ -31,7 +32,9 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.farrier.kit.plugins.plugin_utils import controller_process
 from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import TOOL, outcome, reported
 
-WITHOUT_LEASE = ("begin", "rollback", "status")
+WITHOUT_LEASE = ("begin", "rollback", "status", "unlock")
+# These take the lease, and may take it from a deploy that has died.
+TAKING = ("begin", "rollback")
 
 Result = dict[str, Any]
 
@@ -57,6 +60,7 @@ class ActionModule(ActionBase):
                 "archive": {"type": "dict"},
                 "inventory": {"type": "dict"},
                 "release_stamp": {"type": "str", "default": ""},
+                "wait_seconds": {"type": "int", "default": 0},
                 "upload_to": {"type": "str", "default": ""},
                 "lease": {"type": "str", "default": ""},
                 "release": {"type": "str", "default": ""},
@@ -82,7 +86,7 @@ class ActionModule(ActionBase):
         argv = command(arguments, caller, check=check)
         found = self._call(before, argv, app, phase)
         holder = found.get("holder")
-        if holder and controller_process.is_gone(holder["owner"]):
+        if holder and phase in TAKING and controller_process.is_gone(holder["owner"]):
             found = self._call("", [*argv, "--gone", holder["id"]], app, phase)
         return found
 
@@ -120,6 +124,7 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
             "fetch_seconds": archive["seconds"],
             "release_stamp": arguments["release_stamp"],
             "inventory": known_to_the_host(arguments["inventory"] or {}),
+            "wait_seconds": arguments["wait_seconds"],
             **caller,
         }
         return [*argv, "--request", json.dumps(request), *(["--check"] if check else [])]
@@ -128,6 +133,8 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
         owner = ["--owner", json.dumps(caller["owner"]), "--who", caller["who"]]
         force = ["--force"] if arguments["force"] else []
         return [*argv, *release, *owner, *force, *(["--check"] if check else [])]
+    if phase == "unlock":
+        return [*argv, *(["--force"] if arguments["force"] else []), *(["--check"] if check else [])]
     return argv if phase in WITHOUT_LEASE else [*argv, "--token", arguments["lease"]]
 
 

@@ -222,6 +222,20 @@ def _endpoint(host: str, app: Any, hostvars: Any) -> str:
     return inventory_schema.endpoint(address, app["port"])
 
 
+def batches_before(inventory_hostname: str, hosts: Any, spec: Any) -> int:
+    """Return how many batches of a rollout come before that of a host.
+
+    Args:
+        inventory_hostname: The host.
+        hosts: All hosts of the rollout, in order.
+        spec: `release_batches` of the inventory.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.batches import batches
+
+    divided = batches([str(host) for host in hosts], spec)
+    return next(index for index, batch in enumerate(divided) if inventory_hostname in batch)
+
+
 def service_users(apps: list[dict[str, Any]]) -> list[dict[str, str]]:
     """Return {name, home, comment} of two users per app: one runs it, one builds and owns its releases.
 
@@ -247,6 +261,7 @@ class FilterModule:
             "acme_peers": acme_peers,
             "app_defaults": app_defaults,
             "balancing_edges": balancing_edges,
+            "batches_before": batches_before,
             "edge_locations": edge_locations,
             "edge_users": edge_users,
             "fleet_defaults": fleet_defaults,

@@ -6,6 +6,7 @@ import getpass
 import os
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,19 @@ def describe(pid: int) -> dict[str, Any]:
 
 
 def who() -> str:
-    """The person at the controller, as `user@machine`."""
-    return f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
+    """The person at the controller, as `user@machine`, and the address of the CI job that it runs in."""
+    person = f"{os.environ.get('SUDO_USER') or getpass.getuser()}@{socket.gethostname()}"
+    job = job_address(os.environ)
+    return f"{person} ({job})" if job else person
+
+
+def job_address(environment: Mapping[str, str]) -> str:
+    """Where the log of the CI job is to be seen to which an environment belongs, or ""."""
+    if run := environment.get("GITHUB_RUN_ID"):
+        server, repository = (environment.get(f"GITHUB_{name}", "") for name in ("SERVER_URL", "REPOSITORY"))
+        return f"{server}/{repository}/actions/runs/{run}"
+    # GitLab and others that speak as it does; Jenkins.
+    return environment.get("CI_JOB_URL") or environment.get("BUILD_URL") or ""
 
 
 def is_gone(process: dict[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from . import play_rules, python_rules, role_rules
+from . import play_rules, python_rules, role_rules, secret_rules
 
 ROOT = Path(__file__).resolve().parents[2]
 Rule = Callable[[Path], Iterator[str]]
@@ -29,6 +29,9 @@ RULES: list[Rule] = [
     python_rules.no_test_is_skipped,
     python_rules.no_plugin_changes_where_python_imports_from,
     python_rules.every_exception_gives_its_reason,
+    secret_rules.no_loop_carries_an_app,
+    secret_rules.no_task_says_an_app,
+    secret_rules.no_task_says_a_secret,
 ]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from . import play_rules, python_rules, role_rules
+from . import play_rules, python_rules, role_rules, secret_rules
 from .project_files import playbooks, roles, tasks
 from .test_repository import ROOT, RULES, Rule
 
@@ -42,6 +42,7 @@ SOUND = {
   tasks: []
 """,
     "plugins/modules/keep_contract.py": "import json\n",
+    "plugins/modules/open_account.py": 'SPEC = {"token": {"type": "str", "no_log": True}}\n',
     "roles/web/defaults/main.yml": "web_port: 80\n",
     "roles/web/vars/main.yml": "__web_user: www-data\n",
     "roles/web/meta/main.yml": """
@@ -53,6 +54,7 @@ argument_specs:
     short_description: The web server
     options:
       web_port: {description: Where it listens., type: int, default: 80}
+      web_token: {description: Key of an account., type: str, no_log: true, required: true}
       web_sites:
         description: What it serves.
         type: list
@@ -66,6 +68,26 @@ argument_specs:
   ansible.builtin.command: nginx -v
   changed_when: false
   register: __web_version
+
+- name: The account is there
+  farrier.kit.open_account: {token: "{{ web_token }}"}
+  loop: "{{ web_sites | map(attribute='name') }}"
+  when: web_token | length > 0
+
+- name: The token is there
+  ansible.builtin.copy: {content: "{{ web_token }}", dest: /token}
+  no_log: true
+
+- name: The token has a file
+  ansible.builtin.file: {path: "{{ '/token' if web_token else '/none' }}", state: touch}
+
+- name: The site is there
+  ansible.builtin.template: {src: etc/nginx.conf.j2, dest: /etc/nginx.conf}
+  loop: "{{ web_apps | map(attribute='name') }}"
+  vars: {site: "{{ web_apps | selectattr('name', 'equalto', item) | first }}"}
+
+- name: The site is said
+  ansible.builtin.debug: {msg: "{{ web_app.name }} of {{ web_apps | map(attribute='name') }}"}
 
 - name: The key is there
   ansible.builtin.command: openssl rand -out /key 32
@@ -381,6 +403,62 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
         "  changed_when: false # noqa no-changed-when\n",
         "silences a linter",
     ),
+    (
+        secret_rules.no_loop_carries_an_app,
+        "roles/web/tasks/main.yml",
+        "web_apps | map(attribute='name') }}\"\n  vars",
+        'web_apps }}"\n  vars',
+        "'The site is there' loops over whole apps",
+    ),
+    (
+        secret_rules.no_task_says_an_app,
+        "roles/web/tasks/main.yml",
+        "web_app.name",
+        "web_app",
+        "'The site is said' says a whole app",
+    ),
+    (
+        secret_rules.no_task_says_an_app,
+        "roles/web/tasks/main.yml",
+        'ansible.builtin.debug: {msg: "{{ web_app.name }}',
+        'ansible.builtin.set_fact: {web_x: "{{ web_apps[0] }}',
+        "'The site is said' says a whole app",
+    ),
+    (
+        secret_rules.no_task_says_a_secret,
+        "roles/web/tasks/main.yml",
+        "/token}\n  no_log: true\n",
+        "/token}\n",
+        "'The token is there' says a secret",
+    ),
+    (
+        secret_rules.no_task_says_a_secret,
+        "roles/web/tasks/main.yml",
+        "{{ web_app.name }} of",
+        "{{ web_app.secrets }} of",
+        "'The site is said' says a secret",
+    ),
+    (
+        secret_rules.no_task_says_a_secret,
+        "roles/web/tasks/main.yml",
+        "web_sites | map(attribute='name')",
+        "web_sites | map('edge_users') | flatten",
+        "'The account is there' says a secret",
+    ),
+    (
+        secret_rules.no_task_says_a_secret,
+        "roles/web/templates/etc/nginx.conf.j2",
+        "web_port",
+        "web_token",
+        "'The site is there' says a secret",
+    ),
+    (
+        secret_rules.no_task_says_a_secret,
+        "plugins/modules/open_account.py",
+        ', "no_log": True',
+        "",
+        "'The account is there' says a secret",
+    ),
 ]
 
 
@@ -415,6 +493,8 @@ def test_sound_tree_is_read(sound_tree: Path) -> None:
         *("The contract is kept", "Several things", "A secret is there", "The failure is told"),
         "The web server runs",
         *("The version is known", "The key is there", "The web server is reloaded"),
+        *("The account is there", "The token is there", "The token has a file"),
+        *("The site is there", "The site is said"),
     }
 
 

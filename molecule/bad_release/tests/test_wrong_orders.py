@@ -148,7 +148,7 @@ def test_lock_of_another_machine(app_under_load: AppUnderLoad) -> None:
     leave_lock_behind(app_under_load, '.owner.machine = "elsewhere"')
     check_busy(app_under_load, app_under_load.run(version=app_under_load.good_version()))
     app_under_load.check_live_is_as_before(before, app_under_load.site.look())
-    app_under_load.site.host.check_output("farrier-release --app observatory unlock --force")
+    app_under_load.site.host.check_output("farrier-release --app observatory unlock")
     app_under_load.check_live_is_untouched(before, app_under_load.site.wait_until_quiet())
     app_under_load.check_a_good_release_goes_live()
 
@@ -178,7 +178,8 @@ def check_busy(app_under_load: AppUnderLoad, done: Run) -> None:
         done,
         f"observatory is locked: deploy of {lease['release']} by {lease['who']} (phase ",
         ", since 20",
-        "Next: wait for it; if it is dead: farrier-release --app observatory unlock --force",
+        "The lease lasts until 20",
+        "Next: wait for it; if it is dead: ansible-playbook playbooks/unlock.yml -e app=observatory",
     )
 
 

@@ -83,7 +83,8 @@ def shown(value: object, path: Path) -> str:
     if isinstance(value, Hidden) or is_secret:
         return ""
     if isinstance(value, str):
-        text = re.sub(r"://[^/@\s]*@", "://…@", value)
+        text = re.sub(r"://[^/\s]*@", "://…@", value)
+        text = re.sub(r"(://[^\s?]*\?)\S+", r"\1…", text)
         text = text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…"
         return json.dumps(text, ensure_ascii=False)
     if isinstance(value, bool | int | float):

@@ -159,7 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     one = command("log", _log, "the last attempts")
     one.add_argument("--lines", type=int, default=20, help="how many")
     one = command("unlock", _unlock, "drop the lease of a dead deploy")
-    one.add_argument("--force", action="store_true", help="also when it may be alive")
+    one.add_argument("--force", action="store_true", help="also while a phase of it runs")
+    one.add_argument("--check", action="store_true", help="only say what would be done")
     command("recover", _recover, "finish or undo an activation that was killed")
     return parser
 
@@ -221,7 +222,7 @@ def _log(application: Application, options: argparse.Namespace) -> Result:
 
 
 def _unlock(application: Application, options: argparse.Namespace) -> Result:
-    return phases.unlock(application, force=options.force)
+    return phases.unlock(application, force=options.force, check=options.check)
 
 
 def _recover(application: Application, _: argparse.Namespace) -> Result:

@@ -35,7 +35,8 @@ def begin(
         request: `archive_sha256`, `version`, `project` (what the controller found in the source), `who`,
             `owner`, `fetch_seconds`, `inventory` (the inventory's keys of the app that the host must agree
             with), and `release_stamp`, a time such as 20261121T165606Z, where all hosts of a deploy are to
-            use the same release id. With it the result has the host's `platform`.
+            use the same release id. With it the result has the host's `platform`. `wait_seconds`, how long
+            the deploy may have to wait for the host's turn.
         gone: public id of a lease whose owner the caller found dead.
         check: only say what would be done.
 
@@ -88,6 +89,7 @@ def begin(
             renewed_at=now,
             seconds={"fetch": request.get("fetch_seconds", 0.0), "begin": round(time.time() - started, 3)},
             request={**request, "inputs": inputs, **shared},
+            wait_seconds=float(request.get("wait_seconds") or 0),
         )
         application.lease_file.take(lease)
     return {

@@ -40,6 +40,7 @@ class Lease:
         seconds: time taken by each finished phase.
         request: what `begin` was asked for.
         rehearsal: what `rehearse` saw.
+        wait_seconds: how long it may have to wait for its turn before its first phase, in silence.
     """
 
     token: str
@@ -54,10 +55,11 @@ class Lease:
     seconds: dict[str, float] = field(default_factory=dict)
     request: dict[str, Any] = field(default_factory=dict)
     rehearsal: dict[str, Any] = field(default_factory=dict)
+    wait_seconds: float = 0.0
 
     def describe(self) -> str:
         """Who does what since when, for people."""
-        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.begun_at))
+        since = _moment(self.begun_at)
         return f"{self.what} of {self.release} by {self.who} (phase {self.phase}), since {since}"
 
 
@@ -138,18 +140,24 @@ class LeaseFile:
         """
         if gone_token and gone_token == public_id(lease):
             return "the process that held it is gone"
-        idle_seconds = time.time() - lease.renewed_at
-        if idle_seconds > self._stale_seconds:
-            return f"nothing has happened for {idle_seconds / 60:.0f} minutes"
+        if time.time() > self._lasts_until(lease):
+            return f"nothing has happened for {(time.time() - lease.renewed_at) / 60:.0f} minutes"
         return None
 
     def busy(self, lease: Lease) -> ReleaseError:
         """The error for a caller who is in the way of a living lease."""
+        lasts = f"lasts until {_moment(self._lasts_until(lease))}, and longer if the {lease.what} goes on"
+        unlock = f"ansible-playbook playbooks/unlock.yml -e app={self._app}"
         return ReleaseError(
-            f"{self._app} is locked: {lease.describe()}.",
-            next_command=f"wait for it; if it is dead: farrier-release --app {self._app} unlock --force",
+            f"{self._app} is locked: {lease.describe()}. The lease {lasts}.",
+            next_command=f"wait for it; if it is dead: {unlock}",
             exit_code=ExitCode.BUSY,
         )
+
+    def _lasts_until(self, lease: Lease) -> float:
+        """When silence makes a lease stale, in seconds since 1970."""
+        waits = lease.wait_seconds if lease.phase == "begin" else 0.0
+        return lease.renewed_at + self._stale_seconds + waits
 
     def _working(self) -> ReleaseError:
         lease = self.read()
@@ -161,6 +169,10 @@ class LeaseFile:
 
     def _write(self, lease: Lease) -> None:
         write_json(self._path, asdict(lease), mode=0o600)
+
+
+def _moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
 
 
 def public_id(lease: Lease) -> str:

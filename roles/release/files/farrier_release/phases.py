@@ -12,8 +12,9 @@ from farrier_release.application import Application
 from farrier_release.begin import archive_path
 from farrier_release.errors import ExitCode, ReleaseError, UsageError
 from farrier_release.finish import prune
-from farrier_release.lease import Lease
+from farrier_release.lease import Lease, public_id
 from farrier_release.storage import write_json
+from farrier_release.takeover import nobody_else, remove_leftovers
 
 Phase = Callable[[Application, Lease], dict[str, Any]]
 
@@ -144,20 +145,41 @@ def abort(application: Application, token: str) -> dict[str, Any]:
     return {"changed": True, "message": f"{lease.release} was given up. {recovered['message']}"}
 
 
-def unlock(application: Application, *, force: bool) -> dict[str, Any]:
-    """Drop the lease of a dead deploy and remove what it left.
+def unlock(application: Application, *, force: bool, check: bool = False) -> dict[str, Any]:
+    """Drop the lease of a deploy that nobody carries on, and remove what is left of it.
+
+    Args:
+        application: whose lease.
+        force: also while a phase runs. A build or a rehearsal is stopped; a migration or an activation has
+            to come to its end.
+        check: only say what would be done.
 
     Raises:
-        ReleaseError: it may be alive and `force` is not given, or a phase of it is running.
+        ReleaseError: a phase runs, and `force` is not given or the phase has not ended in time.
     """
-    with application.lease_file.locked():
-        lease = application.lease_file.read()
-        if lease is None:
-            return {"changed": False, "message": "Nobody holds the lease."}
-        if not force and application.lease_file.stale_reason(lease, "") is None:
-            raise application.lease_file.busy(lease)
-        _clear_away(application, lease, lease.phase, "unlocked by hand", [])
-    return {"changed": True, "message": f"Dropped the lease of: {lease.describe()}."}
+    lease = application.lease_file.read()
+    if lease is None:
+        return {"changed": False, "message": "Nobody holds the lease."}
+    if not force:
+        _check_that_nothing_runs(application)
+    if check:
+        return {"changed": True, "check": True, "message": f"would drop the lease of: {lease.describe()}."}
+    with nobody_else(application, public_id(lease), "unlocked by hand") as notes:
+        remove_leftovers(application)
+    return {"changed": True, "message": " ".join([f"Dropped the lease of: {lease.describe()}.", *notes[1:]])}
+
+
+def _check_that_nothing_runs(application: Application) -> None:
+    try:
+        with application.lease_file.locked():
+            pass
+    except ReleaseError as error:
+        unlock_command = f"ansible-playbook playbooks/unlock.yml -e app={application.configuration.name}"
+        raise ReleaseError(
+            f"{error.message} The lease is kept.",
+            next_command=f"wait for it; or end it: {unlock_command} -e force=true",
+            exit_code=error.exit_code,
+        ) from None
 
 
 def _within(application: Application, lease: Lease, name: str, phase: Phase) -> dict[str, Any]:

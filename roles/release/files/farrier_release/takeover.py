@@ -14,12 +14,13 @@ _LOCK_WAIT_SECONDS = 20
 
 
 @contextlib.contextmanager
-def nobody_else(application: Application, gone: str) -> Iterator[list[str]]:
+def nobody_else(application: Application, gone: str, why: str = "") -> Iterator[list[str]]:
     """Hold the lock, with nobody holding the lease and no activation half done.
 
     Args:
         application: whose lock.
         gone: public id of a lease whose owner the caller found dead.
+        why: the reason for the log, where the caller knows a better one.
 
     Yields:
         What had to be done for that, for people.
@@ -33,7 +34,7 @@ def nobody_else(application: Application, gone: str) -> Iterator[list[str]]:
         lease = application.lease_file.read()
         if lease is not None:
             reason = _reason(application, lease, gone)
-            _abandon(application, lease, reason)
+            _abandon(application, lease, why or reason)
             notes.append(f"Took over from a dead {lease.describe()}: {reason}.")
         recovered = activation.recover(application)
         if recovered["changed"]:

@@ -50,6 +50,27 @@ def test_of_another_machine_nobody_can_tell(owner: dict[str, Any]) -> None:
     assert controller_process.is_gone(owner) is False
 
 
+@pytest.mark.parametrize(
+    ("environment", "address"),
+    [
+        ({}, ""),
+        ({"CI_JOB_URL": "https://git.example.org/shop/-/jobs/7"}, "https://git.example.org/shop/-/jobs/7"),
+        ({"BUILD_URL": "https://ci.example.org/job/shop/7/"}, "https://ci.example.org/job/shop/7/"),
+        (
+            {
+                "GITHUB_SERVER_URL": "https://github.com",
+                "GITHUB_REPOSITORY": "ann/shop",
+                "GITHUB_RUN_ID": "7",
+            },
+            "https://github.com/ann/shop/actions/runs/7",
+        ),
+    ],
+)
+def test_the_job_of_a_runner(environment: dict[str, str], address: str) -> None:
+    """The machine's name of a runner that is gone says nothing; its job still has a log."""
+    assert controller_process.job_address(environment) == address
+
+
 CALLER = {"who": "ann", "owner": {"pid": 1}}
 
 
@@ -68,6 +89,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
         "lease": "token",
         "release": "",
         "force": False,
+        "wait_seconds": 3600,
         "inventory": {"name": "shop", "python": "3.13", "hooks": None, "source": {"subdir": "web"}},
         **changes,
     }
@@ -78,6 +100,8 @@ def arguments(**changes: Any) -> dict[str, Any]:
     [
         ({"phase": "build"}, ["build", "--json", "--token", "token"]),
         ({"phase": "status"}, ["status", "--json"]),
+        ({"phase": "unlock"}, ["unlock", "--json"]),
+        ({"phase": "unlock", "force": True}, ["unlock", "--json", "--force"]),
         (
             {"phase": "rollback", "release": "r1", "force": True},
             [
@@ -93,9 +117,10 @@ def test_the_command_of_a_phase(changes: dict[str, Any], expected: list[str]) ->
     assert argv == [release_tool.TOOL, "--app", "shop", *expected]
 
 
-def test_a_rollback_is_foreseen_in_check_mode() -> None:
+@pytest.mark.parametrize("phase", ["rollback", "unlock"])
+def test_a_phase_is_foreseen_in_check_mode(phase: str) -> None:
     """The host says what it would do, and does nothing."""
-    argv = release_phase.command(arguments(phase="rollback"), CALLER, check=True)
+    argv = release_phase.command(arguments(phase=phase), CALLER, check=True)
     assert argv[-1] == "--check"
 
 
@@ -104,6 +129,7 @@ def test_the_request_of_begin() -> None:
     argv = release_phase.command(arguments(phase="begin"), CALLER, check=True)
     assert argv[-1] == "--check"
     request = json.loads(argv[-2])
+    assert request["wait_seconds"] == 3600
     assert request["release_stamp"] == "20261121T165606Z"
     assert request["inventory"] == {"python": "3.13", "subdir": "web"}
     assert (request["who"], request["owner"], request["archive_sha256"]) == ("ann", {"pid": 1}, "aa")
@@ -181,3 +207,23 @@ def test_what_a_directory_holds(tmp_path: Path) -> None:
     (tmp_path / "a" / "x.py").write_text("y")
     assert file_digests(tmp_path) != before
     assert file_digests(tmp_path / "absent") == {}
+
+
+@pytest.mark.parametrize(("phase", "calls"), [("begin", 2), ("rollback", 2), ("unlock", 1), ("build", 1)])
+def test_a_dead_holder_is_pushed_aside_by_who_takes_the_lease(
+    phase: str, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other phases have no say in whose lease it is; unlock says what it finds."""
+    monkeypatch.setattr(release_phase.controller_process, "is_gone", lambda owner: True)
+    action = release_phase.ActionModule.__new__(release_phase.ActionModule)
+    seen: list[list[str]] = []
+
+    def call(before: str, argv: list[str], app: str, phase: str) -> dict[str, Any]:
+        seen.append(argv)
+        return {"holder": {"id": "1.5", "owner": {}}}
+
+    monkeypatch.setattr(action, "_call", call)
+    monkeypatch.setattr(action, "_upload", lambda arguments: "")
+    action._phase(arguments(phase=phase), check=False)
+    assert len(seen) == calls
+    assert all(argv[-2:] == ["--gone", "1.5"] for argv in seen[1:])

@@ -206,6 +206,13 @@ def test_fleet_has_every_variable(filters: dict[str, Callable[..., Any]]) -> Non
         filters["fleet_defaults"]({"release_on_failure": "back"})
 
 
+def test_batches_that_come_before_a_host(filters: dict[str, Callable[..., Any]]) -> None:
+    """So long a host keeps its lease while it waits."""
+    hosts = ["web1", "web2", "web3", "web4"]
+    before = [filters["batches_before"](host, hosts, [1, "50%"]) for host in hosts]
+    assert before == [0, 1, 1, 2]
+
+
 FLEET: dict[str, dict[str, Any]] = {
     "edge1": {"ansible_host": "10.0.0.1", "apps": [{"name": "a"}, {"name": "b"}]},
     "web1": {"ansible_host": "10.0.0.11", "apps": [{"name": "a"}]},

@@ -525,3 +525,24 @@ class TestProject:
         else:
             with pytest.raises(SourceError, match="has no module absent"):
                 self.inspect(plain, cache, module=module)
+
+
+@pytest.mark.parametrize(
+    ("source", "hidden"),
+    [
+        ({"git": "http://ci:hunter@2@127.0.0.1:1/shop.git", "version": "v1"}, "://…@127.0.0.1:1/shop.git"),
+        (
+            {"archive": "http://127.0.0.1:1/shop.tar.gz?private=hunter2", "checksum": "sha256:" + "0" * 64},
+            "://127.0.0.1:1/shop.tar.gz?…",
+        ),
+    ],
+)
+def test_a_failure_names_the_source_without_its_token(
+    source: dict[str, str], hidden: str, cache: Path
+) -> None:
+    """It is printed, logged and mailed."""
+    with pytest.raises(SourceError) as caught:
+        make_archive(source, cache)
+    assert hidden in str(caught.value)
+    assert "hunter" not in str(caught.value)
+    assert "2@" not in str(caught.value)

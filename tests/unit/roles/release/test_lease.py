@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from farrier_release import takeover
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode, ReleaseError
 from farrier_release.lease import Lease, public_id
@@ -36,7 +37,8 @@ def test_a_second_deploy_is_told_who_holds_the_lease(run: Run, host: FakeHost, l
     assert code == ExitCode.BUSY
     assert "ann@desk" in result["message"]
     assert lease.release in result["message"]
-    assert "unlock --force" in result["error"]["next_command"]
+    assert "The lease lasts until 20" in result["message"]
+    assert "ansible-playbook playbooks/unlock.yml -e app=test" in result["error"]["next_command"]
     assert result["holder"] == {"id": public_id(lease), "owner": {"pid": 1}, "who": "ann@desk"}
     assert "secret" not in str(result)
     assert host.live() == OLD
@@ -92,20 +94,74 @@ def test_phases_need_the_token(run: Run, lease: Lease) -> None:
     assert "no longer holds the lease" in result["message"]
 
 
-def test_unlock_asks_for_force_while_the_holder_may_live(run: Run, lease: Lease) -> None:
-    """And then removes what is left of it."""
-    assert run("unlock")[0] == ExitCode.BUSY
-    code, result = run("unlock", "--force")
+def test_a_host_keeps_its_lease_while_it_waits_for_its_turn(
+    run: Run, application: Application, lease: Lease
+) -> None:
+    """Batches before it may take longer than a deploy may be silent; once it has begun, they are over."""
+    path = application.configuration.lock_directory / "test.lease.json"
+    silent = {**vars(lease), "renewed_at": time.time() - 7000, "wait_seconds": 4000.0}
+    write_json(path, {**silent, "phase": "begin"})
+    assert run("begin", "--request", request())[0] == ExitCode.BUSY
+    write_json(path, {**silent, "phase": "build"})
+    assert run("begin", "--request", request())[0] == ExitCode.SUCCESS
+
+
+def test_how_long_a_host_may_wait_is_asked_for(run: Run, application: Application) -> None:
+    """By who knows how many batches come before it."""
+    assert run("begin", "--request", request(wait_seconds=7200))[0] == ExitCode.SUCCESS
+    lease = application.lease_file.read()
+    assert lease is not None
+    assert lease.wait_seconds == 7200
+
+
+def test_unlock_frees_an_app_whose_deploy_has_died(run: Run, host: FakeHost, lease: Lease) -> None:
+    """Its controller is gone and was of another machine: nothing runs here, and what is left is removed."""
+    make_live(host, OLD)
+    add_release(host.configuration, lease.release)
+    code, result = run("unlock")
     assert code == ExitCode.SUCCESS
     assert "ann@desk" in result["message"]
+    assert not host.configuration.release_directory(lease.release).exists()
+    assert host.live() == OLD
+    attempts = run("log")[1]["attempts"]
+    assert [(one["result"], one["message"]) for one in attempts] == [("abandoned", "unlocked by hand")]
     assert run("unlock")[1]["message"] == "Nobody holds the lease."
 
 
-def test_unlock_waits_for_no_running_phase(run: Run, application: Application, lease: Lease) -> None:
-    """A phase that is at work is never cut off by it."""
+def test_unlock_in_check_mode_only_says_whose_lease_it_is(
+    run: Run, application: Application, lease: Lease
+) -> None:
+    """On all hosts, before the first of them is unlocked."""
+    code, result = run("unlock", "--check")
+    assert (code, result["changed"]) == (ExitCode.SUCCESS, True)
+    assert "would drop the lease of: deploy of 20260102T000000Z-v2 by ann@desk" in result["message"]
+    assert application.lease_file.read() == lease
+
+
+@pytest.mark.parametrize("options", [[], ["--check"]])
+def test_unlock_refuses_while_a_phase_runs(
+    run: Run, application: Application, host: FakeHost, lease: Lease, options: list[str]
+) -> None:
+    """Then the deploy is alive, at least on this host; nothing is stopped, and the way to end it is named."""
+    with application.lease_file.locked():
+        code, result = run("unlock", *options)
+    assert code == ExitCode.BUSY
+    assert "is running on this host. The lease is kept." in result["message"]
+    assert result["error"]["next_command"].endswith("unlock.yml -e app=test -e force=true")
+    assert application.lease_file.read() == lease
+    assert not [call for call in host.calls if call.startswith("stop")]
+
+
+def test_unlock_by_force_ends_a_phase(
+    run: Run, application: Application, host: FakeHost, lease: Lease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A build is stopped; what does not end then, as a migration, is never cut short."""
+    monkeypatch.setattr(takeover, "_LOCK_WAIT_SECONDS", 0.2)
     with application.lease_file.locked():
         assert run("unlock", "--force")[0] == ExitCode.BUSY
+    assert "stop farrier-test-build.service" in host.calls
     assert application.lease_file.read() == lease
+    assert run("unlock", "--force")[0] == ExitCode.SUCCESS
 
 
 def test_a_broken_lease_file_locks_nobody_out(application: Application, host: FakeHost) -> None:

@@ -267,6 +267,8 @@ def test_token_in_a_repository_address_is_not_shown() -> None:
     """A password in a URL is a secret, too."""
     problem = only(source={"git": "https://user:hunter2@x y", "version": "1"})
     assert problem.value == '"https://…@x y"'
+    problem = only(source={"archive": "ftp://x/a.tar.gz?token=hunter2", "checksum": "sha256:" + "ab" * 32})
+    assert problem.value == '"ftp://x/a.tar.gz?…"'
 
 
 @pytest.mark.parametrize(
