@@ -179,7 +179,7 @@ def check_busy(app_under_load: AppUnderLoad, done: Run) -> None:
         f"observatory is locked: deploy of {lease['release']} by {lease['who']} (phase ",
         ", since 20",
         "The lease lasts until 20",
-        "Next: wait for it; if it is dead: ansible-playbook playbooks/unlock.yml -e app=observatory",
+        "Next: wait for it; if it is dead: ansible-playbook farrier.kit.unlock -e app=observatory",
     )
 
 

@@ -12,16 +12,18 @@ from .mistakes import Problem
 
 # What each playbook of the kit takes beside the variables of the inventory.
 PLAYBOOKS: dict[str, tuple[str, ...]] = {
-    "site": (),
+    "site": ("unreachable",),
     "deploy": ("app", "version", "mixed", "unreachable"),
     "rollback": ("app", "release", "unreachable"),
     "status": ("app",),
     "drain": ("host", "drain", "drain_seconds"),
     "upgrade": ("reboot",),
     "maintenance_mode": ("app", "maintenance"),
+    "unlock": ("app", "force"),
 }
 # Names that the kit's plays and tasks give to what they loop over, look at, and hand to a role.
 TASK_NAMES = (
+    "all_hosts",
     "app",
     "app_and_unit",
     "app_server_apps",
@@ -50,6 +52,7 @@ TASK_NAMES = (
     "release_accept_mixed",
     "release_app",
     "release_apps",
+    "release_batches_before",
     "release_defer_failure",
     "release_edge",
     "release_edges",
@@ -58,8 +61,10 @@ TASK_NAMES = (
     "release_sandbox_no_outbound",
     "release_sandbox_outbound",
     "release_skip_unreachable",
+    "release_unlock_force",
     "release_version",
     "root",
+    "silent",
     "taken",
     "version",
 )

@@ -147,7 +147,7 @@ class LeaseFile:
     def busy(self, lease: Lease) -> ReleaseError:
         """The error for a caller who is in the way of a living lease."""
         lasts = f"lasts until {_moment(self._lasts_until(lease))}, and longer if the {lease.what} goes on"
-        unlock = f"ansible-playbook playbooks/unlock.yml -e app={self._app}"
+        unlock = f"ansible-playbook farrier.kit.unlock -e app={self._app}"
         return ReleaseError(
             f"{self._app} is locked: {lease.describe()}. The lease {lasts}.",
             next_command=f"wait for it; if it is dead: {unlock}",

@@ -174,7 +174,7 @@ def _check_that_nothing_runs(application: Application) -> None:
         with application.lease_file.locked():
             pass
     except ReleaseError as error:
-        unlock_command = f"ansible-playbook playbooks/unlock.yml -e app={application.configuration.name}"
+        unlock_command = f"ansible-playbook farrier.kit.unlock -e app={application.configuration.name}"
         raise ReleaseError(
             f"{error.message} The lease is kept.",
             next_command=f"wait for it; or end it: {unlock_command} -e force=true",

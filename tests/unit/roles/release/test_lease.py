@@ -38,7 +38,7 @@ def test_a_second_deploy_is_told_who_holds_the_lease(run: Run, host: FakeHost, l
     assert "ann@desk" in result["message"]
     assert lease.release in result["message"]
     assert "The lease lasts until 20" in result["message"]
-    assert "ansible-playbook playbooks/unlock.yml -e app=test" in result["error"]["next_command"]
+    assert "ansible-playbook farrier.kit.unlock -e app=test" in result["error"]["next_command"]
     assert result["holder"] == {"id": public_id(lease), "owner": {"pid": 1}, "who": "ann@desk"}
     assert "secret" not in str(result)
     assert host.live() == OLD
@@ -147,7 +147,7 @@ def test_unlock_refuses_while_a_phase_runs(
         code, result = run("unlock", *options)
     assert code == ExitCode.BUSY
     assert "is running on this host. The lease is kept." in result["message"]
-    assert result["error"]["next_command"].endswith("unlock.yml -e app=test -e force=true")
+    assert result["error"]["next_command"].endswith("farrier.kit.unlock -e app=test -e force=true")
     assert application.lease_file.read() == lease
     assert not [call for call in host.calls if call.startswith("stop")]
 
