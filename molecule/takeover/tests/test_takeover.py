@@ -12,7 +12,8 @@ from tests.harness.deploys import AppHost, run
 INVENTORY = Path(__file__).parents[1] / "inventory"
 HOSTS = ("old12", "old13")
 SERVICE = f"{APP}.service"
-MAY_RESTART = {SERVICE}
+# Of v0.1's journal nobody knows whether it has taken up its settings. systemd keeps its sockets meanwhile.
+MAY_RESTART = {SERVICE, "systemd-journald.service"}
 # A master takes these up at its start alone.
 RESTARTS_FOR = ("/usr/local/lib/farrier/", f"/etc/systemd/system/{SERVICE}")
 REQUESTS_MIN = 1000
@@ -31,7 +32,7 @@ def test_no_request_failed(takeover: Takeover, name: str) -> None:
 
 
 @each_host
-def test_nothing_restarts_but_the_app(takeover: Takeover, name: str) -> None:
+def test_nothing_restarts_but_the_app_and_the_journal(takeover: Takeover, name: str) -> None:
     """nginx and the sockets hold the connections of others: they take up what is new while they run."""
     before, after = takeover.installed[name], takeover.taken[name]
     assert {"nginx.service", f"{APP}.socket", SERVICE} <= before.units.keys()
