@@ -22,7 +22,7 @@ from testinfra.host import Host
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = ROOT / "playbooks"
-END_SECONDS = 180.0
+END_SECONDS = 600.0
 POLL_SECONDS = 0.02
 # In the environment of every process of one run, so that all of them are found, whatever their parents.
 MARK = "RUN_OF_A_TEST"
