@@ -81,7 +81,8 @@ class Answer:
         elif self._remaining == 0:
             self._held.append(message)
         else:
-            await self._pass_on(message)
+            self._is_on_its_way = True
+            await self._send(message)
 
     async def _continue(self, message: Message) -> None:
         if self._is_head:
@@ -104,7 +105,7 @@ class Answer:
                 raise RuntimeError("The answer is shorter than its Content-Length")
         if self._held:
             await self._release()
-        await self._pass_on(message)
+        await self._send(message)
         self.is_complete = not more
 
     async def end(self) -> None:
