@@ -20,10 +20,16 @@ Application = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
 _logger = logging.getLogger("uvicorn.error")
 _CONNECTION_CLOSE = (b"connection", b"close")
+# How long an app may go on sending when the client has gone. Most stop by themselves before that.
+_TO_NOBODY_SECONDS = 5.0
+
+
+class ClientGoneError(OSError):
+    """Nobody is there to take the rest of an answer."""
 
 
 class ServedApplication:
-    """The app as uvicorn calls it. Plain ASGI, nothing of uvicorn's inside is used here."""
+    """The app as uvicorn calls it. Plain ASGI, but for a look at whether the client has gone."""
 
     def __init__(self, application: Application, release: str, access_log: AccessLog) -> None:
         self._application = application
@@ -66,16 +72,16 @@ class ServedApplication:
     async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         stream: EventStream | None = None
-        client_has_gone = False
-
-        async def receive_on() -> Message:
-            nonlocal client_has_gone
-            message = await receive()
-            client_has_gone = message["type"] == "http.disconnect"
-            return message
+        cycle = getattr(send, "__self__", None)
+        gone_since: float | None = None
 
         async def send_on(message: Message) -> None:
-            nonlocal stream
+            nonlocal stream, gone_since
+            # uvicorn drops it without a word, and the app would go on for ever.
+            if message.get("more_body") and getattr(cycle, "disconnected", False):
+                gone_since = gone_since or time.monotonic()
+                if time.monotonic() - gone_since > _TO_NOBODY_SECONDS:
+                    raise ClientGoneError("The client has gone")
             if message["type"] == "http.response.start":
                 headers = message.get("headers", ())
                 if is_event_stream(headers):
@@ -91,15 +97,15 @@ class ServedApplication:
 
         answer = Answer(send_on, scope["method"])
         try:
-            result = await self._application(scope, receive_on, answer.send)
+            result = await self._application(scope, receive, answer.send)
             await answer.end()
             if result is not None:
                 _logger.error("The app returned %s instead of None, %s", type(result), _request(scope))
-            if answer.status is None and not client_has_gone:
+            if answer.status is None and not getattr(cycle, "disconnected", False):
                 raise RuntimeError("The app returned without an answer")
         except BaseException as error:
             # uvicorn would close the connection, which may be another request's by now.
-            if not (stream and stream.has_ended):
+            if not (stream and stream.has_ended) and not isinstance(error, ClientGoneError):
                 _logger.error("Exception in ASGI application, %s", _request(scope), exc_info=error)
                 await answer.fail()
         finally:

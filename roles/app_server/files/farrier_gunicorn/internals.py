@@ -55,9 +55,11 @@ RELIED_ON: dict[str, str] = {
 RELIED_ON_IN_WORKERS: dict[str, str] = {
     "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.__init__": "is called with three keywords",
     "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.shutdown": "closes an idle connection",
+    "uvicorn.protocols.http.httptools_impl:RequestResponseCycle.__init__": "has `disconnected`",
     "uvicorn.protocols.http.httptools_impl:RequestResponseCycle.send": "obeys `connection: close`",
     "uvicorn.protocols.http.h11_impl:H11Protocol.__init__": "is called with three keywords",
     "uvicorn.protocols.http.h11_impl:H11Protocol.shutdown": "closes an idle connection",
+    "uvicorn.protocols.http.h11_impl:RequestResponseCycle.__init__": "has `disconnected`",
     "uvicorn.protocols.http.h11_impl:RequestResponseCycle.send": "obeys `connection: close`",
     "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol.send": "awaits the answer",
     "uvicorn.lifespan.on:LifespanOn.startup": "makes state; fails by should_exit",

@@ -86,10 +86,21 @@ def test_access_log_of_an_app_that_raises(capfd: pytest.CaptureFixture[str]) -> 
 def test_access_log_of_a_request_without_an_answer(capfd: pytest.CaptureFixture[str]) -> None:
     """The client was gone before."""
 
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await receive()
+    class Cycle:
+        disconnected = True
 
-    assert call(ServedApplication(app, "release-1", AccessLog()), scope()) == []
+        async def send(self, message: Any) -> None:
+            raise AssertionError(message)
+
+    async def nothing(*_: Any) -> None:
+        return
+
+    async def one_request() -> None:
+        application = ServedApplication(nothing, "release-1", AccessLog())
+        await application(scope(), nothing, Cycle().send)
+        application.access_log.close()
+
+    asyncio.run(one_request())
     assert json.loads(capfd.readouterr().out)["status"] is None
 
 

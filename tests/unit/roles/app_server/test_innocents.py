@@ -112,6 +112,14 @@ def test_who_never_ends_its_answer_is_alone_with_it(host: Host) -> None:
         post_echo(other)
 
 
+def test_who_sends_to_nobody_is_told_so(host: Host) -> None:
+    """The client goes, the answer never ends: each stop and each deploy would wait for it in vain."""
+    with host.connection() as connection:
+        connection.request("GET", misbehaving.PREFIX + "never_end")
+        assert connection.getresponse().read1(1) == b"x"
+    wait_for(lambda: misbehaving.TOLD in host.log.read_text(), "the app is told", host)
+
+
 def test_the_log_says_which_request_it_was(host: Host) -> None:
     """Of thousands, and where the exception came from."""
     with host.connection() as connection:
