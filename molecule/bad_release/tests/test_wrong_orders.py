@@ -128,7 +128,7 @@ def test_second_deploy_is_refused(app_under_load: AppUnderLoad) -> None:
     before = app_under_load.begin("two deploys at once")
     version = app_under_load.good_version()
     with app_under_load.start(version) as first:
-        first.wait_until_it_says("[release : The release is built]")
+        first.wait_until_it_says("[release : Build the release]")
         first.hold()
         check_busy(app_under_load, app_under_load.run(version="health-500"))
         first.go_on()
@@ -164,7 +164,7 @@ def leave_lock_behind(app_under_load: AppUnderLoad, change: str) -> None:
     """Kill a deploy that holds the lease, and change the lease by a jq filter."""
     lease = "/run/farrier/observatory.lease.json"
     with app_under_load.start(app_under_load.good_version()) as deploy:
-        deploy.wait_until_it_says("[release : The release is built]")
+        deploy.wait_until_it_says("[release : Build the release]")
         deploy.kill()
     app_under_load.site.wait_until_quiet(rehearsal_may_stand=True)
     app_under_load.site.host.check_output(f"jq '{change}' {lease} > {lease}.new && mv {lease}.new {lease}")

@@ -297,15 +297,15 @@ def test_what_went_well_is_no_failure_at_the_end(outcome: Outcome) -> None:
 
 
 UNREACHABLE_PLAYBOOK = """
-- name: A deploy begins
+- name: Begin a deploy
   hosts: all
   strategy: ansible.builtin.linear
   gather_facts: false
   tasks:
-    - name: The deploy may begin
+    - name: Acquire the lease
       farrier.kit.release_phase: {app: shop, phase: status, defer_failure: true}
       register: __release_begin
-    - name: The others go on
+    - name: Show the outcome
       farrier.kit.release_outcome:
         skip_unreachable: "{{ skip }}"
         final: true
@@ -323,7 +323,7 @@ def test_a_host_that_does_not_answer_is_a_problem_and_not_the_end(run_playbook: 
         hosts=UNREACHABLE,
         ANSIBLE_STDOUT_CALLBACK="farrier.kit.farrier",
     )
-    assert "[The deploy may begin] PROBLEM on app1" in run.stdout
+    assert "[Acquire the lease] PROBLEM on app1" in run.stdout
     assert run.returncode != 0
     assert "shop: status: " in run.stdout
     assert "bring app1 back" in run.stdout
