@@ -67,8 +67,8 @@ class ActionModule(ActionBase):
                 return found if found.get("failed") else {}
             if not limit:
                 Display().display(f"{host}: waiting for {found['holder']}, at most {seconds} s")
-        fix = "Wait for it, or look at it there, and run again; base_apt_lock_timeout_seconds is the limit."
+        fix = "Wait for it or inspect it there, then run again. base_apt_lock_timeout_seconds sets the limit."
         return {
             "failed": True,
-            "msg": f"Packages of {host} wait for {found['holder']}, since {seconds} s. {fix}",
+            "msg": f"apt on {host} has been blocked for {seconds} s by {found['holder']}. {fix}",
         }

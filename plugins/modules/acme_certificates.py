@@ -299,17 +299,17 @@ def _deploy(module: AnsibleModule, app: dict[str, Any], outcome: Outcome) -> Non
     )
     if hook.returncode != 0:
         raise NoCertificateError(
-            f"the certificate is there, but the web server did not take it up:\n{hook.stdout}{hook.stderr}"
+            f"the certificate was issued, but nginx did not load it:\n{hook.stdout}{hook.stderr}"
         )
     if not served.comes_to_show(domain, certificate, RELOAD_TIMEOUT_SECONDS):
         raise NoCertificateError(
-            "the certificate is there, and the web server was told, but it still shows another one"
+            "the certificate was issued and nginx was reloaded, but it still serves another one"
         )
 
 
 def _report(problems: dict[str, str]) -> str:
     parts = [
-        "Not every app has its certificate. The sites go on with what they have; the next run tries again."
+        "Some apps did not get a certificate. The sites go on with what they have; the next run tries again."
     ]
     for name, problem in problems.items():
         parts.append(f"app {name}:\n" + "\n".join(f"  {line}" for line in problem.splitlines()))

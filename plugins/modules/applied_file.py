@@ -71,7 +71,7 @@ def main() -> None:
         code, _, stderr = module.run_command(module.params["apply"])
         if code != 0:
             command = " ".join(module.params["apply"])
-            module.fail_json(msg=f"{path} is written, and {command} failed: {stderr.strip()}")
+            module.fail_json(msg=f"{path} was written, but {command} failed: {stderr.strip()}")
         applied.record(path, content)
     module.exit_json(changed=changed or due, applied=due, diff=diff)
 

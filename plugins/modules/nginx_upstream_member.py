@@ -166,7 +166,8 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
     known = sorted(_hosts(files))
     if unknown := [host for host in hosts if host not in known]:
         raise MemberError(
-            f"No app of this edge is answered by {', '.join(unknown)}, but by {', '.join(known) or 'nobody'}."
+            f"No app of this edge is served by {', '.join(unknown)}. "
+            f"Its app hosts are: {', '.join(known) or 'none'}."
         )
     fresh = {path: upstream_members.turned(text, hosts, out=out) for path, text in files.items()}
     fresh = {path: text for path, text in fresh.items() if text != files[path]}
@@ -193,7 +194,7 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
         if returncode != 0:
             for path in fresh:
                 _write(path, files[path])
-            raise MemberError(f"nginx did not take it up, and goes on as before: {stderr.strip()}")
+            raise MemberError(f"nginx rejected the change and goes on as before: {stderr.strip()}")
     for mark in marks:
         if not out:
             mark.unlink(missing_ok=True)

@@ -82,7 +82,7 @@ class Source(Strict):
     def _one_kind(self) -> Source:
         kinds = [kind for kind in ("path", "git", "archive") if getattr(self, kind) is not None]
         if len(kinds) != 1:
-            what = f"has {' and '.join(kinds)}" if kinds else "names no place"
+            what = f"has {' and '.join(kinds)}" if kinds else "has no location"
             fix = (
                 "give one of path: DIRECTORY, git: URL with version: REF, archive: FILE with checksum: SHA256"
             )

@@ -69,7 +69,7 @@ def app_name(value: str) -> str:
     if not APP_NAME_FORM.fullmatch(value):
         suggestion = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-0123456789")
         raise MistakeError(
-            "is no name for an app",
+            "is not a name for an app",
             "small letters, digits and single hyphens, beginning with a letter"
             + (f", as in {suggestion}" if suggestion else ""),
         )
@@ -97,7 +97,7 @@ def domain(value: str) -> str:
     if not value.startswith("*"):
         return hostname(value)
     if not value.startswith("*."):
-        raise MistakeError("is no wildcard", "write *. and a name, as in *.example.org")
+        raise MistakeError("is not a wildcard", "write *. and a name, as in *.example.org")
     try:
         hostname(value.removeprefix("*."))
     except MistakeError as error:
@@ -145,7 +145,7 @@ def hostname(value: str) -> str:
     labels = value.split(".")
     if len(value) > 253 or not all(DOMAIN_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
         raise MistakeError(
-            "is no hostname",
+            "is not a hostname",
             "write labels of small letters, digits and inner hyphens, joined by dots: www.example.org",
         )
     return value
@@ -163,7 +163,7 @@ def environment_name(value: str) -> str:
     if not ENVIRONMENT_NAME.fullmatch(value):
         suggestion = re.sub(r"[^A-Za-z0-9_]+", "_", value).strip("_").lstrip("0123456789").upper()
         raise MistakeError(
-            "is no name of an environment variable",
+            "is not the name of an environment variable",
             "letters, digits and underscores, not beginning with a digit"
             + (f", as in {suggestion}" if suggestion else ""),
         )

@@ -41,9 +41,7 @@ def renamed_problems(hosts: Mapping[str, HostView]) -> list[Problem]:
     """
     return merge(
         [
-            Problem(
-                "variable", variable, "", "has another name since 0.2", f"rename it to {new}", hosts=[host]
-            )
+            Problem("variable", variable, "", "was renamed in 0.2", f"rename it to {new}", hosts=[host])
             for host, view in hosts.items()
             for variable in view.variables
             if (new := RENAMED.get(variable))

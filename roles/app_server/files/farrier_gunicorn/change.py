@@ -111,13 +111,13 @@ def choose(state: str, main_pid: int, running: MasterStatus | None, disk: OnDisk
     if running is None or running.pid != main_pid:
         if state == "activating":  # each attempt reads the files anew
             return Change("nothing", "it is starting")
-        return Change("restart", "the running master does not say what it is made of")
+        return Change("restart", "the running master does not report what it was started from")
     socket = _socket_reason(running.listeners, disk.listeners)
     if reason := restart_reason(running, disk):
         return Change("restart", reason, socket)
     if running.settings != disk.settings:
         return Change("reload", "its settings or its environment have changed", socket)
-    return Change("nothing", "all is taken up", socket)
+    return Change("nothing", "everything is up to date", socket)
 
 
 def _socket_reason(open_now: Collection[str], wanted: Collection[str]) -> str:

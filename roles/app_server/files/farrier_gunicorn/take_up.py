@@ -137,7 +137,7 @@ def _carry_out(machine: Machine, app: str, change: Change) -> str:
 def main(arguments: list[str] | None = None, machine: Machine | None = None) -> int:
     """Exit code 1 when an app did not take up what it had to, with the reasons on standard error."""
     parser = argparse.ArgumentParser(prog="farrier_gunicorn.take_up", description=__doc__)
-    parser.add_argument("--restart", action="store_true", help="restart what a reload does not help")
+    parser.add_argument("--restart", action="store_true", help="restart what a reload cannot update")
     parser.add_argument("apps", nargs="*", metavar="APP")
     options = parser.parse_args(arguments)
     outcome = take_up(machine or Machine(), options.apps, restart=options.restart)

@@ -36,7 +36,7 @@ class WebSocket:
             OSError: it was ended, which is to the app as if the client had gone.
         """
         if self._has_ended:
-            raise OSError("the WebSocket was closed, since the service restarts")
+            raise OSError("the WebSocket was closed because the service restarts")
         if message["type"] == "websocket.close":
             self._is_open = False
         await self._send(message)

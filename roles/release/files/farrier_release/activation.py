@@ -64,7 +64,7 @@ def activate(application: Application, lease: Lease) -> dict[str, Any]:
         if recovered["changed"] and application.releases.live() == lease.release:
             return {"changed": True, "how": "recover", "message": recovered["message"]}
         raise ReleaseError(
-            f"The activation of {lease.release} was ended from outside. {recovered['message']}",
+            f"The activation of {lease.release} was interrupted. {recovered['message']}",
             log=application.host.journal(unit, since_seconds=started),
             next_command=f"{application.command} status; journalctl -u {unit}",
             exit_code=ExitCode.UNDONE if recovered["changed"] else ExitCode.BROKEN,
@@ -105,7 +105,7 @@ def perform(application: Application, lease: Lease) -> dict[str, Any]:
     try:
         manifest = releases.manifest(lease.release)
         if manifest is None:
-            raise ReleaseError(f"{lease.release} was never built to the end.", next_command="deploy again")
+            raise ReleaseError(f"{lease.release} was never built completely.", next_command="deploy again")
         if lease.rehearsal:
             rehearse.still_alive(application, lease)
         application.run_tasks("before_activate", settings.hooks.before_activate, lease.release)

@@ -117,5 +117,5 @@ class Application:
 def how_it_ended(returncode: int) -> str:
     """An exit code in words, to follow the name of what was run."""
     if returncode < 0 or returncode > 128:
-        return f"was ended by signal {-returncode if returncode < 0 else returncode - 128}."
-    return f"ended with exit code {returncode}."
+        return f"was killed by signal {-returncode if returncode < 0 else returncode - 128}."
+    return f"failed with exit code {returncode}."

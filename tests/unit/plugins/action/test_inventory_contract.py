@@ -95,7 +95,7 @@ def test_variables_of_a_fleet_are_seen(run_playbook: Play) -> None:
         "The inventory has 2 mistakes; no host was touched.",
         "group app, key release_batches[1]: cannot be resolved: 'share' is undefined",
         "at hosts.yml:18 (hosts: web1, web2)",
-        "host web2, key private_address: is not set, and web2, where Ansible reaches the host, is no IP",
+        "host web2, key private_address: is not set, and web2, where Ansible reaches the host, is not an IP",
     ]:
         assert line in run.stdout + run.stderr
 
@@ -187,7 +187,7 @@ def test_a_strange_name_of_the_command_line_is_told(run_playbook: Play) -> None:
     """It may be for another play of the same run; in somebody else's playbook nothing is said."""
     run = run_playbook(KITS_OWN, "-e", "version=v2 build_number=5 site=example.net", hosts=GOOD)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "-e build_number: is no variable of deploy.yml" in run.stdout + run.stderr
+    assert "-e build_number: is not a variable of deploy.yml" in run.stdout + run.stderr
     assert "-e site" not in run.stdout + run.stderr
     assert "build_number" not in (run := run_playbook(PLAYBOOK, "-e", "build_number=5", hosts=GOOD)).stdout
     assert run.returncode == 0

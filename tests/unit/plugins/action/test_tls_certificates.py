@@ -161,7 +161,7 @@ def test_a_missing_mkcert_is_named_with_its_package(bring: Bring) -> None:
     failed = bring(app("mkcert"), path="/nonexistent")
     assert failed.returncode != 0
     for words in (
-        "app shop: its certificate is to come from mkcert",
+        "app shop: its certificate comes from mkcert",
         "apt install mkcert",
         "mkcert -install",
     ):

@@ -195,8 +195,8 @@ EDGES = [
         (NEW, 1.0, ""),
         (NEW, 0.9, "of 400 requests while it was watched, the app answered 3 with"),
         (NEW, 0.9, "gave no answer to 1 (502 or 504 from nginx); release_error_percent_max is 0.9"),
-        (OLD, None, f"{NEW} did not stay live, {OLD} is"),
-        (None, 100.0, "nothing is"),
+        (OLD, None, f"{NEW} did not stay live; {OLD} is live"),
+        (None, 100.0, "nothing is live"),
     ],
 )
 def test_a_batch_that_was_watched_has_to_be_good(live: str | None, most: float | None, told: str) -> None:

@@ -272,7 +272,7 @@ def test_an_activation_whose_result_is_lost_says_so(
     monkeypatch.setattr("farrier_release.activation.read_json", lambda _: None)
     code, result = activate(run, two)
     assert code == ExitCode.BROKEN
-    assert "ended from outside" in result["message"]
+    assert "was interrupted" in result["message"]
     assert "journalctl -u farrier-test-activate" in result["error"]["next_command"]
 
 
@@ -291,4 +291,4 @@ def test_what_the_applications_user_may_forge_is_not_followed(
     ):
         master.unlink()
         forge()
-        assert "does not say how many workers" in run("status")[1]["problem"]
+        assert "does not report how many workers" in run("status")[1]["problem"]

@@ -140,7 +140,7 @@ def test_a_build_that_is_killed(deploy: Deploy) -> None:
     """By the time limit, or by the kernel for its memory: there is no report."""
     deploy.host.build_report = None
     _, result = deploy.phase("build")
-    assert "ended before it could report" in result["message"]
+    assert "stopped before it finished" in result["message"]
     nothing_has_happened(deploy)
 
 
@@ -149,14 +149,14 @@ def test_an_archive_that_did_not_arrive_whole(deploy: Deploy) -> None:
     deploy.archive.write_bytes(b"half")
     code, result = deploy.phase("build")
     assert code == ExitCode.USAGE
-    assert "arrived damaged" in result["message"]
+    assert "was damaged in transit" in result["message"]
     nothing_has_happened(deploy)
 
 
 def test_an_archive_that_did_not_arrive(deploy: Deploy) -> None:
     """As after a copy that failed."""
     deploy.archive.unlink()
-    assert "has not arrived" in deploy.phase("build")[1]["message"]
+    assert "did not arrive" in deploy.phase("build")[1]["message"]
     nothing_has_happened(deploy)
 
 
@@ -238,7 +238,7 @@ def test_a_migration_that_fails(deploy: Deploy) -> None:
     deploy.host.task_output = "table exists"
     code, result = deploy.phases("build", "rehearse", "migrate")
     assert code == ExitCode.FAILED
-    assert "'alembic upgrade head' ended with exit code 1" in result["message"]
+    assert "'alembic upgrade head' failed with exit code 1" in result["message"]
     assert result["error"]["log"] == ["table exists"]
     assert "farrier-test-migrate: it" not in deploy.host.calls
     nothing_has_happened(deploy)
@@ -262,7 +262,7 @@ def test_a_controller_that_gives_up(deploy: Deploy) -> None:
     assert deploy.phase("abort")[1] | {"seconds": 0} == {
         "phase": "abort",
         "changed": False,
-        "message": "This deploy has ended already.",
+        "message": "This deploy has already ended.",
         "seconds": 0,
     }
 
