@@ -16,15 +16,14 @@ from ansible_collections.farrier.kit.plugins.module_utils.edge import (
 
 DOCUMENTATION = r"""
 module: nginx_configuration
-short_description: The configuration of nginx, tested as a whole before any of it goes live
+short_description: Install the configuration of nginx after testing it as a whole
 description:
-  - Lays out C(directory) as it will be beside the live one, runs C(nginx -t) on that, and only then moves
-    the files to their places. What nginx refuses changes nothing on the host; the failure names file,
-    line and reason.
-  - Files below C(owned) that bear the marker and are wanted no more are removed; other people's files
-    stay.
-  - Leaves C(pending) on the host until nginx has loaded what is on the disk, so that a run that stopped
-    between the two is finished by the next one. nginx's unit removes it.
+  - Assembles the new configuration beside the live one, runs C(nginx -t) on it, and only then moves the
+    files into place. If nginx rejects it, nothing on the host changes; the failure names file, line and
+    reason.
+  - Removes files below C(owned) that bear the marker and are no longer wanted. Files of others stay.
+  - Keeps C(pending) on the host until nginx has loaded the new configuration, so that the next run finishes
+    one that stopped in between. nginx's unit removes it.
 options:
   directory:
     description: Directory of the configuration.
@@ -39,36 +38,36 @@ options:
     type: str
     required: true
   marker:
-    description: First line of each file that the kit makes.
+    description: First line of each file that the kit writes.
     type: str
     required: true
   absent:
-    description: Further files that must not be there, relative to C(directory).
+    description: Further files to remove, relative to C(directory).
     type: list
     elements: str
     default: []
   backed_up:
-    description: Files that are copied before they are replaced or removed, relative to C(directory).
+    description: Files to copy before they are replaced or removed, relative to C(directory).
     type: list
     elements: str
     default: []
   backups:
-    description: Directory that gets a directory with those copies.
+    description: Directory in which each run creates a directory for these copies.
     type: path
     default: /var/backups/farrier
   pending:
-    description: File that stands for a configuration on the disk that nginx has not loaded.
+    description: File that exists while nginx has not loaded the configuration on the disk.
     type: path
     required: true
   test:
-    description: Whether nginx is asked. In check mode a host may lack what the configuration refers to.
+    description: Whether to run C(nginx -t). In check mode a host may lack what the configuration refers to.
     type: bool
     default: true
 author: [The Farrier developers (@farrier)]
 """
 
 EXAMPLES = r"""
-- name: Configuration is the wanted one
+- name: Install the nginx configuration
   farrier.kit.nginx_configuration:
     files: {nginx.conf: "{{ lookup('ansible.builtin.template', 'etc/nginx/nginx.conf.j2') }}"}
     owned: farrier
@@ -86,7 +85,7 @@ removed:
   returned: always
   type: list
 backup:
-  description: Directory with copies of what was there before, or "".
+  description: Directory with the copies of replaced files, or "".
   returned: always
   type: str
 """

@@ -20,7 +20,7 @@ HINTS = {
     r"interpreter '\S+' was not found": _NO_PYTHON,
     r"No space left on device": "a disk is full. `df -h` on the host shows which",
 }
-# These words mean this only where a host is unreachable: an app may say them, too.
+# These words mean this only if a host is unreachable: an app may print them too.
 HINTS_FOR_UNREACHABLE = {
     r"python[\d.]*: (not found|No such file)": _NO_PYTHON,
     r"SSH password was requested|Permission denied|Authentication failure": (

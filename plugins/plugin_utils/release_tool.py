@@ -16,7 +16,7 @@ Result = dict[str, Any]
 
 
 def outcome(app: str, phase: str, returncode: int, stdout: str, stderr: str, *, check: bool) -> Result:
-    """What Ansible is told of a call of the tool."""
+    """The result that Ansible gets of a call of the tool."""
     try:
         result: Result = json.loads(stdout)
     except ValueError:

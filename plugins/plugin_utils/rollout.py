@@ -171,11 +171,11 @@ def row(name: str, host: HostVariables, choices: Choices) -> dict[str, Any]:
     if is_left_out(host, choices):
         result = "skipped"
     elif "problem" in reached.get("rotation", {}):
-        result = "GETS NO REQUESTS"
+        result = "STILL DRAINED"
     elif "problem" in returned:
-        result = "NOT PUT BACK"
+        result = "NOT ROLLED BACK"
     elif returned:
-        result = "put back"
+        result = "rolled back"
     elif is_problem:
         result = "failed"
     elif activation:

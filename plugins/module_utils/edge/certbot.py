@@ -171,7 +171,7 @@ def account(configuration: Path, server: str) -> Path:
 
 
 def forget_account(configuration: Path, server: str) -> None:
-    """Put an account aside that the authority does not know any more, so that certbot registers a new one."""
+    """Set aside an account that the authority no longer knows, so that certbot registers a new one."""
     place = account(configuration, server)
     aside = place.with_name(f"{place.name}.lost")
     shutil.rmtree(aside, ignore_errors=True)

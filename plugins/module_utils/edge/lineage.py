@@ -109,7 +109,7 @@ def left_over(configuration: Path, names: Collection[str], hook: str) -> Iterato
 
 
 def retire(renewal: Path) -> None:
-    """Keep a certificate and its key, but let certbot renew it no more."""
+    """Keep a certificate and its key, but stop certbot from renewing it."""
     renewal.rename(renewal.with_name(renewal.name + RETIRED))
 
 

@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 5
 
 
 def shows(domain: str, certificate: Path, port: int = 443) -> bool:
-    """Tell whether the server shows this certificate to who asks for the domain.
+    """Tell whether the server serves this certificate for the domain.
 
     Args:
         domain: Name that the client asks for.

@@ -95,7 +95,7 @@ def _serving_problems(fleets: Mapping[str, Fleet], apps: Hosts) -> Iterator[Prob
 
 
 def _orphan_problems(edges: Hosts, apps: Hosts) -> list[Problem]:
-    """Find apps that an edge serves and nobody runs; what is no list of apps has been told already."""
+    """Find apps that an edge serves and no host runs; another check reports what is not a list."""
     if not apps or not all(isinstance(view.apps, list) for view in apps.values()):
         return []
     running = {site(raw) for view in apps.values() for _, raw in view.named().values()}
@@ -157,7 +157,7 @@ def _address_problems(edges: Hosts, apps: Hosts, known: set[str]) -> Iterator[Pr
     Args:
         edges: Hosts of the group `edge`.
         apps: Hosts of the group `app`.
-        known: Hosts whose `private_address` has been told to be wrong.
+        known: Hosts whose wrong `private_address` is reported already.
     """
     pairs = [(edge, host) for edge, host, _ in _reaching(edges, apps)]
     reasons: dict[str, str] = {}
@@ -186,7 +186,7 @@ def _peer_problems(edges: Hosts, known: set[str]) -> Iterator[Problem]:
 
     Args:
         edges: Hosts of the group `edge`.
-        known: Hosts whose address has been told to be wrong.
+        known: Hosts whose wrong address is reported already.
     """
     sites = {edge: {site(raw) for _, raw in view.named().values()} for edge, view in edges.items()}
     for host, view in edges.items():

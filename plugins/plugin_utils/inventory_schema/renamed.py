@@ -1,4 +1,4 @@
-"""Variables that had another name in an earlier version: whoever still sets one is told the new name."""
+"""Variables that had another name in an earlier version; a problem names the new one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RENAMED = {
 
 
 def renamed_problems(hosts: Mapping[str, HostView]) -> list[Problem]:
-    """Return a problem for every variable under an old name: nobody reads it any more.
+    """Return a problem for every variable with an old name, which nothing reads.
 
     Args:
         hosts: Every host of the groups `edge` and `app`.

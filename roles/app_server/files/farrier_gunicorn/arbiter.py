@@ -26,7 +26,7 @@ from farrier_gunicorn.worker import HandoverWorker
 _BOOTING_GRACE_SECONDS = 2.0
 # A worker that dies sooner than this counts, for the back-off, as one that did not start.
 _SHORT_LIFE_SECONDS = 5.0
-# Seconds for which the generation of before stays at hand, in case every worker of the new one dies.
+# Seconds for which the previous generation is kept, in case every worker of the new one dies.
 _PROBATION_SECONDS = 10.0
 
 

@@ -89,7 +89,7 @@ def restart_reason(running: MasterStatus, disk: OnDisk) -> str:
 
 
 def server_reason(*, library: str, worker_class: str, wanted_library: str, wanted_worker_class: str) -> str:
-    """Why the master of before cannot go on, or ""."""
+    """Why the running master cannot be reloaded, or ""."""
     if library != wanted_library:
         return "the package farrier_gunicorn has changed"
     if configuration.hands_over(worker_class) != configuration.hands_over(wanted_worker_class):
@@ -98,7 +98,7 @@ def server_reason(*, library: str, worker_class: str, wanted_library: str, wante
 
 
 def choose(state: str, main_pid: int, running: MasterStatus | None, disk: OnDisk) -> Change:
-    """Choose what takes up what is on disk.
+    """Choose whether a reload or a restart applies what is on disk.
 
     Args:
         state: systemd's ActiveState of the service.

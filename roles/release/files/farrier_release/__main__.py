@@ -104,7 +104,7 @@ def _show(result: Result, options: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="farrier-release", description="Releases of one application on this host."
+        prog="farrier-release", description="Deploy and roll back one application on this host."
     )
     parser.add_argument("--app", required=True, help="name of the application")
     commands = parser.add_subparsers(dest="phase", required=True)
@@ -117,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def with_token(name: str, run: Callable[[Application, argparse.Namespace], Result], text: str) -> Any:
         one = command(name, run, text)
-        one.add_argument("--token", required=True, help="what `begin` returned")
+        one.add_argument("--token", required=True, help="token that `begin` returned")
         return one
 
     one = command("begin", _begin, "take the lease, unless the requested release is already live")
@@ -146,8 +146,8 @@ def _parser() -> argparse.ArgumentParser:
     with_token("abort", lambda app, options: phases.abort(app, options.token), "abort a deploy")
     command("finish", lambda app, _: finish(app), "remove old releases")
     one = command("rollback", _rollback, "make an earlier release live")
-    one.add_argument("--release", help="id; by default the release before the live one")
-    one.add_argument("--force", action="store_true", help="also one that never went live successfully")
+    one.add_argument("--release", help="release id; by default the release before the live one")
+    one.add_argument("--force", action="store_true", help="also if it never went live successfully")
     one.add_argument("--check", action="store_true", help="only show what would be done")
     one.add_argument("--who", default="", help="who requests it")
     one.add_argument("--owner", type=_object, default={}, help="JSON: the controller's process")
@@ -155,13 +155,13 @@ def _parser() -> argparse.ArgumentParser:
     one = command("watch", _watch, argparse.SUPPRESS)
     one.add_argument("--release", required=True, help=argparse.SUPPRESS)
     one.add_argument("--origin", required=True, help=argparse.SUPPRESS)
-    command("status", lambda app, _: status(app), "what is live and how it got there")
-    one = command("log", _log, "the last attempts")
+    command("status", lambda app, _: status(app), "show what is live")
+    one = command("log", _log, "show the last deploys and rollbacks")
     one.add_argument("--lines", type=int, default=20, help="how many")
     one = command("unlock", _unlock, "drop the lease of a dead deploy")
     one.add_argument("--force", action="store_true", help="also while a phase of it runs")
     one.add_argument("--check", action="store_true", help="only show what would be done")
-    command("recover", _recover, "finish or undo an activation that was killed")
+    command("recover", _recover, "finish or undo an interrupted activation")
     return parser
 
 

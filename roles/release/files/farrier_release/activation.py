@@ -220,7 +220,7 @@ def _undo(
     except ReleaseError as error:
         log = log or application.host.journal(service, since_seconds=flipped, until_seconds=now)
         raise ReleaseError(
-            f"{failed} AND {lease.origin or 'the state before'} COULD NOT BE PUT BACK: {error.message}",
+            f"{failed} AND {lease.origin or 'the state before'} COULD NOT BE RESTORED: {error.message}",
             log=[*log, *error.log],
             next_command=error.next_command,
             exit_code=ExitCode.BROKEN,

@@ -107,7 +107,7 @@ class Application:
                 )
 
     def run_tasks_regardless(self, kind: str, commands: tuple[str, ...], release: str) -> None:
-        """Run commands whose failure changes nothing any more: it is said, and that is all."""
+        """Run commands whose failure is shown, but changes nothing."""
         try:
             self.run_tasks(kind, commands, release)
         except ReleaseError as error:

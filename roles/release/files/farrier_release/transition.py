@@ -102,7 +102,7 @@ def _unit_reason(unit_files: tuple[str, ...], running: dict[str, Any]) -> str:
 
 
 def _server_reason(application: Application, running: dict[str, Any]) -> str:
-    """Why what site.yml has brought meanwhile asks for a restart, or ""."""
+    """Why a change by site.yml requires a restart, or ""."""
     settings = application.configuration
     wanted = (read_json(settings.gunicorn_settings) or {}).get("worker_class", running.get("worker_class"))
     return change.server_reason(

@@ -1,4 +1,4 @@
-"""watch: a release that dies soon after it went live is undone, also when nobody looks any more.
+"""watch: undo a release that dies soon after it went live, even if the controller is gone.
 
 The hand-over master keeps the former workers at hand for some seconds and lets them serve again when all new
 ones end. The symlink would then still point to the dead release, and the next restart would bring it back:

@@ -151,12 +151,12 @@ def test_hosts_with_different_releases_are_deployed_to_only_when_that_was_said()
     ("host", "expected"),
     [
         (LIVE, (OLD, NEW, "reload", 3.5, "live")),
-        ({**LIVE, "__release_return": {"changed": True}}, (OLD, OLD, "reload", 3.5, "put back")),
-        ({**LIVE, "__release_return": {"problem": "x"}}, (OLD, NEW, "reload", 3.5, "NOT PUT BACK")),
-        ({**LIVE, **LEFT_OUT}, (OLD, NEW, "reload", 3.5, "GETS NO REQUESTS")),
+        ({**LIVE, "__release_return": {"changed": True}}, (OLD, OLD, "reload", 3.5, "rolled back")),
+        ({**LIVE, "__release_return": {"problem": "x"}}, (OLD, NEW, "reload", 3.5, "NOT ROLLED BACK")),
+        ({**LIVE, **LEFT_OUT}, (OLD, NEW, "reload", 3.5, "STILL DRAINED")),
         (
             {**LIVE, **LEFT_OUT, "__release_return": {"changed": True}},
-            (OLD, OLD, "reload", 3.5, "GETS NO REQUESTS"),
+            (OLD, OLD, "reload", 3.5, "STILL DRAINED"),
         ),
         (FAILED, (OLD, OLD, "-", 0, "failed")),
         (UNDONE, (OLD, OLD, "-", 0, "failed")),

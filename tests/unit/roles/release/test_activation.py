@@ -225,7 +225,7 @@ def test_when_not_even_the_undoing_works_it_is_shouted(run: Run, two: FakeHost) 
     two.behaviours[OLD] = Behaviour(dies_when_live=True)
     code, result = activate(run, two)
     assert code == ExitCode.BROKEN
-    assert "COULD NOT BE PUT BACK" in result["message"]
+    assert "COULD NOT BE RESTORED" in result["message"]
     assert "journalctl -u test.service" in result["error"]["next_command"]
     assert result["live_problem"]
     assert (two.configuration.root / ".activation.json").exists()
