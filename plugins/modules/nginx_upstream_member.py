@@ -179,8 +179,8 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
         if left < least:
             raise MemberError(
                 f"Without {', '.join(hosts)}, {left} host(s) would serve {path.stem}, "
-                f"and release_min_serving_hosts asks for {least}. Nothing was changed. "
-                "Put another one back first, or go lower with -e release_min_serving_hosts=NUMBER."
+                f"but release_min_serving_hosts requires {least}. Nothing was changed. "
+                "Undrain another one first, or lower it with -e release_min_serving_hosts=NUMBER."
             )
     marks = [_mark(module, host) for host in hosts]
     changed = bool(fresh) or any(mark.exists() != out for mark in marks)

@@ -127,7 +127,7 @@ def test_hosts_go_out_together_or_not_at_all(edge: Edge) -> None:
     before = edge.everything()
     refused = edge.run(hosts=["app1", "app2"], state="drained")
     assert refused["msg"].startswith(
-        "Without app1, app2, 0 host(s) would serve blog, and release_min_serving_hosts asks for 1."
+        "Without app1, app2, 0 host(s) would serve blog, but release_min_serving_hosts requires 1."
     )
     refused = edge.run(hosts=["app1", "app3"], state="drained")
     assert refused["msg"].startswith("No app of this edge is served by app3.")
@@ -159,7 +159,7 @@ def test_no_app_is_left_with_fewer_than_must_serve(edge: Edge) -> None:
     refused = edge.run(hosts=["app2"], state="drained")
     assert refused["failed"]
     assert refused["msg"].startswith(
-        "Without app2, 0 host(s) would serve wiki, and release_min_serving_hosts asks for 1."
+        "Without app2, 0 host(s) would serve wiki, but release_min_serving_hosts requires 1."
     )
     edge.dead = {"10.0.0.12:20123", "10.0.0.12:20789"}
     refused = edge.run(hosts=["app1"], state="drained")
