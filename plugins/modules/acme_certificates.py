@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: one certificate per app from an ACME authority, by certbot."""
+"""Ansible module: obtain one certificate per app from an ACME authority with certbot."""
 
 from __future__ import annotations
 

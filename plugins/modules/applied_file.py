@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: a settings file, and the command by which the machine takes it up."""
+"""Ansible module: write a settings file and run the command that applies it."""
 
 from __future__ import annotations
 

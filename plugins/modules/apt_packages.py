@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: apt is free, and has what Ansible's own module for it needs."""
+"""Ansible module: wait for apt, and install what Ansible's own module for it needs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""A directory of source files, the same as on the controller."""
+"""Ansible module: copy a directory of source files from the controller."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: nginx's configuration, tested as a whole before any of it goes live."""
+"""Ansible module: install nginx's configuration after testing it as a whole."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: how many requests of an app this edge has answered with an error."""
+"""Ansible module: count the requests of an app that this edge answered with an error."""
 
 from __future__ import annotations
 

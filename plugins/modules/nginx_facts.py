@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: what of the host decides how nginx is configured."""
+"""Ansible module: gather facts that decide how nginx is configured."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: app hosts get requests from this edge, or get none."""
+"""Ansible module: drain app hosts on this edge, or send them requests again."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: every app has a certificate in the place that the web server reads."""
+"""Ansible module: install the certificate of each app where the web server reads it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What releases are made of, on the controller on its way from host to host: each content once, by checksum.
+"""The controller's cache of release files on their way between hosts: each content once, by checksum.
 
 Indexes and packs are those of `farrier-release`: what is in them is data from a host, and is checked before
 it becomes the name of a file or a content that other hosts get.

@@ -1,4 +1,4 @@
-"""`farrier-release` as the controller knows it: where it is on hosts, and what comes of calling it."""
+"""`farrier-release` as the controller calls it: where it is on hosts, and how its results are read."""
 
 from __future__ import annotations
 

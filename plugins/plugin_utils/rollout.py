@@ -1,4 +1,4 @@
-"""What has become of a deploy or a rollback on each of its hosts, from what its tasks have registered there.
+"""The outcome of a deploy or a rollback on each of its hosts, from the registered results of its tasks.
 
 A host's registered results are `__release_PHASE` for each of PHASES and `__release_return`, as the action
 plugins return them, and none of them where the host did not get so far.

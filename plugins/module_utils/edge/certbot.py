@@ -1,4 +1,4 @@
-"""How certbot is asked for a certificate, and what it says when it gets none."""
+"""Run certbot for a certificate, and explain why it got none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the world would find this host's answer to a challenge: the host asks itself first."""
+"""Whether the authority would reach this host's answer to a challenge: the host asks itself first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which certificate a web server on this host shows."""
+"""Which certificate a web server on this host serves."""
 
 from __future__ import annotations
 

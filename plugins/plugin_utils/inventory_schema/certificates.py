@@ -1,4 +1,4 @@
-"""Whether the certificate that an app brings along is good for the app."""
+"""Whether the certificate files of an app suit the app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Variables of the command line: `-e NAME=VALUE` beats whatever a playbook sets, so each has to be meant."""
+"""Variables of the command line: `-e NAME=VALUE` overrides whatever a playbook sets, so each is checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolve templates value by value, so that one that cannot be resolved hides no other mistake."""
+"""Resolve templates value by value, so that one failure hides no other mistake."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """gunicorn's master, taught to replace workers only by workers that serve.
 
 A start or a reload begins a generation, the candidate. Only when it serves are older workers told to go. When
-it fails it is taken back, and nothing else has changed: workers that are replaced later, too, come from the
+it fails it is withdrawn, and nothing else has changed: workers that are replaced later still come from the
 generation that served before.
 """
 

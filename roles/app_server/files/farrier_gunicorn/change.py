@@ -1,4 +1,4 @@
-"""What has changed on disk since a master took it up, and what it takes to take it up: a reload or a restart.
+"""What has changed on disk since a master loaded it, and whether that needs a reload or a restart.
 
 The state of the host decides, not what a run remembers: the next run finishes one that stopped half way.
 """

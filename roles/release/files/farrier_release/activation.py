@@ -1,4 +1,4 @@
-"""activate: the symlink moves, the service follows, and either both are found good or both go back.
+"""activate: move the symlink and the service to the release, verify both, or undo both.
 
 `perform` runs in a systemd unit of its own, so it ends as it should when the connection or the controller
 dies. Should it be killed itself, or the power fail, a marker on disk lets `recover` finish or undo what it

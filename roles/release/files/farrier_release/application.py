@@ -1,4 +1,4 @@
-"""Everything that a phase works with, in one hand."""
+"""Everything that a phase works with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs one phase: the lock is held, the lease is shown, and nothing is left of a phase that fails."""
+"""Run one phase: hold the lock, check the lease, and remove what a failed phase left."""
 
 from __future__ import annotations
 

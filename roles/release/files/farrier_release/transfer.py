@@ -1,4 +1,4 @@
-"""A release goes from the host that has built it to others of the same platform: the very same bytes.
+"""Copy a release byte for byte from the host that built it to others of the same platform.
 
 The building host offers an index of its files (offer) and bundles what somebody lacks (pack). A receiving
 host says what it lacks (want), and makes the release of what travelled and of what it has (receive), which
