@@ -70,7 +70,7 @@ def app_name(value: str) -> str:
         suggestion = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-0123456789")
         raise MistakeError(
             "is not a name for an app",
-            "small letters, digits and single hyphens, beginning with a letter"
+            "lowercase letters, digits and single hyphens, beginning with a letter"
             + (f", as in {suggestion}" if suggestion else ""),
         )
     if len(value) > APP_NAME_MAX_LENGTH:
@@ -131,7 +131,7 @@ def hostname(value: str) -> str:
     if bare.endswith("."):
         raise MistakeError("ends with a dot", f"write {bare.rstrip('.')}")
     if bare != value:
-        raise MistakeError("has capitals or spaces", f"write {bare}")
+        raise MistakeError("has uppercase letters or spaces", f"write {bare}")
     if not value.isascii():
         raise MistakeError("is not ASCII", f"write its encoded form{_punycode(value)}")
     if "_" in value:
@@ -146,7 +146,7 @@ def hostname(value: str) -> str:
     if len(value) > 253 or not all(DOMAIN_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
         raise MistakeError(
             "is not a hostname",
-            "write labels of small letters, digits and inner hyphens, joined by dots: www.example.org",
+            "write labels of lowercase letters, digits and inner hyphens, joined by dots: www.example.org",
         )
     return value
 

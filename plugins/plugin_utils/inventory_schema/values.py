@@ -32,7 +32,7 @@ def python_choice(value: str) -> str:
     oldest = ".".join(map(str, PYTHON_OLDEST))
     if not version:
         raise MistakeError(
-            "is neither a version nor a path",
+            "is neither a version nor an absolute path",
             'write a version, python: "3.13", or the absolute path of an interpreter on the host',
         )
     if (3, int(version[1])) < PYTHON_OLDEST:
@@ -70,7 +70,7 @@ def static_prefix(value: str) -> str:
             "is not a plain path of a URL", "write letters, digits, . _ ~ - and /, as in /static"
         )
     if f"{value}/".startswith("/.well-known/acme-challenge/"):
-        raise MistakeError("is where certificates are validated", "choose another prefix")
+        raise MistakeError("is reserved for ACME challenges", "choose another prefix")
     return value
 
 
@@ -86,7 +86,7 @@ def network(value: str) -> str:
     except ValueError as error:
         what = "is not an address or network"
         if "host bits set" in str(error):
-            what = "has bits beyond its length"
+            what = "has host bits set"
             raise MistakeError(what, f"write {ipaddress.ip_network(value, strict=False)}") from None
         raise MistakeError(what, "write as in 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32") from None
     return value
@@ -126,7 +126,8 @@ def relative_directory(value: str) -> str:
     """A directory inside the release, which it cannot leave."""
     if value.startswith("/") or ".." in value.split("/"):
         raise MistakeError(
-            "leaves the release", "write a path below the top of the source, without .., as in services/web"
+            "points outside the release",
+            "write a path below the top of the source, as in services/web",
         )
     if not RELATIVE_DIRECTORY.fullmatch(value):
         raise MistakeError(
@@ -140,7 +141,7 @@ def absolute_path(value: str) -> str:
     if not value.startswith("/"):
         raise MistakeError(
             "is not absolute",
-            'begin it with a place that Ansible knows: "{{ inventory_dir }}/…"',
+            'begin it with a directory that Ansible knows: "{{ inventory_dir }}/…"',
         )
     return value
 

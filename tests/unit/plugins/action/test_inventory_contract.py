@@ -115,7 +115,7 @@ def test_every_mistake_is_told_and_no_host_touched(run_playbook: Play) -> None:
     assert "is touched:" not in output
     for line in [
         "The inventory has 8 mistakes; no host was touched.",
-        'key domains[0]: "Observatory.example.org" has capitals or spaces',
+        'key domains[0]: "Observatory.example.org" has uppercase letters or spaces',
         "key source.path: cannot be resolved: 'missing_directory' is undefined",
         'key module: "observatory.main" is not of the form package.module:attribute',
         "key workerz: is an unknown key",
@@ -124,7 +124,7 @@ def test_every_mistake_is_told_and_no_host_touched(run_playbook: Play) -> None:
         "key env.URL: cannot be resolved: 'nowhere' is undefined",
         "key secrets.TOKEN: cannot be resolved",
         "key secrets.KEY: cannot be decrypted",
-        "fix: give the vault's password: --ask-vault-pass or --vault-password-file FILE",
+        "fix: pass the vault password: --ask-vault-pass or --vault-password-file FILE",
         "at hosts.yml:9 (hosts: web1, web2)",
     ]:
         assert line in output
@@ -133,7 +133,7 @@ def test_every_mistake_is_told_and_no_host_touched(run_playbook: Play) -> None:
 
 
 def test_key_of_a_certificate_may_be_in_a_vault(run_playbook: Play, tmp_path: Path) -> None:
-    """With the vault's password it is looked at as any other, without it that is said."""
+    """With the vault's password it is checked as any other; without it, a message says so."""
     locked = VaultLib([("default", VaultSecret(b"sesame"))]).encrypt(written(KEY))
     (tmp_path / "chain.pem").write_bytes(certificate(KEY, ["observatory.example.org"], 90))
     (tmp_path / "key.pem").write_bytes(locked)

@@ -71,7 +71,7 @@ def test_every_example_of_the_model_is_accepted() -> None:
         ("release_on_failure", "back", "is not rollback or hold"),
         ("release_soak_seconds", -1, "is below 0"),
         ("release_error_percent_max", 101, "is above 100.0"),
-        ("release_error_percent_max", 5, "is never compared, since release_soak_seconds is 0"),
+        ("release_error_percent_max", 5, "is never checked, because release_soak_seconds is 0"),
         ("release_min_serving_hosts", -1, "is below 0"),
         ("release_min_serving_hosts", "most", "is neither a whole number nor a percentage"),
         ("release_min_serving_hosts", Unresolved("cannot be resolved", "define it"), "cannot be resolved"),
