@@ -13,21 +13,21 @@ from tests.unit.playbooks import Play
 from tests.unit.plugins.plugin_utils.inventory_schema.test_certificates import KEY, certificate, written
 
 PLAYBOOK = """
-- name: The inventory is sound
+- name: Validate the inventory
   hosts: all
   gather_facts: false
   any_errors_fatal: true
   tasks:
-    - name: Every app keeps the contract
+    - name: Validate the inventory against the contract
       farrier.kit.inventory_contract:
 
-- name: Hosts are touched
+- name: Touch the hosts
   hosts: all
   gather_facts: false
   connection: local
   any_errors_fatal: true
   tasks:
-    - name: A host is touched
+    - name: Touch a host
       ansible.builtin.debug:
         msg: "{{ inventory_hostname }} is touched: {{ (apps | farrier.kit.app_defaults)[0].workers }}"
 """

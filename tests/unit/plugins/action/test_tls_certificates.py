@@ -21,12 +21,12 @@ from tests.unit.plugins.plugin_utils.inventory_schema.test_certificates import (
 
 PASSWORD = b"open sesame"
 PLAYBOOK = """
-- name: The host has its certificates
+- name: Install certificates on the host
   hosts: localhost
   connection: local
   gather_facts: false
   tasks:
-    - name: Every app has its certificate
+    - name: Install the certificate of each app
       farrier.kit.tls_certificates:
         apps: "{apps}"
         directory: "{directory}/tls"

@@ -208,22 +208,22 @@ def test_a_batch_that_was_watched_has_to_be_good(live: str | None, most: float |
 
 
 PLAYBOOK = """
-- name: A deploy ends
+- name: End a deploy
   hosts: all
   strategy: linear
   gather_facts: false
   tasks:
-    - name: What has come of it
+    - name: Evaluate the outcome
       farrier.kit.release_outcome:
         final: true
 """
 SUMMARY = """
-- name: A deploy ends
+- name: End a deploy
   hosts: all
   strategy: linear
   gather_facts: false
   tasks:
-    - name: Say what has come of it
+    - name: Fail the deploy
       ansible.builtin.import_role: {name: farrier.kit.release, tasks_from: summary}
       vars:
         release_app: {name: shop}

@@ -47,13 +47,13 @@ def play(*tasks: dict[str, Any], facts: dict[str, Any] | None = None) -> str:
     return yaml.safe_dump(
         [
             {
-                "name": "Nothing is installed",
+                "name": "Check settings without installing",
                 "hosts": "localhost",
                 "connection": "local",
                 "gather_facts": False,
                 "vars_files": [str(ROLE / f"{kind}/main.yml") for kind in ("defaults", "vars")],
                 "vars": {"apps": yaml.safe_load(APPS)},
-                "tasks": [{"name": "The host is known", "ansible.builtin.set_fact": known}, *tasks],
+                "tasks": [{"name": "Set the facts of the host", "ansible.builtin.set_fact": known}, *tasks],
             }
         ]
     )

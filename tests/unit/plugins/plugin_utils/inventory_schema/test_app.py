@@ -379,7 +379,11 @@ def test_edge_of_an_app_is_accepted() -> None:
     ("paths", "key", "what"),
     [
         ({"admin": {}}, "edge.paths.admin", "does not begin with /"),
-        ({"/.well-known/acme-challenge": {}}, "edge.paths./.well-known/acme-challenge", "reserved for ACME challenges"),
+        (
+            {"/.well-known/acme-challenge": {}},
+            "edge.paths./.well-known/acme-challenge",
+            "reserved for ACME challenges",
+        ),
         ({"/a": {"alow": []}}, "edge.paths./a.alow", "is an unknown key"),
         ({"/a": {"allow": ["10.0.0.1/8"]}}, "edge.paths./a.allow[0]", "has host bits set"),
         ({"/a": {"allow": ["office"]}}, "edge.paths./a.allow[0]", "is not an address or network"),
