@@ -28,7 +28,7 @@ def outcome(app: str, phase: str, returncode: int, stdout: str, stderr: str, *, 
                 "msg": f"{TOOL} is not installed on this host. Next: ansible-playbook farrier.kit.site",
             }
         said = (stderr or stdout).strip()
-        msg = f"{app}: {phase} failed with exit code {returncode} and no result:\n{said}"
+        msg = f"{app}: {phase} ended with exit code {returncode} and no result:\n{said}"
         return {"failed": True, "msg": msg}
     if result.get("failed"):
         return {**result, "msg": failure(app, phase, result)}

@@ -1,4 +1,4 @@
-"""WebSockets that end by a handshake: the client is told to reconnect, and no message of it is lost.
+"""WebSockets that end by a handshake: the client is told to reconnect, and is not cut off while it sends.
 
 A socket that is closed right after the close frame may take that frame with it: a proxy that is about to pass
 a message on finds the socket gone, and gives up before it has read what came from there.

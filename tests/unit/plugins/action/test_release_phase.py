@@ -146,7 +146,7 @@ def test_a_phase_without_a_result() -> None:
     """Killed, or not even started: what there is of its words is shown."""
     told = release_tool.outcome("shop", "build", 137, "", "Killed\n", check=False)
     assert told["failed"]
-    assert told["msg"] == "shop: build failed with exit code 137 and no result:\nKilled"
+    assert told["msg"] == "shop: build ended with exit code 137 and no result:\nKilled"
 
 
 def test_a_host_that_was_never_prepared() -> None:
