@@ -214,6 +214,22 @@ def test_a_rehearsal_that_systemd_starts_late(deploy: Deploy) -> None:
     assert deploy.phases("build", "rehearse")[0] == ExitCode.SUCCESS
 
 
+@pytest.mark.parametrize(
+    ("result", "message"), [("success", "it exited by itself"), ("oom-kill", "it died: oom-kill")]
+)
+def test_a_rehearsal_that_ends(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, result: str, message: str
+) -> None:
+    """What systemd calls a success, an exit without an error, is a failure here."""
+    state = {"ActiveState": "inactive", "Job": "", "Result": result, "NRestarts": "0"}
+    monkeypatch.setattr(deploy.host, "_show_rehearsal", lambda: state)
+    deploy.host.behaviours[deploy.release] = Behaviour(hangs=True)
+    code, answer = deploy.phases("build", "rehearse")
+    assert code == ExitCode.FAILED
+    assert message in answer["message"]
+    nothing_has_happened(deploy)
+
+
 def test_a_rehearsal_begins_when_no_other_is_left(deploy: Deploy) -> None:
     """They share a directory, which systemd removes at the end of each."""
     deploy.phases("build", "rehearse")
