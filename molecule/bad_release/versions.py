@@ -161,19 +161,19 @@ BAD = (
         "dies-after-a-second",
         at_start(*DIE_SOON),
         ("rehearse", "activate"),
-        ("does not live, so it does not go live", "the stars went out"),
+        ("failed its rehearsal and does not go live", "the stars went out"),
     ),
     BadRelease(
         "eats-memory",
         at_start(*EAT_MEMORY),
         ("rehearse", "activate"),
-        ("does not live, so it does not go live", "SIGKILL"),
+        ("failed its rehearsal and does not go live", "SIGKILL"),
     ),
     BadRelease(
         "migration-fails",
         failing_migration,
         ("migrate",),
-        ("'alembic upgrade head' ended with exit code 1", "no such table: stars"),
+        ("'alembic upgrade head' failed with exit code 1", "no such table: stars"),
     ),
     BadRelease("build-backend-missing", broken_backend, ("build",), ("no_such_backend",)),
     BadRelease("wrong-hash", wrong_hash, ("build",), ("click", "0" * 64)),
@@ -203,7 +203,7 @@ BAD_WHEN_LIVE = (
         "after-activate-fails",
         script("after_activate", "echo nobody came to the opening", "exit 3"),
         ("activate",),
-        ("after_activate: './after_activate' ended with exit code 3", "nobody came to the opening"),
+        ("after_activate: './after_activate' failed with exit code 3", "nobody came to the opening"),
     ),
 )
 

@@ -1,9 +1,9 @@
-"""`ansible.builtin.apt`, asked only when a package is missing: to open its cache takes most of a second.
+"""`ansible.builtin.apt`, run only if a package is missing: opening its cache takes most of a second.
 
-Waits for whoever has apt's locks, and says who. In check mode it installs nothing, not even python3-apt.
+Waits for the process that holds apt's locks, and names it. In check mode it installs nothing at all.
 
 Arguments: those of `ansible.builtin.apt`, of which `name` is a list of packages that are to be there, and
-`unstarted_services`: packages that a host without python3-apt gets along, their services left unstarted.
+`unstarted_services`: packages installed along on a host without python3-apt, their services not started.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class ActionModule(ActionBase):
                 return found if found.get("failed") else {}
             if not limit:
                 Display().display(f"{host}: waiting for {found['holder']}, at most {seconds} s")
-        fix = "Wait for it, or look at it there, and run again; base_apt_lock_timeout_seconds is the limit."
+        fix = "Wait for it or inspect it there, then run again. base_apt_lock_timeout_seconds sets the limit."
         return {
             "failed": True,
-            "msg": f"Packages of {host} wait for {found['holder']}, since {seconds} s. {fix}",
+            "msg": f"apt on {host} has been blocked for {seconds} s by {found['holder']}. {fix}",
         }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ActionModule(ActionBase):
     """Fails with one message that lists every mistake, or returns which apps there are.
 
-    What is no mistake yet becomes a warning.
+    What is not a mistake yet becomes a warning.
     """
 
     TRANSFERS_FILES = False

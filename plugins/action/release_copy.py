@@ -1,4 +1,4 @@
-"""Bring a release from the host that has built it to others, by way of a cache on the controller.
+"""Copy a release from the host that built it to others, through a cache on the controller.
 
 Arguments:
     app: name of the application.
@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
 
 
 class PhaseError(Exception):
-    """The tool has failed; `result` is what Ansible is told."""
+    """The tool failed; `result` is the task's result."""
 
     def __init__(self, result: Result) -> None:
         super().__init__(result["msg"])

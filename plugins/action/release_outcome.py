@@ -1,7 +1,7 @@
-"""What a deploy or a rollback has come to on all hosts of the play: a table, and a failure when it is one.
+"""Report the outcome of a deploy or a rollback on all hosts of the play: a table, and a failure if it failed.
 
 Arguments:
-    final: fail when there was a problem. Without, that is returned as `troubled`, and nothing is said then.
+    final: fail if there was a problem. Otherwise `troubled` is returned, without a message.
     accept_mixed, skip_unreachable: what the operator has decided, see `rollout.Choices`.
 """
 

@@ -4,15 +4,15 @@ Arguments:
     app: name of the application.
     phase: begin, build, rehearse, migrate, activate, abort, rollback, unlock or status.
     archive: for `begin` and `build`, what `source_archive` returned.
-    inventory: for `begin`, the app of the inventory, of whose changes the host must have been told.
+    inventory: for `begin`, the app of the inventory; it must be the same on the host.
     release_stamp: for `begin`, a time such as 20261121T165606Z, where all hosts are to have the same release
         id.
     wait_seconds: for `begin`, how long the host may have to wait for its turn; it keeps the lease meanwhile.
     upload_to, lease: what `begin` returned as `upload_to` and `token`.
-    defer_failure: return a failure as `problem`, with `unreachable_host` when it was that, and let the task
+    defer_failure: return a failure as `problem`, with `unreachable_host` if that is why, and let the task
         succeed: in a fleet it is the end of a deploy that fails, in order and with all hosts.
     release, force: for `rollback`, its id (the one before the live one by default), and whether it may be one
-        that was never live and good; `force` also for `unlock`, while a phase runs.
+        that never went live successfully; `force` also for `unlock`, while a phase runs.
 
 Returns what the tool returns: `changed`, `message`, `seconds`, and by phase `new`, `token`, `release`,
 `upload_to`, `platform` and others. A failure has the application's own lines, what still serves, and what to

@@ -1,4 +1,4 @@
-"""Whether the machine has taken up a settings file: what was applied last is kept until the next boot."""
+"""Whether a settings file has been applied: what was applied last is kept until the next boot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who holds one of apt's and dpkg's locks, which one process at a time may have."""
+"""Which process holds a lock of apt or dpkg."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: one certificate per app from an ACME authority, by certbot."""
+"""Ansible module: obtain one certificate per app from an ACME authority with certbot."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from ansible_collections.farrier.kit.plugins.module_utils.edge import (
 
 DOCUMENTATION = r"""
 module: acme_certificates
-short_description: One certificate per app from an ACME authority, by certbot
+short_description: Obtain one certificate per app from an ACME authority with certbot
 description:
-  - Asks for a certificate where there is none, where its names are not the app's domains, where it came
-    from another authority or by another kind of challenge, where it has expired, and where C(replace) says
-    so. Renewal is left to certbot's timer.
-  - Before the authority challenges it over HTTP, the host fetches a challenge of its own from every domain.
-  - Names that a wildcard of the same app covers are left out, since authorities refuse to certify both.
-  - Makes sure that the web server shows what certbot has, by running C(deploy_hook) where it does not.
-  - A certificate whose app is gone is kept but renewed no more; it is back in service when the app comes
-    back.
-  - A certificate that cannot be had does not keep the others from being had; the module fails at the end
-    and says which and why.
+  - Requests a certificate if there is none, if its names are not the app's domains, if it came from another
+    authority or by another kind of challenge, if it has expired, or if C(replace) names the app. certbot's
+    timer renews it.
+  - Before the authority checks an HTTP challenge, the host fetches a challenge of its own from every
+    domain.
+  - Leaves out names that a wildcard of the same app covers, because authorities refuse to certify both.
+  - Makes sure that the web server serves the certificate that certbot has, and runs C(deploy_hook) if it
+    does not.
+  - Keeps the certificate of a removed app without renewing it. If the app comes back, the certificate is
+    used again.
+  - If one certificate cannot be obtained, goes on with the others, then fails and lists what failed and
+    why.
 options:
   apps:
-    description: >-
-      C(name), C(domains) and C(certificate) of each app that wants a certificate, which gets the app's name.
+    description: C(name), C(domains) and C(certificate) of each app. The certificate is named after the app.
     type: list
     elements: dict
     required: true
@@ -46,39 +47,41 @@ options:
     required: true
   ca_file:
     description: >-
-      Certificates on the host that the directory's own is checked against, instead of the system's.
+      File on the host with the root certificates to verify the directory's TLS certificate, instead of the
+      system's.
     type: path
   email:
-    description: Address that the authority may write to.
+    description: Address at which the authority may contact you.
     type: str
     default: ""
   webroot:
-    description: Directory whose .well-known/acme-challenge the web server answers challenges from.
+    description: Directory from whose .well-known/acme-challenge the web server answers challenges.
     type: path
     required: true
   deploy_hook:
     description: >-
-      Program that makes the web server use a new certificate, whose directory is in RENEWED_LINEAGE.
+      Program that makes the web server load a new certificate. RENEWED_LINEAGE is the certificate's
+      directory.
     type: path
     required: true
   self_probe:
-    description: Whether the host asks itself for a challenge before it asks the authority.
+    description: Whether the host fetches a challenge from itself before it asks the authority.
     type: bool
     default: true
   preferred_profile:
-    description: Kind of certificate to ask for where the authority has it. Needs certbot 4.
+    description: Certificate profile to request if the authority offers it. Needs certbot 4.
     type: str
     default: ""
   eab_kid:
-    description: Name of the key that binds a new account to one that the authority knows.
+    description: Key ID for external account binding.
     type: str
     default: ""
   eab_hmac_key:
-    description: That key, in base64url.
+    description: HMAC key for external account binding, in base64url.
     type: str
     default: ""
   dns_authenticator:
-    description: Plugin of certbot for the apps whose C(certificate.challenge) is C(dns).
+    description: certbot plugin for apps whose C(certificate.challenge) is C(dns).
     type: str
     default: ""
   dns_credentials:
@@ -86,12 +89,12 @@ options:
     type: str
     default: ""
   dns_arguments:
-    description: Further arguments of certbot for these apps.
+    description: Further certbot arguments for these apps.
     type: list
     elements: str
     default: []
   replace:
-    description: Names of apps whose certificate is asked for although there is a good one.
+    description: Names of apps whose valid certificate is replaced.
     type: list
     elements: str
     default: []
@@ -99,7 +102,7 @@ author: [The Farrier developers (@farrier)]
 """
 
 EXAMPLES = r"""
-- name: Every app has a certificate
+- name: Obtain the certificate of each app
   farrier.kit.acme_certificates:
     apps: [{name: observatory, domains: [observatory.example.org], certificate: {challenge: http}}]
     directory_url: https://acme-v02.api.letsencrypt.org/directory
@@ -109,23 +112,23 @@ EXAMPLES = r"""
 
 RETURN = r"""
 issued:
-  description: Why a certificate was asked for, by app.
+  description: Why each certificate was requested, by app.
   returned: always
   type: dict
 deployed:
-  description: Apps whose certificate certbot had and the web server did not show.
+  description: Apps whose certificate the web server did not serve yet.
   returned: always
   type: list
 retired:
-  description: Certificates that are renewed no more.
+  description: Certificates that are no longer renewed.
   returned: always
   type: list
 revived:
-  description: Certificates that had been retired and are renewed again.
+  description: Certificates that are renewed again.
   returned: always
   type: list
 problems:
-  description: What kept an app from its certificate, by app.
+  description: Why an app did not get its certificate, by app.
   returned: always
   type: dict
 """
@@ -182,7 +185,7 @@ def main() -> None:
     accounts = _accounts(module)
     _work(module, outcome)
     if not module.check_mode and accounts - _accounts(module):
-        _work(module, outcome)  # certificates of an account that is gone have to be had anew
+        _work(module, outcome)  # certificates of an account that is gone must be obtained again
     result: dict[str, Any] = vars(outcome)
     changed = bool(outcome.issued or outcome.deployed or outcome.retired or outcome.revived)
     if outcome.problems:
@@ -299,17 +302,17 @@ def _deploy(module: AnsibleModule, app: dict[str, Any], outcome: Outcome) -> Non
     )
     if hook.returncode != 0:
         raise NoCertificateError(
-            f"the certificate is there, but the web server did not take it up:\n{hook.stdout}{hook.stderr}"
+            f"the certificate was issued, but nginx did not load it:\n{hook.stdout}{hook.stderr}"
         )
     if not served.comes_to_show(domain, certificate, RELOAD_TIMEOUT_SECONDS):
         raise NoCertificateError(
-            "the certificate is there, and the web server was told, but it still shows another one"
+            "the certificate was issued and nginx was reloaded, but it still serves another one"
         )
 
 
 def _report(problems: dict[str, str]) -> str:
     parts = [
-        "Not every app has its certificate. The sites go on with what they have; the next run tries again."
+        "Some apps did not get a certificate. The sites go on with what they have; the next run tries again."
     ]
     for name, problem in problems.items():
         parts.append(f"app {name}:\n" + "\n".join(f"  {line}" for line in problem.splitlines()))

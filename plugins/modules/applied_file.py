@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: a settings file, and the command by which the machine takes it up."""
+"""Ansible module: write a settings file and run the command that applies it."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ansible_collections.farrier.kit.plugins.module_utils import applied
 
 DOCUMENTATION = r"""
 module: applied_file
-short_description: A settings file, and the command by which the machine takes it up
+short_description: Write a settings file and run the command that applies it
 description:
-  - Writes a file and runs a command that has it taken up, in place of a handler. After a failure between the
-    two, on this host or another one, the next run does it.
-  - What was taken up last is kept below /run, so that a boot, which takes up everything, begins anew.
-  - A file that differs only in comments is written, and nothing is run.
+  - Writes a file and runs the command that applies it, in place of a handler. If a run fails between the
+    two, on this host or another one, the next run finishes it.
+  - Keeps what was last applied below /run, because a boot applies everything.
+  - If only comments have changed, writes the file and does not run the command.
 options:
   dest:
-    description: The file. Its directory is made.
+    description: The file. The module creates its directory.
     type: path
     required: true
   content:
-    description: What it is to say.
+    description: Content of the file.
     type: str
     required: true
   apply:
-    description: Command and arguments.
+    description: Command with its arguments.
     type: list
     elements: str
     required: true
@@ -71,7 +71,7 @@ def main() -> None:
         code, _, stderr = module.run_command(module.params["apply"])
         if code != 0:
             command = " ".join(module.params["apply"])
-            module.fail_json(msg=f"{path} is written, and {command} failed: {stderr.strip()}")
+            module.fail_json(msg=f"{path} was written, but {command} failed: {stderr.strip()}")
         applied.record(path, content)
     module.exit_json(changed=changed or due, applied=due, diff=diff)
 

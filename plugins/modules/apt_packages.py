@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: apt is free, and has what Ansible's own module for it needs."""
+"""Ansible module: wait for apt, and install what Ansible's own module for it needs."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from ansible_collections.farrier.kit.plugins.module_utils import apt_lock
 
 DOCUMENTATION = r"""
 module: apt_packages
-short_description: Wait for apt, and install packages where Ansible's own module cannot yet
+short_description: Wait for apt, and install packages on a host without python3-apt
 description:
-  - Waits until no other process holds a lock of apt or dpkg. A host that has just booted updates itself.
-  - Installs packages by C(apt-get), for a host without python3-apt. Without packages it waits only.
+  - Waits until no other process holds a lock of apt or dpkg. A host that has just booted upgrades itself.
+  - Installs packages with C(apt-get), for a host without python3-apt. Without packages it only waits.
 options:
   name:
-    description: Packages to install, after an update of the lists.
+    description: Packages to install, after an update of the package lists.
     type: list
     elements: str
     default: []
   unstarted_services:
-    description: Further packages, each with a service of its name that is not started.
+    description: Further packages, each with a service of the same name that must not be started.
     type: list
     elements: str
     default: []
   lock_timeout:
-    description: Longest wait for the locks, in seconds.
+    description: Time limit for the wait, in seconds.
     type: int
     default: 600
 author: [The Farrier developers (@farrier)]
@@ -40,11 +40,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 waited_seconds:
-  description: How long another process had the locks.
+  description: How long another process held the locks.
   returned: always
   type: float
 holder:
-  description: Who has them still, or "".
+  description: The process that still holds a lock, or "".
   returned: always
   type: str
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""A directory of source files, the same as on the controller."""
+"""Ansible module: copy a directory of source files from the controller."""
 
 from __future__ import annotations
 
@@ -10,34 +10,35 @@ from ansible_collections.farrier.kit.plugins.module_utils.tree_digest import fil
 
 DOCUMENTATION = """
 module: directory_tree
-short_description: A directory of source files, the same as on the controller
+short_description: Copy a directory of source files from the controller
 description:
-  - One look at the host and, where something differs, one transfer, whatever the number of files.
-  - Each file is replaced in one step. What the controller does not have is removed, compiled Python aside.
-  - Everything belongs to root and is readable by all.
+  - Compares checksums first and transfers all files that differ at once.
+  - Replaces each file atomically. Removes files that the controller does not have, except for compiled
+    Python.
+  - All files belong to root and are readable by everyone.
 options:
   src:
-    description: Directory on the controller, looked for in the role's C(files). Text files in UTF-8.
+    description: Directory on the controller, in the role's C(files). Text files in UTF-8.
     type: str
   dest:
     description: Directory on the host.
     type: path
     required: true
   digests:
-    description: Filled in. SHA-256 of every file.
+    description: Set by the action plugin. SHA-256 of every file.
     type: dict
   contents:
-    description: Filled in. Content of the files that the host lacks.
+    description: Set by the action plugin. Content of the files that the host lacks.
     type: dict
 attributes:
   check_mode:
     support: full
-    description: Says which files would change.
+    description: Returns the files that would change.
 author: Farrier
 """
 
 EXAMPLES = """
-- name: The release tool is on the host
+- name: Copy the release tool
   farrier.kit.directory_tree:
     src: farrier_release
     dest: /usr/local/lib/farrier/farrier_release

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: how many requests of an app this edge has answered with an error."""
+"""Ansible module: count the requests of an app that this edge answered with an error."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from ansible_collections.farrier.kit.plugins.module_utils.edge import answers
 
 DOCUMENTATION = r"""
 module: nginx_errors
-short_description: How many requests of an app this edge has answered with an error
+short_description: Count the requests of an app that this edge answered with an error
 description:
-  - Counts in nginx's log. Changes nothing.
+  - Reads nginx's access log. Changes nothing.
 options:
   app:
     description: Name of the app.
     type: str
     required: true
   seconds:
-    description: How far back to look, in seconds.
+    description: Length of the time to look at, up to now, in seconds.
     type: int
     required: true
   log:
-    description: The log, a JSON object in each line.
+    description: Access log, one JSON object per line.
     type: path
     default: /var/log/nginx/access.log
 author: [The Farrier developers (@farrier)]
 """
 
 EXAMPLES = r"""
-- name: What the edge has answered is known
+- name: Count the errors of the last minute
   farrier.kit.nginx_errors:
     app: observatory
     seconds: 60
@@ -40,15 +40,15 @@ EXAMPLES = r"""
 
 RETURN = r"""
 requests:
-  description: How many requests there were.
+  description: Number of requests.
   returned: always
   type: int
 app_errors:
-  description: How many of them the app itself answered 5xx.
+  description: Number of requests that the app itself answered 5xx.
   returned: always
   type: int
 edge_errors:
-  description: How many of them nginx answered 502 or 504, since no answer came from the app.
+  description: Number of requests that nginx answered 502 or 504 because the app gave no answer.
   returned: always
   type: int
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: what of the host decides how nginx is configured."""
+"""Ansible module: gather facts that decide how nginx is configured."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from ansible_collections.farrier.kit.plugins.module_utils.edge import (
 
 DOCUMENTATION = r"""
 module: nginx_facts
-short_description: What of the host decides how nginx is configured
+short_description: Gather facts that decide how nginx is configured
 description:
-  - Reads the versions of nginx and of its OpenSSL, which hosts get no requests, whether the host has IPv6,
-    who listens on given ports, what unit nginx was started by, whether systemd has to read the unit anew,
-    which files of passwords the kit has made, and which files an operator has written that the kit replaces.
-  - Tells whether nginx has HTTP/3. Where there is no nginx yet, apt says which one would come, and every
-    package of a version that knows HTTP/3 is taken to be built with it.
+  - Returns the versions of nginx and its OpenSSL, the drained hosts, whether the host has IPv6, who listens
+    on given ports, which unit nginx was started by, whether systemd needs a daemon-reload for it, the
+    password files of the kit, and files written by an operator that the kit would replace.
+  - Tells whether nginx supports HTTP/3. If nginx is not installed, it asks apt for the candidate version.
+    Packages of a version that knows HTTP/3 are assumed to be built with it.
   - Changes nothing.
 options:
   drained_directory:
-    description: Directory whose files are named after hosts that get no requests.
+    description: Directory with one file per drained host.
     type: path
     required: true
   directory:
@@ -33,7 +33,7 @@ options:
     type: path
     default: /etc/nginx
   marker:
-    description: First line of each file that the kit makes.
+    description: First line of each file that the kit writes.
     type: str
     default: ""
   replaced:
@@ -42,28 +42,28 @@ options:
     elements: str
     default: []
   unit_record:
-    description: File in which nginx's unit keeps, at each start, what it was started by.
+    description: File in which nginx's unit records at each start what it was started by.
     type: path
     required: true
   ports:
-    description: TCP ports whose listeners are named.
+    description: TCP ports whose listeners are returned.
     type: list
     elements: int
     default: [80, 443]
   udp_ports:
-    description: UDP ports whose holders are named.
+    description: UDP ports whose listeners are returned.
     type: list
     elements: int
     default: []
   users_directory:
-    description: Directory with the files of passwords. Others than NAME-PLACE are somebody else's.
+    description: Directory of the password files. Files that are not named NAME-PLACE are not the kit's.
     type: path
     required: true
 author: [The Farrier developers (@farrier)]
 """
 
 EXAMPLES = r"""
-- name: What is on the host is known
+- name: Gather nginx facts
   farrier.kit.nginx_facts:
     drained_directory: /etc/nginx/drained
     users_directory: /etc/nginx/users

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: app hosts get requests from this edge, or get none."""
+"""Ansible module: drain app hosts on this edge, or send them requests again."""
 
 from __future__ import annotations
 
@@ -11,56 +11,56 @@ from ansible_collections.farrier.kit.plugins.module_utils.edge import upstream_m
 
 DOCUMENTATION = r"""
 module: nginx_upstream_member
-short_description: App hosts get requests from this edge, or get none
+short_description: Drain app hosts on this edge, or send them requests again
 description:
-  - Writes it into nginx's configuration of every app that the hosts answer, has it tested and taken up, once
-    for all of them, and keeps it in a directory from which the configuration is made anew.
-  - Requests under way end as they would.
-  - Refuses to leave an app with fewer hosts than must serve; then, all hosts are where they were.
-  - Without hosts it changes nothing, and says who is out.
+  - Changes the nginx configuration of every app that the hosts serve, tests it and reloads nginx once for
+    all of them. Records it in a directory from which later runs build the configuration.
+  - Requests in progress are finished.
+  - Refuses to leave an app with fewer hosts than C(min_serving_hosts). Then nothing changes for any host.
+  - Without C(hosts), returns the drained hosts and changes nothing.
 options:
   hosts:
     description: Names of the app hosts.
     type: list
     elements: str
   state:
-    description: Whether the hosts are to get requests. Goes with C(hosts).
+    description: Whether the hosts get requests. Required with C(hosts).
     choices: [present, drained]
   min_serving_hosts:
-    description: So many other hosts of each app have to get requests when these are taken out.
+    description: Number of other hosts that must still get requests for each app.
     type: int
     default: 1
   keep_sole_members:
     description: >-
-      Leave the hosts in apps that no other host answers, where requests have to wait; otherwise such an app
-      is a reason to refuse.
+      Keep hosts in apps that no other host serves, where requests have to wait. Otherwise such an app is a
+      reason to refuse.
     type: bool
     default: false
   wait_seconds:
-    description: Longest wait until no connection to hosts that were taken out is open. WebSockets last.
+    description: How long to wait for open connections to drained hosts, in seconds. WebSockets stay open.
     type: int
     default: 0
   reason:
-    description: Who or what takes the hosts out, kept with each.
+    description: Who or what drains the hosts, recorded with each.
     type: str
     default: operator
   defer_failure:
-    description: Return a refusal or a failure as C(problem) instead of failing.
+    description: Return a refusal or failure as C(problem) instead of failing.
     type: bool
     default: false
   drained_directory:
-    description: Where the names of hosts that get no requests are kept.
+    description: Directory with one file per drained host.
     type: path
     default: /etc/nginx/drained
   configuration_directory:
-    description: Where the configurations of the apps are.
+    description: Directory of the apps' configuration files.
     type: path
     default: /etc/nginx/farrier/apps
 author: [The Farrier developers (@farrier)]
 """
 
 EXAMPLES = r"""
-- name: The host gets no requests
+- name: Drain the host
   farrier.kit.nginx_upstream_member:
     hosts: [app2]
     state: drained
@@ -69,19 +69,19 @@ EXAMPLES = r"""
 
 RETURN = r"""
 drained:
-  description: Hosts that get no requests, each with who took it out.
+  description: Drained hosts, each with who drained it.
   returned: without hosts
   type: dict
 drained_by_us:
-  description: Those of the hosts that are out because of C(reason), now or since a run that was cut short.
-  returned: when the hosts were taken out
+  description: Hosts that are drained for this C(reason), now or since an interrupted run.
+  returned: when the hosts were drained
   type: list
 open_connections:
-  description: How many connections to the hosts were still open at the end of the wait.
-  returned: when the hosts were taken out
+  description: Number of connections to the hosts that were still open at the end of the wait.
+  returned: when the hosts were drained
   type: int
 problem:
-  description: Why it was not done.
+  description: Why the state was not changed.
   returned: on failure, with defer_failure
   type: str
 """
@@ -166,7 +166,8 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
     known = sorted(_hosts(files))
     if unknown := [host for host in hosts if host not in known]:
         raise MemberError(
-            f"No app of this edge is answered by {', '.join(unknown)}, but by {', '.join(known) or 'nobody'}."
+            f"No app of this edge is served by {', '.join(unknown)}. "
+            f"Its app hosts are: {', '.join(known) or 'none'}."
         )
     fresh = {path: upstream_members.turned(text, hosts, out=out) for path, text in files.items()}
     fresh = {path: text for path, text in fresh.items() if text != files[path]}
@@ -178,8 +179,8 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
         if left < least:
             raise MemberError(
                 f"Without {', '.join(hosts)}, {left} host(s) would serve {path.stem}, "
-                f"and release_min_serving_hosts asks for {least}. Nothing was changed. "
-                "Put another one back first, or go lower with -e release_min_serving_hosts=NUMBER."
+                f"but release_min_serving_hosts requires {least}. Nothing was changed. "
+                "Undrain another one first, or lower it with -e release_min_serving_hosts=NUMBER."
             )
     marks = [_mark(module, host) for host in hosts]
     changed = bool(fresh) or any(mark.exists() != out for mark in marks)
@@ -193,7 +194,7 @@ def _turn(module: AnsibleModule, files: dict[Path, str], *, out: bool) -> bool:
         if returncode != 0:
             for path in fresh:
                 _write(path, files[path])
-            raise MemberError(f"nginx did not take it up, and goes on as before: {stderr.strip()}")
+            raise MemberError(f"nginx rejected the change and goes on as before: {stderr.strip()}")
     for mark in marks:
         if not out:
             mark.unlink(missing_ok=True)

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: every app has a certificate in the place that the web server reads."""
+"""Ansible module: install the certificate of each app where the web server reads it."""
 
 from __future__ import annotations
 
@@ -13,48 +13,49 @@ from ansible_collections.farrier.kit.plugins.module_utils.edge import lineage, m
 
 DOCUMENTATION = r"""
 module: tls_certificates
-short_description: Every app has a certificate
+short_description: Install the certificate of each app
 description:
-  - Lets C(DIRECTORY/NAME) of each app lead to its C(fullchain.pem) and C(privkey.pem).
-  - For an app that waits for an ACME authority that is a self-signed placeholder, as long as there is nothing
-    better.
-  - Keeps every other certificate in C(DIRECTORY/.own), where only root can read it. What no path leads to
-    any more is removed.
-  - Self-signed ones are made on the host, and made anew when their end is near or the domains have changed.
-  - Leaves C(pending) on the host until nginx has loaded what is on the disk, as M(nginx_configuration) does.
-  - The action plugin of the same name is what a role uses. It reads the files on the controller, and turns
-    the apps into these options.
+  - Points C(DIRECTORY/NAME) of each app to its C(fullchain.pem) and C(privkey.pem).
+  - For an app that waits for an ACME authority, that is a self-signed placeholder until there is a
+    certificate.
+  - Keeps all other certificates in C(DIRECTORY/.own), which only root can read. Removes those that are no
+    longer in use.
+  - Creates self-signed certificates on the host, and again when they are about to expire or the domains
+    have changed.
+  - Keeps C(pending) on the host until nginx has loaded the certificates, as M(nginx_configuration) does.
+  - Roles use the action plugin of the same name. It reads the files on the controller and turns the apps
+    into these options.
 options:
   directory:
-    description: Directory of the paths that the web server reads; made with mode 0700 when it is not there.
+    description: Directory that the web server reads. If missing, it is created with mode 0700.
     type: path
     required: true
   chains:
-    description: Certificates in PEM by the name of the app, its own first.
+    description: Certificate chains in PEM by app name, the app's own certificate first.
     type: dict
     default: {}
   privkeys:
-    description: Keys in PEM by the name of the app.
+    description: Private keys in PEM by app name.
     type: dict
     default: {}
   self_signed:
-    description: Domains by the name of the app, for the apps whose certificate the host makes itself.
+    description: Domains by app name, for apps with a self-signed certificate.
     type: dict
     default: {}
   placeholders:
-    description: Names of the apps that get a placeholder where they have nothing.
+    description: Names of apps that get a placeholder if they have no certificate.
     type: list
     elements: str
     default: []
   pending:
-    description: File that stands for something on the disk that nginx has not loaded.
+    description: File that exists while nginx has not loaded what is on the disk.
     type: path
     required: true
 author: [The Farrier developers (@farrier)]
 """
 
 EXAMPLES = r"""
-- name: Every app has its certificate
+- name: Install the certificate of each app
   farrier.kit.tls_certificates:
     directory: /etc/farrier/tls
     apps: [{name: shop, domains: [shop.example.org], certificate: {source: self_signed}}]
@@ -63,11 +64,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 placed:
-  description: Why an app has another certificate than before, by app.
+  description: Why an app has a new certificate, by app.
   returned: always
   type: dict
 removed:
-  description: Directories of certificates that no app's path leads to any more.
+  description: Directories of certificates that are no longer in use.
   returned: always
   type: list
 """

@@ -90,7 +90,7 @@ def _make(app: str, domains: Sequence[str], place: Path) -> str:
         fresh.rename(place)
     except FileNotFoundError:
         raise MkcertError(
-            f"app {app}: its certificate is to come from mkcert, which is not on the controller. {INSTALL}"
+            f"app {app}: its certificate comes from mkcert, which the controller does not have. {INSTALL}"
         ) from None
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
         said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else error.stderr

@@ -15,23 +15,23 @@ HINTS = {
         "sudo is missing on the host. As root there: apt-get install sudo"
     ),
     r"sudo password is required|Missing sudo password|sudo: a password is required": (
-        "sudo wants a password. Add --ask-become-pass, or let the user use sudo without one (NOPASSWD)"
+        "sudo asks for a password. Add --ask-become-pass, or let the user use sudo without one (NOPASSWD)"
     ),
     r"interpreter '\S+' was not found": _NO_PYTHON,
     r"No space left on device": "a disk is full. `df -h` on the host shows which",
 }
-# These words mean this only where a host is unreachable: an app may say them, too.
+# These words mean this only if a host is unreachable: an app may print them too.
 HINTS_FOR_UNREACHABLE = {
     r"python[\d.]*: (not found|No such file)": _NO_PYTHON,
     r"SSH password was requested|Permission denied|Authentication failure": (
-        "the host does not take this user or key. Check ansible_user and ansible_ssh_private_key_file"
+        "the host rejects this user or key. Check ansible_user and ansible_ssh_private_key_file"
     ),
     r"[Hh]ost key|HOST IDENTIFICATION HAS CHANGED": (
-        "the host's key is not the known one. Compare it on the host's console; if it is right, "
+        "the host's key differs from the known one. Compare it on the host's console; if it is right, "
         "`ssh-keygen -R ADDRESS` and `ssh ADDRESS` make it known"
     ),
     r"Connection refused|No route to host|timed out|Connection closed|Could not resolve hostname": (
-        "nothing answers SSH there. Check that the host is up, its ansible_host and ansible_port"
+        "SSH does not answer there. Check that the host is up, its ansible_host and ansible_port"
     ),
 }
 

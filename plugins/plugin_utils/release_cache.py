@@ -1,4 +1,4 @@
-"""What releases are made of, on the controller on its way from host to host: each content once, by checksum.
+"""The controller's cache of release files on their way between hosts: each content once, by checksum.
 
 Indexes and packs are those of `farrier-release`: what is in them is data from a host, and is checked before
 it becomes the name of a file or a content that other hosts get.
@@ -66,7 +66,7 @@ class ReleaseCache:
             CacheError: it is damaged, or no index.
         """
         if hashlib.sha256(arrived.read_bytes()).hexdigest() != sha256:
-            raise CacheError("The index of the release arrived damaged. Next: deploy again")
+            raise CacheError("The index of the release was damaged in transit. Next: deploy again")
         _sizes(arrived)
         kept = self._indexes / f"{sha256}.json.gz"
         with self._locked():
@@ -98,7 +98,7 @@ class ReleaseCache:
                     size = left.pop(member.name, None)
                     content = tar.extractfile(member) if member.isreg() and size == member.size else None
                     if content is None:
-                        raise CacheError(f"The pack holds {member.name!r}, which nobody asked for.")
+                        raise CacheError(f"The pack holds {member.name!r}, which was not requested.")
                     self._add(member.name, content, arrived.parent)
         except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise CacheError(f"The pack is damaged: {error}. Next: deploy again") from None
@@ -117,7 +117,7 @@ class ReleaseCache:
             CacheError: they are not of that index, or no longer here.
         """
         if set(wanted) - set(_sizes(index)):
-            raise CacheError("The host asks for something that is not of this release.")
+            raise CacheError("The host asks for files that are not in this release.")
         path = self._pack_path(wanted)
         with self._locked(), self.arrivals() as directory:
             if path.exists():
@@ -137,7 +137,7 @@ class ReleaseCache:
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            raise CacheError(f"{path} is not there any more. Next: deploy again") from None
+            raise CacheError(f"{path} is gone. Next: deploy again") from None
         if hashlib.sha256(content).hexdigest() != sha256:
             path.unlink()
             raise CacheError(f"{path} was damaged and has been removed. Next: deploy again")

@@ -1,4 +1,4 @@
-"""`farrier-release` as the controller knows it: where it is on hosts, and what comes of calling it."""
+"""`farrier-release` as the controller calls it: where it is on hosts, and how its results are read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Result = dict[str, Any]
 
 
 def outcome(app: str, phase: str, returncode: int, stdout: str, stderr: str, *, check: bool) -> Result:
-    """What Ansible is told of a call of the tool."""
+    """The result that Ansible gets of a call of the tool."""
     try:
         result: Result = json.loads(stdout)
     except ValueError:
@@ -25,10 +25,10 @@ def outcome(app: str, phase: str, returncode: int, stdout: str, stderr: str, *, 
         if returncode == NOT_FOUND:
             return {
                 "failed": True,
-                "msg": f"{TOOL} is not on this host. Next: ansible-playbook farrier.kit.site",
+                "msg": f"{TOOL} is not installed on this host. Next: ansible-playbook farrier.kit.site",
             }
         said = (stderr or stdout).strip()
-        msg = f"{app}: {phase} ended with exit code {returncode} and without a result:\n{said}"
+        msg = f"{app}: {phase} ended with exit code {returncode} and no result:\n{said}"
         return {"failed": True, "msg": msg}
     if result.get("failed"):
         return {**result, "msg": failure(app, phase, result)}
@@ -45,9 +45,9 @@ def failure(app: str, phase: str, result: dict[str, Any]) -> str:
     if live and not trouble:
         lines.append(f"Still live and serving: {live}")
     elif live:
-        lines.append(f"LOOK AT IT: {live} should be live, but {trouble}.")
+        lines.append(f"CHECK IT: {live} should be live, but {trouble}.")
     else:
-        lines.append("Nothing of this app is live on this host.")
+        lines.append("No release of this app is live on this host.")
     if error["next_command"]:
         lines.append(f"Next: {error['next_command']}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What has become of a deploy or a rollback on each of its hosts, from what its tasks have registered there.
+"""The outcome of a deploy or a rollback on each of its hosts, from the registered results of its tasks.
 
 A host's registered results are `__release_PHASE` for each of PHASES and `__release_return`, as the action
 plugins return them, and none of them where the host did not get so far.
@@ -129,7 +129,7 @@ def problems(
         found = {"": message, **found}
     if not found:
         undone = [name for name in live if name not in to_come and "activation" not in results(hosts[name])]
-        found = dict.fromkeys(undone, "its turn came, and it has not ended; what is above says why")
+        found = dict.fromkeys(undone, "its deploy did not finish; see the error above")
     return found
 
 
@@ -146,7 +146,7 @@ def soak_failure(
         error_percent_max: the largest share of errors, in percent, or None for any.
     """
     if live != release:
-        return f"{release} did not stay live, {live or 'nothing'} is"
+        return f"{release} did not stay live; {live or 'nothing'} is live"
     counts = list(answers)
     requests, by_app, by_edge = (
         sum(count.get(key, 0) for count in counts) for key in ("requests", "app_errors", "edge_errors")
@@ -171,11 +171,11 @@ def row(name: str, host: HostVariables, choices: Choices) -> dict[str, Any]:
     if is_left_out(host, choices):
         result = "skipped"
     elif "problem" in reached.get("rotation", {}):
-        result = "GETS NO REQUESTS"
+        result = "STILL DRAINED"
     elif "problem" in returned:
-        result = "NOT PUT BACK"
+        result = "NOT ROLLED BACK"
     elif returned:
-        result = "put back"
+        result = "rolled back"
     elif is_problem:
         result = "failed"
     elif activation:
@@ -216,7 +216,7 @@ def mixed(releases: Mapping[str, str | None]) -> str:
     lines = ["The hosts do not run the same release:"]
     lines += [f"    {host}: {release or 'none'}" for host, release in releases.items()]
     if None not in versions:
-        lines.append("Put them on one: ansible-playbook farrier.kit.rollback -e release=ID")
+        lines.append("Bring them to one release: ansible-playbook farrier.kit.rollback -e release=ID")
     lines.append("Or deploy over it: add -e mixed=accept")
     return "\n".join(lines)
 

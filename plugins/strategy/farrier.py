@@ -48,7 +48,7 @@ def reason_for_linear(wanted: str, mitogen: str | None, core: str) -> str:
     if wanted == "linear":
         return "FARRIER_STRATEGY=linear"
     if wanted not in ("", "mitogen"):
-        return f"FARRIER_STRATEGY={wanted} is unknown; mitogen and linear are"
+        return f"FARRIER_STRATEGY={wanted} is unknown; use mitogen or linear"
     if mitogen is None:
         return "mitogen is not installed; `pip install mitogen` makes runs several times faster"
     tested = TESTED.get(version_numbers(core)[:2])

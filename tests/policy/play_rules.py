@@ -87,7 +87,7 @@ def every_role_is_fully_qualified(root: Path) -> Iterator[str]:
 
 
 def every_task_has_a_name_of_its_own(root: Path) -> Iterator[str]:
-    """A name says what will be true afterwards, and finds the task: unique within a list of tasks."""
+    """A name says what the task does, and finds it: unique within a list of tasks."""
     lists = [(path, list(walk(path, load_yaml(path)))) for path in task_files(root)]
     for path in playbooks(root):
         for play in plays(path):

@@ -17,23 +17,23 @@ SOUND = {
   ansible.builtin.import_playbook: playbooks/site.yml
 """,
     "playbooks/site.yml": """
-- name: Apps run
+- name: Configure the apps
   hosts: app
   any_errors_fatal: true
   pre_tasks:
-    - name: The contract is kept
+    - name: Check the contract
       farrier.kit.keep_contract:
   roles:
     - role: farrier.kit.web
   tasks:
-    - name: The web server runs
+    - name: Install the web server
       ansible.builtin.import_role: {name: farrier.kit.web}
-    - name: Several things
+    - name: Do several things
       block:
-        - name: A secret is there
+        - name: Write a secret
           ansible.builtin.copy: {content: !vault "x", dest: /x}
       rescue:
-        - name: The failure is told
+        - name: Report the failure
           ansible.builtin.fail: {msg: "told"}
 
 - name: Best effort
@@ -64,38 +64,38 @@ argument_specs:
           name: {description: Name., type: str}
 """,
     "roles/web/tasks/main.yml": """
-- name: The version is known
+- name: Get the version
   ansible.builtin.command: nginx -v
   changed_when: false
   register: __web_version
 
-- name: The account is there
+- name: Create the account
   farrier.kit.open_account: {token: "{{ web_token }}"}
   loop: "{{ web_sites | map(attribute='name') }}"
   when: web_token | length > 0
 
-- name: The token is there
+- name: Create the token
   ansible.builtin.copy: {content: "{{ web_token }}", dest: /token}
   no_log: true
 
-- name: The token has a file
+- name: Write the token
   ansible.builtin.file: {path: "{{ '/token' if web_token else '/none' }}", state: touch}
 
-- name: The site is there
+- name: Create the site
   ansible.builtin.template: {src: etc/nginx.conf.j2, dest: /etc/nginx.conf}
   loop: "{{ web_apps | map(attribute='name') }}"
   vars: {site: "{{ web_apps | selectattr('name', 'equalto', item) | first }}"}
 
-- name: The site is said
+- name: Show the site
   ansible.builtin.debug: {msg: "{{ web_app.name }} of {{ web_apps | map(attribute='name') }}"}
 
-- name: The key is there
+- name: Write the key
   ansible.builtin.command: openssl rand -out /key 32
   args: {creates: /key}
   vars: {local: "{{ web_port }}"}
 """,
     "roles/web/handlers/main.yml": """
-- name: The web server is reloaded
+- name: Reload the web server
   ansible.builtin.service: {name: nginx, state: reloaded}
   listen: reload
 """,
@@ -127,7 +127,7 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
         "playbooks/site.yml",
         "  any_errors_fatal: true\n",
         "",
-        "play 'Apps run' needs any_errors_fatal",
+        "play 'Configure the apps' needs any_errors_fatal",
     ),
     (
         play_rules.every_play_is_fatal_for_all,
@@ -141,42 +141,42 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
         "roles/web/tasks/main.yml",
         "  changed_when: false\n",
         "  changed_when: false\n  ignore_errors: true\n",
-        "'The version is known' has ignore_errors",
+        "'Get the version' has ignore_errors",
     ),
     (
         play_rules.no_errors_are_ignored,
         "playbooks/site.yml",
         "  hosts: app\n",
         "  hosts: app\n  ignore_errors: true\n",
-        "play 'Apps run' has ignore_errors",
+        "play 'Configure the apps' has ignore_errors",
     ),
     (
         play_rules.every_command_says_when_it_changes,
         "roles/web/tasks/main.yml",
         "  changed_when: false\n",
         "",
-        "'The version is known' runs a command without changed_when",
+        "'Get the version' runs a command without changed_when",
     ),
     (
         play_rules.every_command_says_when_it_changes,
         "roles/web/tasks/main.yml",
         "  args: {creates: /key}\n",
         "  args: {chdir: /}\n",
-        "'The key is there' runs a command without changed_when",
+        "'Write the key' runs a command without changed_when",
     ),
     (
         play_rules.every_module_is_fully_qualified,
         "playbooks/site.yml",
         "ansible.builtin.fail",
         "fail",
-        "'The failure is told' uses fail",
+        "'Report the failure' uses fail",
     ),
     (
         play_rules.every_module_is_fully_qualified,
         "playbooks/site.yml",
         "farrier.kit.keep_contract",
         "keep_contract",
-        "'The contract is kept' uses keep_contract",
+        "'Check the contract' uses keep_contract",
     ),
     (
         play_rules.every_module_is_fully_qualified,
@@ -188,16 +188,16 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
     (
         play_rules.every_task_has_a_name_of_its_own,
         "roles/web/handlers/main.yml",
-        "- name: The web server is reloaded\n ",
+        "- name: Reload the web server\n ",
         "-",
         "a task has no name",
     ),
     (
         play_rules.every_task_has_a_name_of_its_own,
         "roles/web/tasks/main.yml",
-        "The key is there",
-        "The version is known",
-        "'The version is known' is the name of two tasks",
+        "Write the key",
+        "Get the version",
+        "'Get the version' is the name of two tasks",
     ),
     (
         play_rules.every_task_has_a_name_of_its_own,
@@ -303,14 +303,14 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
         "roles/web/tasks/main.yml",
         "register: __web_version",
         "register: version",
-        "'The version is known' sets version",
+        "'Get the version' sets version",
     ),
     (
         role_rules.every_variable_bears_its_role,
         "roles/web/tasks/main.yml",
         "  ansible.builtin.command: nginx -v\n",
         "  ansible.builtin.set_fact: {found: 1, cacheable: true}\n",
-        "'The version is known' sets found",
+        "'Get the version' sets found",
     ),
     (
         role_rules.no_role_knows_anothers_variables,
@@ -373,7 +373,7 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
         "playbooks/site.yml",
         "{name: farrier.kit.web}",
         "{name: web}",
-        "'The web server runs' uses the role web",
+        "'Install the web server' uses the role web",
     ),
     (
         python_rules.no_plugin_changes_where_python_imports_from,
@@ -408,56 +408,56 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
         "roles/web/tasks/main.yml",
         "web_apps | map(attribute='name') }}\"\n  vars",
         'web_apps }}"\n  vars',
-        "'The site is there' loops over whole apps",
+        "'Create the site' loops over whole apps",
     ),
     (
         secret_rules.no_task_says_an_app,
         "roles/web/tasks/main.yml",
         "web_app.name",
         "web_app",
-        "'The site is said' says a whole app",
+        "'Show the site' says a whole app",
     ),
     (
         secret_rules.no_task_says_an_app,
         "roles/web/tasks/main.yml",
         'ansible.builtin.debug: {msg: "{{ web_app.name }}',
         'ansible.builtin.set_fact: {web_x: "{{ web_apps[0] }}',
-        "'The site is said' says a whole app",
+        "'Show the site' says a whole app",
     ),
     (
         secret_rules.no_task_says_a_secret,
         "roles/web/tasks/main.yml",
         "/token}\n  no_log: true\n",
         "/token}\n",
-        "'The token is there' says a secret",
+        "'Create the token' says a secret",
     ),
     (
         secret_rules.no_task_says_a_secret,
         "roles/web/tasks/main.yml",
         "{{ web_app.name }} of",
         "{{ web_app.secrets }} of",
-        "'The site is said' says a secret",
+        "'Show the site' says a secret",
     ),
     (
         secret_rules.no_task_says_a_secret,
         "roles/web/tasks/main.yml",
         "web_sites | map(attribute='name')",
         "web_sites | map('edge_users') | flatten",
-        "'The account is there' says a secret",
+        "'Create the account' says a secret",
     ),
     (
         secret_rules.no_task_says_a_secret,
         "roles/web/templates/etc/nginx.conf.j2",
         "web_port",
         "web_token",
-        "'The site is there' says a secret",
+        "'Create the site' says a secret",
     ),
     (
         secret_rules.no_task_says_a_secret,
         "plugins/modules/open_account.py",
         ', "no_log": True',
         "",
-        "'The account is there' says a secret",
+        "'Create the account' says a secret",
     ),
 ]
 
@@ -490,11 +490,11 @@ def test_sound_tree_is_read(sound_tree: Path) -> None:
     assert [path.name for path in playbooks(sound_tree)] == ["site.yml", "site.yml"]
     assert [path.name for path in roles(sound_tree)] == ["other", "web"]
     assert {task.name for task in tasks(sound_tree)} == {
-        *("The contract is kept", "Several things", "A secret is there", "The failure is told"),
-        "The web server runs",
-        *("The version is known", "The key is there", "The web server is reloaded"),
-        *("The account is there", "The token is there", "The token has a file"),
-        *("The site is there", "The site is said"),
+        *("Check the contract", "Do several things", "Write a secret", "Report the failure"),
+        "Install the web server",
+        *("Get the version", "Write the key", "Reload the web server"),
+        *("Create the account", "Create the token", "Write the token"),
+        *("Create the site", "Show the site"),
     }
 
 

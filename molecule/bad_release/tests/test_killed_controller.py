@@ -49,15 +49,15 @@ class Moment:
 
 
 MOMENTS = (
-    Moment("source is packed", says="[release : The source is packed]"),
-    Moment("deploy begins", says="[release : The deploy may begin]"),
+    Moment("source is packed", says="[release : Pack the source]"),
+    Moment("deploy begins", says="[release : Acquire the lease]"),
     Moment("lease is taken", path="/run/farrier/observatory.lease.json"),
-    Moment("build begins", says="[release : The release is built]"),
+    Moment("build begins", says="[release : Build the release]"),
     Moment("environment is made", path="/srv/observatory/releases/*-{version}/.venv/pyvenv.cfg"),
-    Moment("rehearsal begins", says="[release : The release lives in a rehearsal]"),
+    Moment("rehearsal begins", says="[release : Rehearse the release]"),
     Moment("rehearsal listens", path="/run/farrier/observatory-rehearsal/http.sock"),
-    Moment("migration begins", says="[release : The database is ready for the release]"),
-    Moment("activation begins", says="[release : The release is live]"),
+    Moment("migration begins", says="[release : Migrate the database]"),
+    Moment("activation begins", says="[release : Activate the release]"),
     Moment("symlink moves", path="/srv/observatory/.activation.json", goes_live=True),
     *(
         Moment(f"{share:.0%} are done", share=share)
@@ -101,7 +101,7 @@ def test_build_of_a_killed_controller_gives_way(app_under_load: AppUnderLoad) ->
     """Who starts again at once does not wait for what nobody wants any more."""
     before = app_under_load.begin("killed in a long build")
     with app_under_load.start(SLOW_BUILD) as deploy:
-        deploy.wait_until_it_says("[release : The release is built]")
+        deploy.wait_until_it_says("[release : Build the release]")
         assert (
             app_under_load.site.wait_for_path("/srv/observatory/releases/*-slow-build/source/VERSION").wait()
             == 0

@@ -63,7 +63,7 @@ def test_archive_that_is_not_what_was_ordered(app_under_load: AppUnderLoad, tmp_
     with nothing_happens(app_under_load, "wrong checksum"):
         done = deploys.run(inventory, "deploy", app="observatory")
         check_refused(
-            done, f"{archive} is not what its checksum says", f"sha256:{checksum}", "correct source.checksum"
+            done, f"{archive} does not match its checksum", f"sha256:{checksum}", "correct source.checksum"
         )
 
 
@@ -90,7 +90,10 @@ def test_rollback_to_what_never_was(app_under_load: AppUnderLoad) -> None:
         done = app_under_load.run("rollback", release="20200101T000000Z-never")
         good = [release["id"] for release in before.status["releases"] if not release["live"]]
         check_refused(
-            done, "There is no release 20200101T000000Z-never: it was pruned or never was.", *good, "Next: "
+            done,
+            "There is no release 20200101T000000Z-never: it was pruned or never existed.",
+            *good,
+            "Next: ",
         )
 
 
@@ -100,7 +103,7 @@ def test_rollback_to_what_was_pruned(app_under_load: AppUnderLoad) -> None:
         app_under_load.check_a_good_release_goes_live()
     with nothing_happens(app_under_load, "rollback to a pruned release"):
         done = app_under_load.run("rollback", release=gone[0])
-        check_refused(done, f"There is no release {gone[0]}: it was pruned or never was.", "Next: ")
+        check_refused(done, f"There is no release {gone[0]}: it was pruned or never existed.", "Next: ")
 
 
 def test_full_disk(app_under_load: AppUnderLoad) -> None:
@@ -128,7 +131,7 @@ def test_second_deploy_is_refused(app_under_load: AppUnderLoad) -> None:
     before = app_under_load.begin("two deploys at once")
     version = app_under_load.good_version()
     with app_under_load.start(version) as first:
-        first.wait_until_it_says("[release : The release is built]")
+        first.wait_until_it_says("[release : Build the release]")
         first.hold()
         check_busy(app_under_load, app_under_load.run(version="health-500"))
         first.go_on()
@@ -164,7 +167,7 @@ def leave_lock_behind(app_under_load: AppUnderLoad, change: str) -> None:
     """Kill a deploy that holds the lease, and change the lease by a jq filter."""
     lease = "/run/farrier/observatory.lease.json"
     with app_under_load.start(app_under_load.good_version()) as deploy:
-        deploy.wait_until_it_says("[release : The release is built]")
+        deploy.wait_until_it_says("[release : Build the release]")
         deploy.kill()
     app_under_load.site.wait_until_quiet(rehearsal_may_stand=True)
     app_under_load.site.host.check_output(f"jq '{change}' {lease} > {lease}.new && mv {lease}.new {lease}")

@@ -30,7 +30,7 @@ def test_a_drained_host_is_not_asked_until_it_is_put_back(fleet: Fleet) -> None:
         assert not done.failed, done.output
         check_nobody_asks_the_drained(fleet)
         said = fleet.run("status")
-        assert f"sends no requests to {DRAINED} (taken out by: operator)" in said.output, said.output
+        assert f"sends no requests to {DRAINED} (drained by: operator)" in said.output, said.output
     fleet.wait_for_answers(DRAINED)
     fleet.check_nothing_was_lost()
 

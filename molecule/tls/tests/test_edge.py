@@ -147,7 +147,7 @@ def test_snippet_with_a_mistake_goes_nowhere(edges: dict[str, Edge], tmp_path: P
     }
     done = site("nginx", tls_snippet=str(broken))
     assert done.failed
-    for text in ('unknown directive "retrun"', "retrun 200;", "correct what it says about observatory"):
+    for text in ('unknown directive "retrun"', "retrun 200;", "correct the settings of observatory"):
         assert text in done.output, done.output
     for name, edge in edges.items():
         assert edge.host.check_output("sha256sum /etc/nginx/farrier/*/*") == before[name]

@@ -1,4 +1,4 @@
-"""What nginx can do, read from how it was built, or from what apt says of the one that would come."""
+"""What nginx supports, from its build options, or from the version of apt's candidate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How certbot is asked for a certificate, and what it says when it gets none."""
+"""Run certbot for a certificate, and explain why it got none."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BIND = "Set certbot_eab_kid and certbot_eab_hmac_key as the authority gave them 
 ACCOUNT_LOST = "urn:ietf:params:acme:error:accountDoesNotExist"
 LAST_LINES = 8
 LOG = Path("/var/log/letsencrypt/letsencrypt.log")
-NO_REASON = f"certbot did not say why; see {LOG} on the host"
+NO_REASON = f"certbot gave no reason; see {LOG} on the host"
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,9 @@ def problem(output: str, log: str) -> str:
 
 def _wait(log: str) -> str:
     header = "".join(f" ({found})" for found in RETRY_AFTER.findall(log)[-1:])
-    return f"Wait as long as it says{header} before the next run: each run asks again, and authorities count."
+    return (
+        f"Wait as long as it says{header} before the next run: each run counts against the authority's limit."
+    )
 
 
 def _said(output: str, log: str) -> str:
@@ -169,7 +171,7 @@ def account(configuration: Path, server: str) -> Path:
 
 
 def forget_account(configuration: Path, server: str) -> None:
-    """Put an account aside that the authority does not know any more, so that certbot registers a new one."""
+    """Set aside an account that the authority no longer knows, so that certbot registers a new one."""
     place = account(configuration, server)
     aside = place.with_name(f"{place.name}.lost")
     shutil.rmtree(aside, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Which of nginx's files an operator has written, so that nobody replaces them without a word."""
+"""Which of nginx's files an operator has written: they are never replaced silently."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def why_not(
     if lineage.server != server:
         return f"the certificate came from {lineage.server}"
     if lineage.account not in accounts:
-        return "its account is gone, so that it could not be renewed"
+        return "its account is gone, so it could not be renewed"
     if lineage.authenticator != authenticator:
         return f"its challenges are answered by {lineage.authenticator or 'nothing'}, not by {authenticator}"
     if lineage.expires <= now:
@@ -109,7 +109,7 @@ def left_over(configuration: Path, names: Collection[str], hook: str) -> Iterato
 
 
 def retire(renewal: Path) -> None:
-    """Keep a certificate and its key, but let certbot renew it no more."""
+    """Keep a certificate and its key, but stop certbot from renewing it."""
     renewal.rename(renewal.with_name(renewal.name + RETIRED))
 
 

@@ -103,12 +103,12 @@ def make_placeholder(directory: Path) -> None:
 
 
 def leading_nowhere(directory: Path, apps: Iterable[str]) -> list[str]:
-    """Return the apps whose path leads to no certificate."""
+    """Return the apps whose path points to no certificate."""
     return [app for app in apps if not (directory / app / "fullchain.pem").exists()]
 
 
 def left_over(directory: Path) -> Iterator[Path]:
-    """Yield the directories of certificates that no app's path leads to any more."""
+    """Yield the directories of certificates that no app uses any longer."""
     for path in sorted((directory / NAME).glob("*")):
         kept = KEPT.fullmatch(path.name)
         if kept and current(directory, kept["app"]) != path:
@@ -123,7 +123,7 @@ def is_self_signed(certificate: Path) -> bool:
 
 
 def why_not(names: Collection[str], expires: datetime, domains: Collection[str], now: datetime) -> str:
-    """Return why a certificate of the host's own making has to be made anew, or "" when it has not.
+    """Return why a self-signed certificate of the host must be replaced, or "" if it need not.
 
     Args:
         names: Names in the certificate.
@@ -157,7 +157,7 @@ def _request(directory: Path, subject: str, domains: Sequence[str], lifetime_day
     files = {"-keyout": fresh / "privkey.pem", "-out": fresh / "fullchain.pem"}
     request = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     request += ["-days", str(lifetime_days), "-subj", f"/CN={subject}"]
-    # Who is told to trust it trusts it for these names, and not as an authority for others.
+    # Clients that trust it trust it for these names, not as an authority for others.
     for extension in (
         f"subjectAltName={','.join(f'DNS:{domain}' for domain in domains)}",
         "basicConstraints=critical,CA:FALSE",

@@ -1,4 +1,4 @@
-"""Whether the world would find this host's answer to a challenge: the host asks itself first."""
+"""Whether the authority would reach this host's answer to a challenge: the host asks itself first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 CHALLENGES = ".well-known/acme-challenge"
 TIMEOUT_SECONDS = 5
-POINT_HERE = "Let the name's A and AAAA records lead to this host, and let port 80 be open to the world"
+POINT_HERE = "Point the name's A and AAAA records to this host, and open port 80 to the internet"
 
 
 def problem(domain: str, webroot: Path, port: int = 80) -> str:
@@ -40,12 +40,12 @@ def _refusal(domain: str, webroot: Path, port: int) -> str:
         place.chmod(0o644)
         answer = _fetch(f"http://{domain}:{port}/{CHALLENGES}/{token}")
     except urllib.error.HTTPError as error:
-        return f"answers {error.code} to a challenge: it leads to another server"
+        return f"answers {error.code} to a challenge: it points to another server"
     except OSError as error:
         return f"cannot be reached from this host on port {port} ({getattr(error, 'reason', error)})"
     finally:
         place.unlink(missing_ok=True)
-    return "" if answer == token else "answers a challenge with something else: it leads to another server"
+    return "" if answer == token else "answers a challenge with something else: it points to another server"
 
 
 def _fetch(url: str) -> str:

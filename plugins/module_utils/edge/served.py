@@ -1,4 +1,4 @@
-"""Which certificate a web server on this host shows."""
+"""Which certificate a web server on this host serves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 5
 
 
 def shows(domain: str, certificate: Path, port: int = 443) -> bool:
-    """Tell whether the server shows this certificate to who asks for the domain.
+    """Tell whether the server serves this certificate for the domain.
 
     Args:
         domain: Name that the client asks for.

@@ -1,4 +1,4 @@
-"""Which hosts an edge passes an app's requests on to, as nginx's configuration of the app says it.
+"""Which hosts an edge passes an app's requests to, read from the app's nginx configuration.
 
 Each `server` line of an upstream has the name of its host in a comment on the line before. With several hosts
 each has two: the second is a backup that no failure switches off.

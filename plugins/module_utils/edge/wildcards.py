@@ -1,4 +1,4 @@
-"""Which names a certificate with wildcards is good for."""
+"""Which names a certificate with wildcards covers."""
 
 from __future__ import annotations
 

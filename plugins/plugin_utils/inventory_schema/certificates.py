@@ -1,4 +1,4 @@
-"""Whether the certificate that an app brings along is good for the app."""
+"""Whether the certificate files of an app suit the app."""
 
 from __future__ import annotations
 
@@ -96,13 +96,13 @@ def mistakes(
     if public:
         fitting = [number for number, one in enumerate(chain) if _spki(one.public_key()) == public]
         if not fitting:
-            what = "is the key of another certificate than that in fullchain"
+            what = "does not belong to the certificate in fullchain"
             yield "privkey", MistakeError(what, "name the key that this certificate was asked for with")
         elif (place := fitting[0]) > 0:
-            what = f"has the site's own certificate in place {place + 1}"
+            what = f"has the site's own certificate at position {place + 1}"
             yield (
                 "fullchain",
-                MistakeError(what, "put it first, and after it the one that signed it, and so on"),
+                MistakeError(what, "put it first, then the one that signed it, and so on"),
             )
     yield from (("fullchain", mistake) for mistake in _unfit(chain[place], domains, left_at_least))
 
@@ -141,13 +141,13 @@ def signed_by(fullchain: bytes, authority: bytes) -> bool:
 def _content(path: Path, read: Reader) -> bytes:
     if not path.is_file():
         raise MistakeError(
-            "is no file on the controller", f"correct it; `ls {path.parent}` shows what is there"
+            "is not a file on the controller", f"correct it; `ls {path.parent}` shows what is there"
         )
     try:
         return read(path)
     except OSError as error:
         raise MistakeError(
-            f"cannot be read ({error.strerror})", f"let yourself read it; see `ls -l {path}`"
+            f"cannot be read ({error.strerror})", f"make it readable for yourself; see `ls -l {path}`"
         ) from None
 
 
@@ -168,8 +168,8 @@ def _public_half(content: bytes) -> bytes:
     try:
         return _spki(load_pem_private_key(content, None).public_key())
     except TypeError:
-        fix = "take it off with `openssl pkey`, and encrypt the file with ansible-vault instead"
-        raise MistakeError("is locked with a passphrase", fix) from None
+        fix = "remove it with `openssl pkey`, and encrypt the file with ansible-vault instead"
+        raise MistakeError("is encrypted with a passphrase", fix) from None
     except (ValueError, UnsupportedAlgorithm):
         fix = "write the key into it, in PEM: -----BEGIN PRIVATE KEY-----"
         raise MistakeError("holds no private key, or a broken one", fix) from None
@@ -188,7 +188,7 @@ def _unfit(
     begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     missing = [domain for domain in domains if not covers(borne, domain)]
     if missing:
-        what = f"does not cover {', '.join(missing)}, but {', '.join(borne) or 'no name at all'}"
+        what = f"covers {', '.join(borne) or 'no name'}, not {', '.join(missing)}"
         yield MistakeError(what, "bring one that covers every domain, or correct domains")
     if begins > now:
         yield MistakeError(f"is not valid before {begins:%Y-%m-%d %H:%M} UTC", "wait, or set the clock right")

@@ -109,14 +109,14 @@ def _wildcard_problems(subject: str, raw: object) -> list[Problem]:
             continue
         key, value = f"domains[{position}]", shown(domain, ("domains", position))
         if not possible:
-            what = "is a wildcard, and the challenge over HTTP proves single names only"
+            what = "is a wildcard, and HTTP challenges cannot prove wildcards"
             fix = (
                 "list each hostname; or prove it by DNS, certificate: {challenge: dns}; "
                 "or bring a certificate, certificate: {source: files, …}, see docs/tls.md"
             )
             problems.append(Problem(subject, key, value, what, fix))
         if position == 0:
-            what = "is a wildcard, and the kit asks the app for itself by the first domain"
+            what = "is a wildcard, and the kit checks the app by its first domain"
             fix = f"put a single name first, as in {domain.removeprefix('*.')}"
             problems.append(Problem(subject, key, value, what, fix))
     return problems

@@ -1,4 +1,4 @@
-"""Variables of the command line: `-e NAME=VALUE` beats whatever a playbook sets, so each has to be meant."""
+"""Variables of the command line: `-e NAME=VALUE` overrides whatever a playbook sets, so each is checked."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def extra_variable_problems(
         others = [other for other, names in PLAYBOOKS.items() if name in names]
         if name.startswith("__") or name in TASK_NAMES or others:
             of = f", but of {', '.join(others)}" if others else ""
-            what, fix = f"is no variable of {playbook}.yml{of}", "leave it out"
+            what, fix = f"is not a variable of {playbook}.yml{of}", "leave it out"
             problems.append(Problem(f"-e {name}", "", "", what, fix + _what_there_is(taken)))
             continue
         known = [*taken, *settings, "apps", *role_variables()]
@@ -101,7 +101,7 @@ def extra_variable_problems(
             continue
         meant = suggestion(name, known)
         fix = f"did you mean {meant}?" if meant else f"leave it out{_what_there_is(taken)}"
-        what = f"is no variable of {playbook}.yml, of the kit's roles or of the inventory"
+        what = f"is not a variable of {playbook}.yml, of the kit's roles or of the inventory"
         problems.append(Problem(f"-e {name}", "", "", what, fix, is_warning=not meant))
     return problems
 

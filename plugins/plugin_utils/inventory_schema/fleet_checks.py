@@ -72,7 +72,7 @@ def _disagreements(fleets: Mapping[str, Fleet], apps: Hosts) -> Iterator[Problem
         other = next((host for host in others if said[host] != said[first]), None)
         if other:
             what = f"is {said[first]} on {first} and {said[other]} on {other}"
-            fix = "say it once for all app hosts, in group_vars/all.yml"
+            fix = "set it once for all app hosts, in group_vars/all.yml"
             yield Problem("group app", key, "", what, fix, apps[other].setting_location(key))
 
 
@@ -88,14 +88,14 @@ def _serving_problems(fleets: Mapping[str, Fleet], apps: Hosts) -> Iterator[Prob
         stuck = [name for name, count in counts.items() if count > 1 and not drain_batch_size(count, share)]
         if stuck:
             least = min(counts[name] for name in stuck)
-            what = f"keeps all app hosts of {', '.join(stuck)} in rotation, and none could ever be drained"
+            what = f"keeps all app hosts of {', '.join(stuck)} in rotation, so none could ever be drained"
             fix = f"write a number below {least}, how many app hosts there are, or add app hosts"
             location = apps[host].setting_location("release_min_serving_hosts")
             yield Problem("group app", "release_min_serving_hosts", json.dumps(share), what, fix, location)
 
 
 def _orphan_problems(edges: Hosts, apps: Hosts) -> list[Problem]:
-    """Find apps that an edge serves and nobody runs; what is no list of apps has been told already."""
+    """Find apps that an edge serves and no host runs; another check reports what is not a list."""
     if not apps or not all(isinstance(view.apps, list) for view in apps.values()):
         return []
     running = {site(raw) for view in apps.values() for _, raw in view.named().values()}
@@ -117,7 +117,7 @@ def _port_problems(apps: Hosts) -> Iterator[Problem]:
         for name, (index, raw) in view.named().items():
             port = _port(name, raw)
             if owners.setdefault(port, name) != name:
-                what = f"is the port of app {owners[port]}, too"
+                what = f"is also the port of app {owners[port]}"
                 fix = f"give one of them `port:`, another from {ports.LOWEST} to {ports.HIGHEST}"
                 yield Problem(
                     f"app {name}", "port", str(port), what, fix, view.location(index, "port"), [host]
@@ -130,7 +130,7 @@ def _port_disagreements(edges: Hosts, apps: Hosts) -> Iterator[Problem]:
             index, raw = apps[host].named()[name]
             port, expected = _port(name, raw), _port(name, edges[edge].named()[name][1])
             if port != expected:
-                what = f"is where it listens, and {edge} looks for it on {expected}"
+                what = f"is where it listens, but {edge} expects it on {expected}"
                 fix = "write the same port on edge and app hosts, in group_vars/all.yml"
                 location = apps[host].location(index, "port")
                 yield Problem(f"app {name}", "port", str(port), what, fix, location, [host])
@@ -157,14 +157,14 @@ def _address_problems(edges: Hosts, apps: Hosts, known: set[str]) -> Iterator[Pr
     Args:
         edges: Hosts of the group `edge`.
         apps: Hosts of the group `app`.
-        known: Hosts whose `private_address` has been told to be wrong.
+        known: Hosts whose wrong `private_address` is reported already.
     """
     pairs = [(edge, host) for edge, host, _ in _reaching(edges, apps)]
     reasons: dict[str, str] = {}
     for edge, host in pairs:
         reasons.setdefault(host, f"{edge} has to reach it there")
     for edge, host in pairs:
-        reasons.setdefault(edge, f"{host} lets in no edge whose address it does not know")
+        reasons.setdefault(edge, f"{host} accepts only edges whose address it knows")
     owners: dict[str, str] = {}
     for host, view in {**edges, **apps}.items():
         try:
@@ -176,7 +176,7 @@ def _address_problems(edges: Hosts, apps: Hosts, known: set[str]) -> Iterator[Pr
             continue
         owner = owners.setdefault(address, host) if host in apps else host
         if owner != host and any(reached in (owner, host) for _, reached in pairs):
-            what, fix = f"leads to app host {owner}, too", "give each app host an address of its own"
+            what, fix = f"is also the address of app host {owner}", "give each app host an address of its own"
             location = view.setting_location("private_address")
             yield Problem(f"host {host}", "private_address", json.dumps(address), what, fix, location)
 
@@ -186,7 +186,7 @@ def _peer_problems(edges: Hosts, known: set[str]) -> Iterator[Problem]:
 
     Args:
         edges: Hosts of the group `edge`.
-        known: Hosts whose address has been told to be wrong.
+        known: Hosts whose wrong address is reported already.
     """
     sites = {edge: {site(raw) for _, raw in view.named().values()} for edge, view in edges.items()}
     for host, view in edges.items():

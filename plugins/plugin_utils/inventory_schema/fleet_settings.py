@@ -70,7 +70,7 @@ class Fleet(Strict):
     def _watched(cls, value: float | None, info: ValidationInfo) -> float | None:
         if value is not None and info.data.get("release_soak_seconds") == 0:
             raise MistakeError(
-                "is never compared, since release_soak_seconds is 0",
+                "is never checked, because release_soak_seconds is 0",
                 "write release_soak_seconds: 60, or remove release_error_percent_max",
             )
         return value

@@ -84,7 +84,7 @@ def _entry_problems(view: HostView, read: Reader) -> list[Problem]:
             found += certificate_problems(subject, raw, read)
             found += _shared_variable_problems(subject, raw.get("env"), raw.get("secrets"))
             if isinstance(name, str) and name in names:
-                what, fix = "is the name of an earlier app, too", "give each app a name of its own"
+                what, fix = "is also the name of an earlier app", "give each app a name of its own"
                 found.append(Problem(f"apps[{index}]", "name", shown(name, ("name",)), what, fix))
             if isinstance(name, str):
                 names.add(name)
@@ -98,7 +98,7 @@ def _shared_variable_problems(subject: str, env: object, secrets: object) -> lis
     if not isinstance(env, Mapping) or not isinstance(secrets, Mapping):
         return []
     fix = "keep it in one of them, secrets if in doubt"
-    return [Problem(subject, f"env.{key}", "", "is in secrets, too", fix) for key in env if key in secrets]
+    return [Problem(subject, f"env.{key}", "", "is also in secrets", fix) for key in env if key in secrets]
 
 
 def _claims(view: HostView) -> Iterator[tuple[str, str, str, str]]:
@@ -121,7 +121,7 @@ def _domain_problems(hosts: Mapping[str, HostView]) -> list[Problem]:
             owner, owner_location = owners.setdefault(domain, (subject, location))
             if owner != subject:
                 at = f" ({owner_location})" if owner_location else ""
-                what, fix = f"is claimed by {owner}{at}, too", "leave it to one of the two"
+                what, fix = f"is also claimed by {owner}{at}", "leave it to one of the two"
             elif (subject, domain) in on_host:
                 what, fix = "is listed twice", "remove one of the two"
             else:

@@ -1,4 +1,4 @@
-"""Which places of an app's URLs nginx treats in ways of their own, and in which."""
+"""Which URL prefixes of an app nginx treats differently, and how."""
 
 from __future__ import annotations
 

@@ -82,9 +82,9 @@ class Source(Strict):
     def _one_kind(self) -> Source:
         kinds = [kind for kind in ("path", "git", "archive") if getattr(self, kind) is not None]
         if len(kinds) != 1:
-            what = f"has {' and '.join(kinds)}" if kinds else "names no place"
+            what = f"has {' and '.join(kinds)}" if kinds else "has no location"
             fix = (
-                "give one of path: DIRECTORY, git: URL with version: REF, archive: FILE with checksum: SHA256"
+                "set one of path: DIRECTORY, git: URL with version: REF, archive: FILE with checksum: SHA256"
             )
             raise MistakeError(what, fix)
         companions = {
@@ -238,7 +238,7 @@ class Certificate(Strict):
                 )
         if self.challenge == "dns" and self.source != "acme":
             raise MistakeError(
-                f"has challenge dns, and with source {self.source} no authority asks for one",
+                f"has challenge dns, but source {self.source} needs no challenge",
                 "remove challenge, or write source: acme",
             )
         return self

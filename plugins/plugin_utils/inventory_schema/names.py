@@ -69,8 +69,8 @@ def app_name(value: str) -> str:
     if not APP_NAME_FORM.fullmatch(value):
         suggestion = re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-0123456789")
         raise MistakeError(
-            "is no name for an app",
-            "small letters, digits and single hyphens, beginning with a letter"
+            "is not a name for an app",
+            "lowercase letters, digits and single hyphens, beginning with a letter"
             + (f", as in {suggestion}" if suggestion else ""),
         )
     if len(value) > APP_NAME_MAX_LENGTH:
@@ -97,7 +97,7 @@ def domain(value: str) -> str:
     if not value.startswith("*"):
         return hostname(value)
     if not value.startswith("*."):
-        raise MistakeError("is no wildcard", "write *. and a name, as in *.example.org")
+        raise MistakeError("is not a wildcard", "write *. and a name, as in *.example.org")
     try:
         hostname(value.removeprefix("*."))
     except MistakeError as error:
@@ -131,7 +131,7 @@ def hostname(value: str) -> str:
     if bare.endswith("."):
         raise MistakeError("ends with a dot", f"write {bare.rstrip('.')}")
     if bare != value:
-        raise MistakeError("has capitals or spaces", f"write {bare}")
+        raise MistakeError("has uppercase letters or spaces", f"write {bare}")
     if not value.isascii():
         raise MistakeError("is not ASCII", f"write its encoded form{_punycode(value)}")
     if "_" in value:
@@ -145,8 +145,8 @@ def hostname(value: str) -> str:
     labels = value.split(".")
     if len(value) > 253 or not all(DOMAIN_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
         raise MistakeError(
-            "is no hostname",
-            "write labels of small letters, digits and inner hyphens, joined by dots: www.example.org",
+            "is not a hostname",
+            "write labels of lowercase letters, digits and inner hyphens, joined by dots: www.example.org",
         )
     return value
 
@@ -163,7 +163,7 @@ def environment_name(value: str) -> str:
     if not ENVIRONMENT_NAME.fullmatch(value):
         suggestion = re.sub(r"[^A-Za-z0-9_]+", "_", value).strip("_").lstrip("0123456789").upper()
         raise MistakeError(
-            "is no name of an environment variable",
+            "is not the name of an environment variable",
             "letters, digits and underscores, not beginning with a digit"
             + (f", as in {suggestion}" if suggestion else ""),
         )

@@ -1,4 +1,4 @@
-"""Variables that had another name in an earlier version: whoever still sets one is told the new name."""
+"""Variables that had another name in an earlier version; a problem names the new one."""
 
 from __future__ import annotations
 
@@ -34,16 +34,14 @@ RENAMED = {
 
 
 def renamed_problems(hosts: Mapping[str, HostView]) -> list[Problem]:
-    """Return a problem for every variable under an old name: nobody reads it any more.
+    """Return a problem for every variable with an old name, which nothing reads.
 
     Args:
         hosts: Every host of the groups `edge` and `app`.
     """
     return merge(
         [
-            Problem(
-                "variable", variable, "", "has another name since 0.2", f"rename it to {new}", hosts=[host]
-            )
+            Problem("variable", variable, "", "was renamed in 0.2", f"rename it to {new}", hosts=[host])
             for host, view in hosts.items()
             for variable in view.variables
             if (new := RENAMED.get(variable))

@@ -1,4 +1,4 @@
-"""What the controller needs besides ansible-core, looked for before anything of it is imported."""
+"""What the controller needs besides ansible-core, checked before anything of it is imported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resolve templates value by value, so that one that cannot be resolved hides no other mistake."""
+"""Resolve templates value by value, so that one failure hides no other mistake."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Resolver:
             return Unresolved(f"cannot be resolved: {error}", fix)
         except self._failure as error:
             if "vault" in str(error) or "decrypt" in str(error):
-                fix = "give the vault's password: --ask-vault-pass or --vault-password-file FILE"
+                fix = "pass the vault password: --ask-vault-pass or --vault-password-file FILE"
                 return Unresolved("cannot be decrypted", fix)
             # Ansible's message may quote the value.
             reason = "" if ".secrets" in path else f": {error}"

@@ -35,11 +35,11 @@ def source_problems(subject: str, source: Mapping[str, Any]) -> list[Problem]:
                 f"correct it; `ls {place.parent}` shows what is there",
             )
         elif key == "archive" and not place.is_file():
-            add(key, "is no file", "name the .tar.gz itself")
+            add(key, "is not a file", "name the .tar.gz itself")
         elif key != "archive" and not place.is_dir():
-            add(key, "is no directory", "name the directory that holds the project")
+            add(key, "is not a directory", "name the directory that holds the project")
         elif key == "path" and not _has_folder(place, source.get("subdir")):
-            add("subdir", f"is no folder of {place}", f"correct it; `ls {place}` shows what is there")
+            add("subdir", f"is not a folder of {place}", f"correct it; `ls {place}` shows what is there")
     return problems
 
 
@@ -55,7 +55,7 @@ def snippet_problems(subject: str, edge: Mapping[str, Any]) -> list[Problem]:
         return []
     fix = f"correct it; `ls {Path(text).parent}` shows what is there"
     value = shown(text, ("edge", "snippet"))
-    return [Problem(subject, "edge.snippet", value, "is no file on the controller", fix)]
+    return [Problem(subject, "edge.snippet", value, "is not a file on the controller", fix)]
 
 
 def _has_folder(place: Path, subdir: object) -> bool:

@@ -32,7 +32,7 @@ def python_choice(value: str) -> str:
     oldest = ".".join(map(str, PYTHON_OLDEST))
     if not version:
         raise MistakeError(
-            "is neither a version nor a path",
+            "is neither a version nor an absolute path",
             'write a version, python: "3.13", or the absolute path of an interpreter on the host',
         )
     if (3, int(version[1])) < PYTHON_OLDEST:
@@ -55,7 +55,7 @@ def url_path(value: str) -> str:
     if not value.startswith("/"):
         raise MistakeError("does not begin with /", f"write /{value}")
     if not URL_PATH.fullmatch(value) or value.startswith("//"):
-        raise MistakeError("is no path of a URL", "write the path alone, without query, as in /healthz")
+        raise MistakeError("is not the path of a URL", "write the path alone, without query, as in /healthz")
     return value
 
 
@@ -66,9 +66,11 @@ def static_prefix(value: str) -> str:
     if not value.startswith("/"):
         raise MistakeError("does not begin with /", f"write /{value}")
     if not STATIC_PREFIX.fullmatch(value) or ".." in value.split("/"):
-        raise MistakeError("is no plain path of a URL", "write letters, digits, . _ ~ - and /, as in /static")
+        raise MistakeError(
+            "is not a plain path of a URL", "write letters, digits, . _ ~ - and /, as in /static"
+        )
     if f"{value}/".startswith("/.well-known/acme-challenge/"):
-        raise MistakeError("is where certificates are validated", "choose another prefix")
+        raise MistakeError("is reserved for ACME challenges", "choose another prefix")
     return value
 
 
@@ -82,9 +84,9 @@ def network(value: str) -> str:
     try:
         ipaddress.ip_network(value)
     except ValueError as error:
-        what = "is no address or network"
+        what = "is not an address or network"
         if "host bits set" in str(error):
-            what = "has bits beyond its length"
+            what = "has host bits set"
             raise MistakeError(what, f"write {ipaddress.ip_network(value, strict=False)}") from None
         raise MistakeError(what, "write as in 203.0.113.7, 10.0.0.0/8 or 2001:db8::/32") from None
     return value
@@ -96,18 +98,18 @@ def reachable_address(value: str) -> str:
     try:
         address = ipaddress.ip_address(value)
     except ValueError:
-        raise MistakeError("is no IP address", fix) from None
+        raise MistakeError("is not an IP address", fix) from None
     if address.is_loopback or address.is_unspecified or address.is_multicast:
-        raise MistakeError("leads to no other machine", fix)
+        raise MistakeError("reaches no other machine", fix)
     if address.version == 6 and address.is_link_local:
-        raise MistakeError("is good on one link only", fix)
+        raise MistakeError("works on one link only", fix)
     return str(address)
 
 
 def user_name(value: str) -> str:
     """The name of somebody with a password for nginx."""
     if not USER_NAME.fullmatch(value):
-        raise MistakeError("is no name of a user", "write letters, digits, . _ @ and -")
+        raise MistakeError("is not a user name", "write letters, digits, . _ @ and -")
     return value
 
 
@@ -124,11 +126,12 @@ def relative_directory(value: str) -> str:
     """A directory inside the release, which it cannot leave."""
     if value.startswith("/") or ".." in value.split("/"):
         raise MistakeError(
-            "leaves the release", "write a path below the top of the source, without .., as in services/web"
+            "points outside the release",
+            "write a path below the top of the source, as in services/web",
         )
     if not RELATIVE_DIRECTORY.fullmatch(value):
         raise MistakeError(
-            "is no plain relative path", "write letters, digits, . _ + @ - and /, as in services/web"
+            "is not a plain relative path", "write letters, digits, . _ + @ - and /, as in services/web"
         )
     return value
 
@@ -138,7 +141,7 @@ def absolute_path(value: str) -> str:
     if not value.startswith("/"):
         raise MistakeError(
             "is not absolute",
-            'begin it with a place that Ansible knows: "{{ inventory_dir }}/…"',
+            'begin it with a directory that Ansible knows: "{{ inventory_dir }}/…"',
         )
     return value
 
@@ -147,7 +150,7 @@ def git_address(value: str) -> str:
     """A repository that git can clone without running a command of the address."""
     if not GIT_ADDRESS.fullmatch(value):
         raise MistakeError(
-            "is no address of a git repository",
+            "is not the address of a git repository",
             "write https://…, ssh://…, user@host:path or an absolute path on the controller",
         )
     return value
@@ -156,7 +159,7 @@ def git_address(value: str) -> str:
 def git_version(value: str) -> str:
     """A branch, tag or commit, never an option."""
     if not GIT_VERSION.fullmatch(value) or ".." in value:
-        raise MistakeError("is no git reference", "write a tag, branch or commit, as in v1.4.0")
+        raise MistakeError("is not a git reference", "write a tag, branch or commit, as in v1.4.0")
     return value
 
 
@@ -165,7 +168,7 @@ def archive_place(value: str) -> str:
     if value.startswith(("https://", "http://")):
         return value
     if "://" in value:
-        raise MistakeError("is a URL of a kind that is not fetched", "use https:// or an absolute path")
+        raise MistakeError("is a URL of an unsupported kind", "use https:// or an absolute path")
     return absolute_path(value)
 
 
@@ -173,7 +176,7 @@ def sha256(value: str) -> str:
     """A checksum with its algorithm."""
     if not SHA256.fullmatch(value):
         raise MistakeError(
-            "is no SHA-256 checksum",
+            "is not a SHA-256 checksum",
             "write sha256: and the 64 hexadecimal digits that `sha256sum FILE` prints",
         )
     return value

@@ -29,7 +29,7 @@ def reader(loader: Any) -> Reader:
         try:
             return bytes(loader.get_text_file_contents(str(path)).encode())
         except AnsibleError:
-            fix = "give the vault's password: --ask-vault-pass or --vault-password-file FILE"
+            fix = "pass the vault password: --ask-vault-pass or --vault-password-file FILE"
             raise MistakeError("cannot be decrypted", fix) from None
 
     return read

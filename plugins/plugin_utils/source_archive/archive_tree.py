@@ -38,7 +38,7 @@ class Tree:
     """All entries of a source by name.
 
     Raises:
-        SourceError: a name or symlink leads out of the source.
+        SourceError: a name or symlink points outside the source.
     """
 
     def __init__(self, entries: Iterable[Entry], where: str) -> None:
@@ -131,6 +131,6 @@ def _check_link(name: str, link: str, where: str) -> None:
     ups = sum(part == ".." for part in parts)
     if PurePosixPath(link).is_absolute() or ups > depth or ".." in parts[ups:]:
         raise SourceError(
-            f"The symlink {name} of {where} leads out of the source, to {link}: "
+            f"The symlink {name} of {where} points outside the source, to {link}: "
             "a release has to be complete in itself. Replace it by what it points to, or remove it."
         )

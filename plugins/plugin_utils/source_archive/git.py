@@ -136,7 +136,7 @@ def entries_in(tar: tarfile.TarFile) -> list[Entry]:
             continue
         if name.startswith("/") or ".." in name.split("/"):
             raise SourceError(
-                f"The archive's entry {member.name!r} leads out of it: do not use this archive."
+                f"The archive's entry {member.name!r} points outside it: do not use this archive."
             )
         if member.issym():
             entries.append(Entry(name, link=member.linkname))

@@ -72,11 +72,11 @@ def make_archive(source: dict[str, Any], cache: Path, *, version: str = "", modu
     if source.get("archive"):
         if version:
             raise SourceError(
-                f"A source of the kind archive has no versions: leave version {version!r} away, "
+                f"A source of the kind archive has no versions: leave out version {version!r}, "
                 "and set source.archive and source.checksum in the inventory."
             )
         return _from_archive(source["archive"], source.get("checksum") or "", subdir, module, cache)
-    raise SourceError("source names no place: give path, git or archive.")
+    raise SourceError("source has no location: give path, git or archive.")
 
 
 def _from_path(path: Path, version: str, subdir: str, module: str, cache: Path) -> Archive:
@@ -118,7 +118,7 @@ def _from_path(path: Path, version: str, subdir: str, module: str, cache: Path) 
 def _from_git(url: str, version: str, subdir: str, module: str, cache: Path) -> Archive:
     if not version:
         raise SourceError(
-            f"No version of {url} is named: give -e version=REF, or source.version in the inventory."
+            f"No version of {url} is given: pass -e version=REF, or source.version in the inventory."
         )
     mirror, commit = git.mirrored_commit(url, version, cache)
     key = _key("commit", url, commit, "", subdir, module)
@@ -187,7 +187,7 @@ def _fetched(place: str, wanted: str, cache: Path) -> Path:
 
 def _mismatch(place: str, found: str, wanted: str) -> SourceError:
     return SourceError(
-        f"{place} is not what its checksum says: it has sha256:{found}, the inventory wants sha256:{wanted}. "
+        f"{place} does not match its checksum: it has sha256:{found}, the inventory expects sha256:{wanted}. "
         "If the new content is what you want, correct source.checksum; if not, find out who changed it."
     )
 

@@ -96,7 +96,7 @@ def _find_lock(tree: Tree, subdir: str, package: str) -> dict[str, Any]:
     if text is None:
         raise SourceError(
             f"{tree.where} has no lock file{f' for {subdir}' if subdir else ''}: "
-            f"what is deployed has to be the same tomorrow. {_MAKE_LOCK}, and add it to the source."
+            f"every deploy must install the same packages. {_MAKE_LOCK}, and add it to the source."
         )
     return {
         "kind": "requirements.txt",

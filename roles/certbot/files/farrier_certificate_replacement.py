@@ -39,7 +39,7 @@ def main() -> int:
 def replace(configuration: Path, state: Path, hook: str, command: Sequence[str], now: datetime) -> bool:
     """Replace the certificates that are wanted replaced, and tell whether all of these were.
 
-    An authority that cannot be asked wants nothing: that is said, and the certificate is left to certbot.
+    If the authority cannot be asked, that is logged and the certificate is left to certbot.
 
     Args:
         configuration: certbot's directory, /etc/letsencrypt.

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _EVERY_SECONDS = 0.1
-# What waits while the journal does not take it; lines beyond that are lost, and their number is said.
+# What waits while the journal does not take it; lines beyond that are lost and counted.
 _WAITING_BYTES_MOST = 1_000_000
 _LAST_WORDS_SECONDS = 1.0
 

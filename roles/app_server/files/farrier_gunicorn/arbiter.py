@@ -1,7 +1,7 @@
 """gunicorn's master, taught to replace workers only by workers that serve.
 
 A start or a reload begins a generation, the candidate. Only when it serves are older workers told to go. When
-it fails it is taken back, and nothing else has changed: workers that are replaced later, too, come from the
+it fails it is withdrawn, and nothing else has changed: workers that are replaced later still come from the
 generation that served before.
 """
 
@@ -26,7 +26,7 @@ from farrier_gunicorn.worker import HandoverWorker
 _BOOTING_GRACE_SECONDS = 2.0
 # A worker that dies sooner than this counts, for the back-off, as one that did not start.
 _SHORT_LIFE_SECONDS = 5.0
-# Seconds for which the generation of before stays at hand, in case every worker of the new one dies.
+# Seconds for which the previous generation is kept, in case every worker of the new one dies.
 _PROBATION_SECONDS = 10.0
 
 
@@ -112,11 +112,11 @@ class HandoverArbiter(Arbiter):
             self._notify(f"Reload refused: {self._master.settings_error}")
             return
         if self.candidate is not None:
-            self._withdraw(self.candidate, "another reload came")
+            self._withdraw(self.candidate, "superseded by another reload")
         self._dismiss_standby()  # for the memory's sake, before more workers are forked
         self.candidate = self._master.new_generation(config)
         self.log.info(
-            "Generation %s, release %s, starts up",
+            "Generation %s, release %s, is starting",
             self.candidate.number,
             self.candidate.configuration.release,
         )
@@ -164,12 +164,12 @@ class HandoverArbiter(Arbiter):
 
     def _withdraw(self, generation: Generation, reason: str) -> None:
         self.log.error(
-            "Generation %s, release %s, is taken back: %s",
+            "Generation %s, release %s, is withdrawn: %s",
             generation.number,
             generation.configuration.release,
             reason,
         )
-        self._notify(f"Release {generation.configuration.release} was taken back: {reason}")
+        self._notify(f"Release {generation.configuration.release} was withdrawn: {reason}")
         for worker in self._team(generation):
             self._retire(worker)
 
@@ -187,7 +187,7 @@ class HandoverArbiter(Arbiter):
             self._put_in_charge(standby)
             for worker in self._team(standby):
                 worker.shared_state.order = Order.SERVE
-            self._withdraw(failed, "all of its workers ended; the generation of before serves again")
+            self._withdraw(failed, "all of its workers ended; the previous generation serves again")
         elif time.monotonic() >= self._probation_ends_at:
             self._dismiss_standby()
 
@@ -272,7 +272,7 @@ class HandoverArbiter(Arbiter):
                 self.log.warning("Worker %s did not end in time and was killed", worker.pid)
             return
         ending = f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
-        self.log.error("Worker %s ended by itself: %s", worker.pid, ending)
+        self.log.error("Worker %s ended unexpectedly: %s", worker.pid, ending)
         generation = worker.generation
         if stage is Stage.BOOTING:
             error = generation.recorded_failure(None if generation is self.candidate else worker.pid)
@@ -293,7 +293,7 @@ class HandoverArbiter(Arbiter):
         if generation is self.candidate:
             generation.failure = error
         elif generation is self.serving:
-            self.log.error("A worker to replace another one did not start, the others go on: %s", error)
+            self.log.error("A replacement worker did not start, the others keep serving: %s", error)
             self._boot_error = error
             self._back_off.lengthen()
 

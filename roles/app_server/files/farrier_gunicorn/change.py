@@ -1,4 +1,4 @@
-"""What has changed on disk since a master took it up, and what it takes to take it up: a reload or a restart.
+"""What has changed on disk since a master loaded it, and whether that needs a reload or a restart.
 
 The state of the host decides, not what a run remembers: the next run finishes one that stopped half way.
 """
@@ -89,7 +89,7 @@ def restart_reason(running: MasterStatus, disk: OnDisk) -> str:
 
 
 def server_reason(*, library: str, worker_class: str, wanted_library: str, wanted_worker_class: str) -> str:
-    """Why the master of before cannot go on, or ""."""
+    """Why the running master cannot be reloaded, or ""."""
     if library != wanted_library:
         return "the package farrier_gunicorn has changed"
     if configuration.hands_over(worker_class) != configuration.hands_over(wanted_worker_class):
@@ -98,7 +98,7 @@ def server_reason(*, library: str, worker_class: str, wanted_library: str, wante
 
 
 def choose(state: str, main_pid: int, running: MasterStatus | None, disk: OnDisk) -> Change:
-    """Choose what takes up what is on disk.
+    """Choose whether a reload or a restart applies what is on disk.
 
     Args:
         state: systemd's ActiveState of the service.
@@ -111,13 +111,13 @@ def choose(state: str, main_pid: int, running: MasterStatus | None, disk: OnDisk
     if running is None or running.pid != main_pid:
         if state == "activating":  # each attempt reads the files anew
             return Change("nothing", "it is starting")
-        return Change("restart", "the running master does not say what it is made of")
+        return Change("restart", "the running master does not report what it was started from")
     socket = _socket_reason(running.listeners, disk.listeners)
     if reason := restart_reason(running, disk):
         return Change("restart", reason, socket)
     if running.settings != disk.settings:
         return Change("reload", "its settings or its environment have changed", socket)
-    return Change("nothing", "all is taken up", socket)
+    return Change("nothing", "everything is up to date", socket)
 
 
 def _socket_reason(open_now: Collection[str], wanted: Collection[str]) -> str:

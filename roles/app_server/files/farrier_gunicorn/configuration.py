@@ -139,7 +139,7 @@ def read_environment(path: Path) -> dict[str, str]:
         if not name or "=" in name or "\0" in name:
             raise ConfigurationError(f"{path}: {name!r} is not a name for an environment variable")
         if not isinstance(value, str) or "\0" in value:
-            raise ConfigurationError(f"{path}: the value of {name} has to be a string without NUL characters")
+            raise ConfigurationError(f"{path}: the value of {name} must be a string without NUL characters")
     return values
 
 
@@ -153,7 +153,7 @@ def _read_object(path: Path) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise ConfigurationError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
     if not isinstance(values, dict):
-        raise ConfigurationError(f"{path}: has to hold one JSON object")
+        raise ConfigurationError(f"{path}: must hold one JSON object")
     return values
 
 
@@ -168,30 +168,30 @@ def _release_directory(current: Path, pinned: str | None) -> Path:
 def _whole_number(least: int) -> Callable[[Any], str | None]:
     def problem(value: Any) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            return f"has to be a whole number of at least {least}"
+            return f"must be a whole number of at least {least}"
         return None
 
     return problem
 
 
 def _absolute_path(value: Any) -> str | None:
-    return None if isinstance(value, str) and Path(value).is_absolute() else "has to be an absolute path"
+    return None if isinstance(value, str) and Path(value).is_absolute() else "must be an absolute path"
 
 
 def _matching(pattern: str, description: str) -> Callable[[Any], str | None]:
     def problem(value: Any) -> str | None:
-        return None if isinstance(value, str) and re.fullmatch(pattern, value) else f"has to be {description}"
+        return None if isinstance(value, str) and re.fullmatch(pattern, value) else f"must be {description}"
 
     return problem
 
 
 def _worker_class(value: Any) -> str | None:
-    return None if value in WORKER_CLASSES else f"has to be one of {', '.join(WORKER_CLASSES)}"
+    return None if value in WORKER_CLASSES else f"must be one of {', '.join(WORKER_CLASSES)}"
 
 
 def _subdirectory(value: Any) -> str | None:
     if not isinstance(value, str) or Path(value).is_absolute() or ".." in Path(value).parts:
-        return "has to be a path inside the release's source, or empty"
+        return "must be a path inside the release's source, or empty"
     return None
 
 
@@ -220,7 +220,7 @@ def _check_values(path: Path, values: dict[str, Any]) -> None:
         if key not in values:
             raise ConfigurationError(f"{path}: {key} is missing")
         if key not in _CHECKS:
-            raise ConfigurationError(f"{path}: there is no setting {key}; take it out")
+            raise ConfigurationError(f"{path}: there is no setting {key}; remove it")
         problem = _CHECKS[key](values[key])
         if problem:
             raise ConfigurationError(f"{path}: {key} {problem}, not {values[key]!r}")
@@ -230,17 +230,17 @@ def _check_relations(path: Path, values: dict[str, Any]) -> None:
     proxy_keepalive = values["proxy_keepalive_seconds"]
     if values["keepalive_seconds"] <= proxy_keepalive:
         raise ConfigurationError(
-            f"{path}: keepalive_seconds has to be longer than proxy_keepalive_seconds ({proxy_keepalive}): "
+            f"{path}: keepalive_seconds must be longer than proxy_keepalive_seconds ({proxy_keepalive}): "
             "gunicorn would close connections that the proxy is about to use"
         )
     if values["graceful_timeout_seconds"] < proxy_keepalive + _DRAIN_MARGIN_SECONDS:
         raise ConfigurationError(
-            f"{path}: graceful_timeout_seconds has to be at least {proxy_keepalive + _DRAIN_MARGIN_SECONDS}, "
+            f"{path}: graceful_timeout_seconds must be at least {proxy_keepalive + _DRAIN_MARGIN_SECONDS}, "
             "so that the proxy closes its idle connections within it"
         )
 
 
 def _workers_override(value: str) -> int:
     if not value.isdecimal() or int(value) < 1:
-        raise ConfigurationError(f"FARRIER_WORKERS has to be a whole number of at least 1, not {value!r}")
+        raise ConfigurationError(f"FARRIER_WORKERS must be a whole number of at least 1, not {value!r}")
     return int(value)

@@ -87,7 +87,7 @@ def check() -> None:
             find(reference)
         except (ImportError, AttributeError) as error:
             raise UnsupportedServerError(
-                f"{reference} is gone ({error}), on which the hand-over relies: it {purpose}; "
+                f"the hand-over relies on {reference}, which is gone ({error}): it {purpose}; "
                 "install the versions of the app's lock again, or set worker_class to stock"
             ) from None
 

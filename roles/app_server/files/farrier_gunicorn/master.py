@@ -148,7 +148,7 @@ def _listeners(configuration: Configuration, environ: dict[str, str]) -> list[st
         return []
     if environ.get("LISTEN_PID") != str(os.getpid()):
         raise ConfigurationError(
-            f"no socket was handed over: start {configuration.name}.socket, or set FARRIER_BIND"
+            f"systemd passed no socket: start {configuration.name}.socket, or set FARRIER_BIND"
         )
     return [_address(_SD_LISTEN_FDS_START + index) for index in range(int(environ["LISTEN_FDS"]))]
 

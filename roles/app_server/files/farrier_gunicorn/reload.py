@@ -28,7 +28,7 @@ def reload(master_pid: int, run_directory: Path) -> status.MasterStatus:
     before = status.read_master(run_directory)
     if before is None or before.pid != master_pid:
         raise ReloadError(
-            f"{run_directory}/master.json does not speak of the master {master_pid}; is it starting?"
+            f"{run_directory}/master.json does not describe the master {master_pid}; is it starting?"
         )
     deadline = time.monotonic() + before.boot_timeout_seconds + _MARGIN_SECONDS
     try:
@@ -52,7 +52,7 @@ def _is_done(now: status.MasterStatus, before: status.MasterStatus, run_director
     if now.generation <= before.last_generation:
         if now.candidate is None:
             reason = _last_failure(run_directory, before)
-            raise ReloadError(f"the new workers did not start, those of before go on{reason}")
+            raise ReloadError(f"the new workers did not start, the previous ones keep serving{reason}")
         return False
     workers = status.read_workers(run_directory)
     ready = [w for w in workers if w.generation >= now.generation and w.state == "ready"]

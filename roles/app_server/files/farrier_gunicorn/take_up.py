@@ -1,4 +1,4 @@
-"""`python3 -m farrier_gunicorn.take_up APP…`: services take up what has changed on disk since they started.
+"""`python3 -m farrier_gunicorn.take_up APP…`: reload or restart services for what has changed on disk.
 
 Run as root. Reloads where a reload is enough, and restarts only with `--restart`; else it says that a restart
 is due. It never restarts a socket: requests wait there. Prints an `Outcome` as JSON.
@@ -90,7 +90,7 @@ class Outcome:
 
 
 def take_up(machine: Machine, apps: list[str], *, restart: bool) -> Outcome:
-    """Have every app take up what has changed; a failure of one keeps no other from it."""
+    """Reload or restart every app that needs it; a failure of one does not stop the others."""
     outcome = Outcome()
     if apps and machine.needs_daemon_reload(apps):
         machine.systemctl("daemon-reload")
@@ -135,9 +135,9 @@ def _carry_out(machine: Machine, app: str, change: Change) -> str:
 
 
 def main(arguments: list[str] | None = None, machine: Machine | None = None) -> int:
-    """Exit code 1 when an app did not take up what it had to, with the reasons on standard error."""
+    """Exit code 1 if a reload or restart failed, with the reasons on standard error."""
     parser = argparse.ArgumentParser(prog="farrier_gunicorn.take_up", description=__doc__)
-    parser.add_argument("--restart", action="store_true", help="restart what a reload does not help")
+    parser.add_argument("--restart", action="store_true", help="restart what a reload cannot update")
     parser.add_argument("apps", nargs="*", metavar="APP")
     options = parser.parse_args(arguments)
     outcome = take_up(machine or Machine(), options.apps, restart=options.restart)

@@ -1,4 +1,4 @@
-"""WebSockets that end by a handshake: the client is told to come back, and nothing is closed under its words.
+"""WebSockets that end by a handshake: the client is told to reconnect, and is not cut off while it sends.
 
 A socket that is closed right after the close frame may take that frame with it: a proxy that is about to pass
 a message on finds the socket gone, and gives up before it has read what came from there.
@@ -36,7 +36,7 @@ class WebSocket:
             OSError: it was ended, which is to the app as if the client had gone.
         """
         if self._has_ended:
-            raise OSError("the WebSocket was closed, since the service restarts")
+            raise OSError("the WebSocket was closed because the service restarts")
         if message["type"] == "websocket.close":
             self._is_open = False
         await self._send(message)

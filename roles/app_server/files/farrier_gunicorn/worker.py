@@ -126,7 +126,7 @@ class HandoverWorker(UvicornWorker):
         startup_failure = self._application.startup_failure if self._application else None
         if startup_failure is not None:
             details = startup_failure
-            summary = details.strip().rpartition("\n")[2] or "the app says no more than that it failed"
+            summary = details.strip().rpartition("\n")[2] or "the app gave no reason"
         else:
             details = "".join(traceback.format_exception(error))
             summary = f"{type(error).__name__}: {error}"

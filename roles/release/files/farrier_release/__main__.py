@@ -104,7 +104,7 @@ def _show(result: Result, options: argparse.Namespace) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="farrier-release", description="Releases of one application on this host."
+        prog="farrier-release", description="Deploy and roll back one application on this host."
     )
     parser.add_argument("--app", required=True, help="name of the application")
     commands = parser.add_subparsers(dest="phase", required=True)
@@ -117,15 +117,15 @@ def _parser() -> argparse.ArgumentParser:
 
     def with_token(name: str, run: Callable[[Application, argparse.Namespace], Result], text: str) -> Any:
         one = command(name, run, text)
-        one.add_argument("--token", required=True, help="what `begin` returned")
+        one.add_argument("--token", required=True, help="token that `begin` returned")
         return one
 
-    one = command("begin", _begin, "take the lease, unless what is asked for is live already")
+    one = command("begin", _begin, "take the lease, unless the requested release is already live")
     one.add_argument(
         "--request", required=True, type=_object, help="JSON: archive_sha256, version, project, who, owner"
     )
     one.add_argument("--gone", default="", help="id of a lease whose holder is known to be dead")
-    one.add_argument("--check", action="store_true", help="only say what would be done")
+    one.add_argument("--check", action="store_true", help="only show what would be done")
     for name in phases.PHASES:
         with_token(name, _phase, f"{name} the release of the lease")
     one = with_token("offer", _offer, "list the files of the release, for other hosts")
@@ -133,35 +133,35 @@ def _parser() -> argparse.ArgumentParser:
     one = with_token("pack", _pack, "bundle contents of the release: a JSON list of SHA-256 sums on stdin")
     one.add_argument("--output", required=True, type=Path, help="new file for the pack")
     for name, run, text in (
-        ("want", _want, "say what this host lacks for a release that is offered"),
-        ("receive", _receive, "make the release of what was sent and what is here, in place of a build"),
+        ("want", _want, "list what this host lacks of an offered release"),
+        ("receive", _receive, "assemble the release from what was sent and what is here, instead of a build"),
     ):
         one = with_token(name, run, text)
-        one.add_argument("--index", required=True, type=Path, help="what `offer` has written")
-        one.add_argument("--index-sha256", required=True, help="what `offer` has returned")
-    one.add_argument("--pack", type=Path, help="what `pack` has written")
+        one.add_argument("--index", required=True, type=Path, help="file that `offer` wrote")
+        one.add_argument("--index-sha256", required=True, help="what `offer` returned")
+    one.add_argument("--pack", type=Path, help="file that `pack` wrote")
     with_token("activate", lambda app, options: phases.activate(app, options.token), "make it live, or undo")
     one = with_token("perform", _perform, argparse.SUPPRESS)
     one.add_argument("--outcome", required=True, type=Path, help=argparse.SUPPRESS)
-    with_token("abort", lambda app, options: phases.abort(app, options.token), "give a deploy up")
+    with_token("abort", lambda app, options: phases.abort(app, options.token), "abort a deploy")
     command("finish", lambda app, _: finish(app), "remove old releases")
     one = command("rollback", _rollback, "make an earlier release live")
-    one.add_argument("--release", help="id; by default the release before the live one")
-    one.add_argument("--force", action="store_true", help="also one that never was live and good")
-    one.add_argument("--check", action="store_true", help="only say what would be done")
-    one.add_argument("--who", default="", help="who asks for it")
+    one.add_argument("--release", help="release id; by default the release before the live one")
+    one.add_argument("--force", action="store_true", help="also if it never went live successfully")
+    one.add_argument("--check", action="store_true", help="only show what would be done")
+    one.add_argument("--who", default="", help="who requests it")
     one.add_argument("--owner", type=_object, default={}, help="JSON: the controller's process")
     one.add_argument("--gone", default="", help="id of a lease whose holder is known to be dead")
     one = command("watch", _watch, argparse.SUPPRESS)
     one.add_argument("--release", required=True, help=argparse.SUPPRESS)
     one.add_argument("--origin", required=True, help=argparse.SUPPRESS)
-    command("status", lambda app, _: status(app), "what is live and how it got there")
-    one = command("log", _log, "the last attempts")
+    command("status", lambda app, _: status(app), "show what is live")
+    one = command("log", _log, "show the last deploys and rollbacks")
     one.add_argument("--lines", type=int, default=20, help="how many")
     one = command("unlock", _unlock, "drop the lease of a dead deploy")
     one.add_argument("--force", action="store_true", help="also while a phase of it runs")
-    one.add_argument("--check", action="store_true", help="only say what would be done")
-    command("recover", _recover, "finish or undo an activation that was killed")
+    one.add_argument("--check", action="store_true", help="only show what would be done")
+    command("recover", _recover, "finish or undo an interrupted activation")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""activate: the symlink moves, the service follows, and either both are found good or both go back.
+"""activate: move the symlink and the service to the release, verify both, or undo both.
 
 `perform` runs in a systemd unit of its own, so it ends as it should when the connection or the controller
 dies. Should it be killed itself, or the power fail, a marker on disk lets `recover` finish or undo what it
@@ -64,7 +64,7 @@ def activate(application: Application, lease: Lease) -> dict[str, Any]:
         if recovered["changed"] and application.releases.live() == lease.release:
             return {"changed": True, "how": "recover", "message": recovered["message"]}
         raise ReleaseError(
-            f"The activation of {lease.release} was ended from outside. {recovered['message']}",
+            f"The activation of {lease.release} was interrupted. {recovered['message']}",
             log=application.host.journal(unit, since_seconds=started),
             next_command=f"{application.command} status; journalctl -u {unit}",
             exit_code=ExitCode.UNDONE if recovered["changed"] else ExitCode.BROKEN,
@@ -105,7 +105,7 @@ def perform(application: Application, lease: Lease) -> dict[str, Any]:
     try:
         manifest = releases.manifest(lease.release)
         if manifest is None:
-            raise ReleaseError(f"{lease.release} was never built to the end.", next_command="deploy again")
+            raise ReleaseError(f"{lease.release} was never built completely.", next_command="deploy again")
         if lease.rehearsal:
             rehearse.still_alive(application, lease)
         application.run_tasks("before_activate", settings.hooks.before_activate, lease.release)
@@ -220,7 +220,7 @@ def _undo(
     except ReleaseError as error:
         log = log or application.host.journal(service, since_seconds=flipped, until_seconds=now)
         raise ReleaseError(
-            f"{failed} AND {lease.origin or 'the state before'} COULD NOT BE PUT BACK: {error.message}",
+            f"{failed} AND {lease.origin or 'the state before'} COULD NOT BE RESTORED: {error.message}",
             log=[*log, *error.log],
             next_command=error.next_command,
             exit_code=ExitCode.BROKEN,

@@ -1,4 +1,4 @@
-"""Everything that a phase works with, in one hand."""
+"""Everything that a phase works with."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class Application:
                 )
 
     def run_tasks_regardless(self, kind: str, commands: tuple[str, ...], release: str) -> None:
-        """Run commands whose failure changes nothing any more: it is said, and that is all."""
+        """Run commands whose failure is shown, but changes nothing."""
         try:
             self.run_tasks(kind, commands, release)
         except ReleaseError as error:
@@ -117,5 +117,5 @@ class Application:
 def how_it_ended(returncode: int) -> str:
     """An exit code in words, to follow the name of what was run."""
     if returncode < 0 or returncode > 128:
-        return f"was ended by signal {-returncode if returncode < 0 else returncode - 128}."
-    return f"ended with exit code {returncode}."
+        return f"was killed by signal {-returncode if returncode < 0 else returncode - 128}."
+    return f"failed with exit code {returncode}."

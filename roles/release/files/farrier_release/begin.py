@@ -38,7 +38,7 @@ def begin(
             use the same release id. With it the result has the host's `platform`. `wait_seconds`, how long
             the deploy may have to wait for the host's turn.
         gone: public id of a lease whose owner the caller found dead.
-        check: only say what would be done.
+        check: only show what would be done.
 
     Raises:
         ReleaseError: busy, no space, or a host that is not ready.
@@ -60,7 +60,7 @@ def begin(
             "changed": False,
             "new": False,
             "release": live,
-            "message": f"{live} has been built from this very source and is live.",
+            "message": f"{live} was built from this very source and is already live.",
         }
     if check:
         return {
@@ -100,7 +100,7 @@ def begin(
         "from": lease.origin,
         "platform": shared.get("platform"),
         "upload_to": str(archive_path(application, request["archive_sha256"])),
-        "message": " ".join([*notes, f"{lease.release} is to replace {lease.origin or 'nothing'}."]),
+        "message": " ".join([*notes, f"{lease.release} will replace {lease.origin or 'nothing'}."]),
     }
 
 
@@ -202,8 +202,8 @@ def check_inventory(application: Application, inventory: dict[str, Any]) -> None
     for key, (here, there) in pairs.items():
         if here != there:
             raise ConfigurationError(
-                f"This host does not know of a change in the inventory yet: {key} of {settings.name} "
-                f"is {here!r} here and {there!r} there.",
+                f"A change in the inventory has not reached this host: {key} of {settings.name} "
+                f"is {here!r} on the host and {there!r} in the inventory.",
                 next_command="ansible-playbook farrier.kit.site --tags app_server,release, then deploy again",
             )
 

@@ -136,7 +136,7 @@ def _check_server(application: Application, packages: dict[str, str]) -> None:
     fault = unsupported(packages, SUPPORTED)
     if fault:
         raise ReleaseError(
-            f"The application's lock file brings {fault}.",
+            f"The application's lock file does not fit: {fault}.",
             next_command="lock a supported version, or none to get the kit's, or set worker_class: stock",
         )
 
@@ -147,10 +147,12 @@ def _check_archive(archive: Path, sha256: str) -> None:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         raise UsageError(
-            f"The source archive {archive} has not arrived.", next_command="deploy again"
+            f"The source archive {archive} did not arrive on this host.", next_command="deploy again"
         ) from None
     if found != sha256:
-        raise UsageError(f"{archive} arrived damaged: its SHA-256 is {found}.", next_command="deploy again")
+        raise UsageError(
+            f"{archive} was damaged in transit: its SHA-256 is {found}.", next_command="deploy again"
+        )
 
 
 def _make_directories(application: Application, directory: Path, archive: Path) -> None:
@@ -190,5 +192,5 @@ def _run(application: Application, order: BuildOrder) -> dict[str, Any]:
         report: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         limit = settings.build_timeout_seconds
-        return {"error": f"it was ended before it could report (time limit {limit} s).", "log": done.tail}
+        return {"error": f"it was stopped before it finished (time limit {limit} s).", "log": done.tail}
     return report

@@ -1,4 +1,4 @@
-"""What can go wrong, said in a way that an operator can act on."""
+"""What can go wrong, with the next command for the operator."""
 
 from __future__ import annotations
 

@@ -76,13 +76,13 @@ def leads_out(name: str, destination: str) -> bool:
 def _safe_name(name: str) -> str:
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\0" in name:
-        raise UnsafeArchiveError(f"{name!r} leads out of the archive")
+        raise UnsafeArchiveError(f"{name!r} points outside the archive")
     return str(path)
 
 
 def _safe_link(name: str, destination: str) -> str:
     if leads_out(name, destination):
-        raise UnsafeArchiveError(f"the symlink {name!r} leads out of the archive, to {destination!r}")
+        raise UnsafeArchiveError(f"the symlink {name!r} points outside the archive, to {destination!r}")
     return destination
 
 

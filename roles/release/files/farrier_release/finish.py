@@ -1,4 +1,4 @@
-"""finish: old releases go."""
+"""finish: remove old releases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine: systemd units and commands. Tests put another one in its place."""
+"""The machine: systemd units and commands. Tests replace it."""
 
 from __future__ import annotations
 

@@ -164,7 +164,9 @@ def check(index: Index, executable: str) -> None:
         if interpreter and os.path.realpath(link.target) == executable:
             continue
         if leads_out(link.path, link.target):
-            raise NotPortableError(f"the symlink {link.path!r} leads out of the release, to {link.target!r}")
+            raise NotPortableError(
+                f"the symlink {link.path!r} points outside the release, to {link.target!r}"
+            )
     for file in index.files:
         _check_mode(file.path, file.mode)
         numbers = (file.size, file.mtime_ns)

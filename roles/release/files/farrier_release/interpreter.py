@@ -34,7 +34,7 @@ def choose(application: Application, requires: str) -> str:
         found = _find(application, wanted, "only-system")
         if found is None or (requires and not _fits(application, found, requires)):
             raise ReleaseError(
-                f"{wanted} is not a Python that fits {requires!r}.", next_command=_fix(requires)
+                f"{wanted} is not a Python that satisfies {requires!r}.", next_command=_fix(requires)
             )
         return wanted
     request = wanted or requires or ">=3"
@@ -129,6 +129,6 @@ def _distribution() -> str:
 
 def _fix(requires: str) -> str:
     return (
-        f"set `python` of the application to a version or path that fits {requires or 'it'}, "
-        "or release_python_mirror to a mirror of python-build-standalone that this host reaches"
+        f"set `python` of the application to a version or path that satisfies {requires or 'it'}, "
+        "or release_python_mirror to a mirror of python-build-standalone that this host can reach"
     )

@@ -1,4 +1,4 @@
-"""migrate: the database learns what the new release needs, while the old one is still live."""
+"""migrate: prepare the database for the new release while the old one is still live."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs one phase: the lock is held, the lease is shown, and nothing is left of a phase that fails."""
+"""Run one phase: hold the lock, check the lease, and remove what a failed phase left."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def abort(application: Application, token: str) -> dict[str, Any]:
     with application.lease_file.locked(wait_seconds=20):
         lease = application.lease_file.read()
         if lease is None or lease.token != token:
-            return {"changed": False, "message": "This deploy has ended already."}
+            return {"changed": False, "message": "This deploy has already ended."}
         recovered = activation.recover(application)
         if application.releases.live() == lease.release:
             application.lease_file.drop()
@@ -141,8 +141,8 @@ def abort(application: Application, token: str) -> dict[str, Any]:
             # Its turn never came, and there is nothing of it, in the log either.
             application.lease_file.drop()
         else:
-            _clear_away(application, lease, lease.phase, "given up by the controller", [])
-    return {"changed": True, "message": f"{lease.release} was given up. {recovered['message']}"}
+            _clear_away(application, lease, lease.phase, "aborted by the controller", [])
+    return {"changed": True, "message": f"{lease.release} was aborted. {recovered['message']}"}
 
 
 def unlock(application: Application, *, force: bool, check: bool = False) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def unlock(application: Application, *, force: bool, check: bool = False) -> dic
         application: whose lease.
         force: also while a phase runs. A build or a rehearsal is stopped; a migration or an activation has
             to come to its end.
-        check: only say what would be done.
+        check: only show what would be done.
 
     Raises:
         ReleaseError: a phase runs, and `force` is not given or the phase has not ended in time.
@@ -214,9 +214,7 @@ def _check_order(lease: Lease, name: str) -> None:
         return
     needed = _AFTER[name]
     if not {"begin", *lease.seconds}.intersection(needed):
-        raise UsageError(
-            f"{name} comes after {' or '.join(needed)}, which has not been done for {lease.release}."
-        )
+        raise UsageError(f"{name} comes after {' or '.join(needed)}, which has not run for {lease.release}.")
 
 
 def _clear_away(application: Application, lease: Lease, phase: str, message: str, log: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""Asking an application whether it lives, and which release it is."""
+"""Ask an application whether it is healthy and which release it is."""
 
 from __future__ import annotations
 

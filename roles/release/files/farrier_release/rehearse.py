@@ -145,20 +145,21 @@ def _death(application: Application, release: str, unit: str, started: float) ->
     run_directory = application.configuration.rehearsal_directory
     failure = boot_failure(run_directory, since_seconds=started, release=release)
     if failure:
-        return f"its worker did not boot: {failure.error}"
+        return f"its worker failed to start: {failure.error}"
     state = application.host.show(unit, *_STATE)
     if state.get("Job"):  # systemd has not come to it yet
         return ""
     if state.get("ActiveState") in ("failed", "inactive", "deactivating"):
-        return f"it died: {state.get('Result', 'unknown')}"
+        result = state.get("Result", "unknown")
+        return "it exited by itself" if result == "success" else f"it died: {result}"
     if state.get("NRestarts", "0") != "0":
-        return "it died and was started again"
+        return "it died and systemd restarted it"
     return ""
 
 
 def _failure(application: Application, release: str, unit: str, started: float, fault: str) -> ReleaseError:
     return ReleaseError(
-        f"{release} does not live, so it does not go live: {fault}.",
+        f"{release} failed its rehearsal and does not go live: {fault}.",
         log=application.host.journal(unit, since_seconds=started),
         next_command="correct the release and deploy again",
     )

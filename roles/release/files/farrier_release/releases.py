@@ -38,7 +38,7 @@ class Releases:
         if stamp:
             release = f"{stamp}-{version}"
             if os.path.lexists(self._configuration.release_directory(release)):
-                raise UsageError(f"There is a release {release} already.", next_command="deploy again")
+                raise UsageError(f"Release {release} already exists.", next_command="deploy again")
             return release
         now = time.time()
         while True:
@@ -68,7 +68,7 @@ class Releases:
         return replaced if replaced and self.verified(replaced) else None
 
     def manifest(self, release: str) -> Manifest | None:
-        """What is known of a release, or None when it is not there or was never built to the end."""
+        """What is known of a release, or None when it is not there or was never built completely."""
         return read_json(self._manifest_path(release)) if RELEASE_PATTERN.fullmatch(release) else None
 
     def verified(self, release: str) -> bool:
@@ -105,25 +105,25 @@ class Releases:
         """
         live = self.live()
         candidates = [name for name in self.all() if name != live and self.verified(name)]
-        choice = f"Releases that were live and good: {', '.join(candidates) or 'none'}."
+        choice = f"Releases that went live successfully: {', '.join(candidates) or 'none'}."
         again = "ansible-playbook farrier.kit.rollback -e release=ID"
         if wanted is None:
             previous = self.previous()
             if previous is None:
                 raise UsageError(
-                    f"The release before {live or 'nothing'} is not known or no longer here. {choice}",
+                    f"The release before {live or 'nothing'} is unknown or was removed. {choice}",
                     next_command=again if candidates else "deploy a good version instead",
                 )
             return previous
         if wanted == live:
-            raise UsageError(f"{wanted} is live already. {choice}", next_command=again)
+            raise UsageError(f"{wanted} is already live. {choice}", next_command=again)
         if self.manifest(wanted) is None:
             raise UsageError(
-                f"There is no release {wanted}: it was pruned or never was. {choice}", next_command=again
+                f"There is no release {wanted}: it was pruned or never existed. {choice}", next_command=again
             )
         if not force and not self.verified(wanted):
             raise UsageError(
-                f"{wanted} was never live and good. {choice}",
+                f"{wanted} never went live successfully. {choice}",
                 next_command=f"{again}, or add -e release_force=true",
             )
         return wanted

@@ -1,4 +1,4 @@
-"""rollback: an earlier release goes live again, by the same way and with the same proofs as a new one."""
+"""rollback: make an earlier release live again, rehearsed and verified like a new one."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def unsupported(packages: Mapping[str, str], supported: Mapping[str, tuple[str, 
     for name, (first, end) in supported.items():
         version = packages.get(normalise(name), "")
         if not _numbers(first) <= _numbers(version) < _numbers(end):
-            return f"{name} {version or 'is missing'}: the hand-over worker needs >={first},<{end}"
+            return f"{name} {version or 'is missing'} (the hand-over worker needs >={first},<{end})"
     return ""
 
 

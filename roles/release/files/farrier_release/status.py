@@ -67,7 +67,7 @@ def problem(application: Application, live: str | None) -> str:
     if read_json(marker_path(application)) is not None:
         return f"an activation was interrupted: {application.command} recover"
     if not look_at(application).active:
-        return f"{settings.service} does not run"
+        return f"{settings.service} is not running"
     return wrong_workers(settings.run_directory, live)
 
 

@@ -1,4 +1,4 @@
-"""Who comes after a deploy that died: the lease is free again, and nothing of the dead one is left."""
+"""Take over from a deploy that died: free its lease and remove what it left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A release goes from the host that has built it to others of the same platform: the very same bytes.
+"""Copy a release byte for byte from the host that built it to others of the same platform.
 
 The building host offers an index of its files (offer) and bundles what somebody lacks (pack). A receiving
 host says what it lacks (want), and makes the release of what travelled and of what it has (receive), which
@@ -55,7 +55,7 @@ def offer(application: Application, lease: Lease, output: Path) -> Result:
     """
     manifest = application.releases.manifest(lease.release)
     if manifest is None:
-        raise UsageError(f"offer comes after build, which has not been done for {lease.release}.")
+        raise UsageError(f"offer comes after build, which has not run for {lease.release}.")
     try:
         data = index_of(application, lease.release)
         index = decode(data)
@@ -86,7 +86,7 @@ def pack(application: Application, lease: Lease, wanted: Sequence[str], output: 
         UsageError: the release has no such content, or was not offered.
     """
     if not application.releases.index_path(lease.release).is_file():
-        raise UsageError(f"pack comes after offer, which has not been done for {lease.release}.")
+        raise UsageError(f"pack comes after offer, which has not run for {lease.release}.")
     files = {file.sha256: file for file in decode(index_of(application, lease.release)).files}
     unknown = [sha256 for sha256 in wanted if sha256 not in files]
     if unknown:
@@ -183,7 +183,7 @@ def receive(
         "files": len(index.files),
         "travelled": travelled,
         "linked": linked,
-        "message": f"{lease.release} has arrived: {len(index.files)} files, of which {travelled} travelled.",
+        "message": f"{lease.release} has arrived: {len(index.files)} files, {travelled} of them transferred.",
     }
 
 
@@ -227,7 +227,7 @@ def _accept(application: Application, lease: Lease, data: bytes, sha256: str) ->
     """
     again = "deploy again"
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise ReleaseError(f"The index of {lease.release} arrived damaged.", next_command=again)
+        raise ReleaseError(f"The index of {lease.release} was damaged in transit.", next_command=again)
     python = lease.request.get("python")
     if python is None:
         raise UsageError(f"{lease.release} was begun without a release_stamp: it can only be built here.")
@@ -241,7 +241,7 @@ def _accept(application: Application, lease: Lease, data: bytes, sha256: str) ->
         ("platform", index.platform, lease.request["platform"]),
     ):
         if offered != here:
-            raise UsageError(f"The {what} that is offered is {offered!r}; this host's is {here!r}.")
+            raise UsageError(f"The offered {what} is {offered!r}; this host's is {here!r}.")
     for key, here in lease.request["inputs"].items():
         if index.inputs.get(key) != here:
             raise ReleaseError(
@@ -290,7 +290,7 @@ def _unpack_one(
     content = tar.extractfile(member) if files and member.isreg() else None
     if content is None:
         raise ReleaseError(
-            f"The pack holds {member.name!r}, which nobody asked for.", next_command="deploy again"
+            f"The pack holds {member.name!r}, which was not requested.", next_command="deploy again"
         )
     _write(root, files[0], content)
     for file in files[1:]:

@@ -77,7 +77,7 @@ def choose(application: Application, service: Service, manifest: Manifest) -> Tr
     stale = service.need_daemon_reload
     running = master(application.configuration.run_directory)
     if running.get("pid") != service.main_pid or not isinstance(running.get("started_at"), (int, float)):
-        return Transition("restart", "the running master does not say what it is made of", stale)
+        return Transition("restart", "the running master does not report what it was started from", stale)
     if reason := _unit_reason(service.unit_files, running) or _server_reason(application, running):
         return Transition("restart", reason, stale)
     python = manifest.get("python", {})
@@ -102,7 +102,7 @@ def _unit_reason(unit_files: tuple[str, ...], running: dict[str, Any]) -> str:
 
 
 def _server_reason(application: Application, running: dict[str, Any]) -> str:
-    """Why what site.yml has brought meanwhile asks for a restart, or ""."""
+    """Why a change by site.yml requires a restart, or ""."""
     settings = application.configuration
     wanted = (read_json(settings.gunicorn_settings) or {}).get("worker_class", running.get("worker_class"))
     return change.server_reason(
@@ -116,7 +116,7 @@ def _server_reason(application: Application, running: dict[str, Any]) -> str:
 def _differences(loaded: Any, installed: dict[str, str]) -> list[str]:
     """What the master has loaded in another version than the release brings."""
     if not isinstance(loaded, dict):
-        return ["the running master does not say what it has loaded"]
+        return ["the running master does not report what it has loaded"]
     return [
         f"{name} {version} became {installed.get(normalise(name), 'none')}"
         for name, version in loaded.items()

@@ -58,14 +58,14 @@ def _check_master(application: Application, before: Service, how: str) -> None:
     now = look_at(application)
     service = application.configuration.service
     if not now.active or not now.main_pid:
-        raise VerificationError(f"{service} does not run")
+        raise VerificationError(f"{service} is not running")
     if how == "reload" and now.main_pid != before.main_pid:
         raise VerificationError(f"the master of {service} ended during the reload")
     if how == "restart" and now.main_pid == before.main_pid:
         raise VerificationError(f"{service} was not restarted")
     # A restart by hand sets the counter back to 0.
     if now.restarts > (before.restarts if how == "reload" else 0):
-        raise VerificationError(f"{service} died and systemd started it again")
+        raise VerificationError(f"{service} died and systemd restarted it")
 
 
 def _serving_fault(application: Application, release: str) -> str:

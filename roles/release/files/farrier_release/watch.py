@@ -1,4 +1,4 @@
-"""watch: a release that dies soon after it went live is undone, also when nobody looks any more.
+"""watch: undo a release that dies soon after it went live, even if the controller is gone.
 
 The hand-over master keeps the former workers at hand for some seconds and lets them serve again when all new
 ones end. The symlink would then still point to the dead release, and the next restart would bring it back:
@@ -46,7 +46,7 @@ def watch(application: Application, release: str, origin: str) -> dict[str, obje
     faults = 0
     while faults < _FAULTS_IN_A_ROW:
         if time.monotonic() >= until or application.releases.live() != release:
-            return {"changed": False, "message": f"{release} has stayed alive."}
+            return {"changed": False, "message": f"{release} stayed healthy."}
         time.sleep(_LOOK_EVERY_SECONDS)
         faults = faults + 1 if _fault(application, release) else 0
     with application.lease_file.locked(wait_seconds=_LOCK_WAIT_SECONDS):
@@ -68,7 +68,7 @@ def _fault(application: Application, release: str) -> str:
 def _undo(application: Application, release: str, origin: str, reason: str) -> dict[str, object]:
     settings, releases = application.configuration, application.releases
     log = application.host.journal(settings.service, since_seconds=time.time() - settings.watch_seconds)
-    message = f"{release} went live and did not stay alive: {reason}."
+    message = f"{release} went live but did not stay healthy: {reason}."
     entry = {"what": "watch", "who": "farrier-release", "from": release, "to": origin, "message": message}
     manifest = releases.manifest(release) or {}
     manifest.pop("verified_at", None)

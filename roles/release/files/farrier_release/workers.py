@@ -86,7 +86,9 @@ def wrong_workers(run_directory: Path, release: str) -> str:
     """Why not all wanted workers serve a release, or "" when they do. Draining ones do not count."""
     wanted = master(run_directory).get("workers")
     if not isinstance(wanted, int):
-        return f"the server does not say how many workers it wants ({os.fspath(run_directory)}/master.json)"
+        return (
+            f"the server does not report how many workers it wants ({os.fspath(run_directory)}/master.json)"
+        )
     serving = [worker for worker in workers(run_directory) if worker.state == "ready"]
     right = [worker for worker in serving if worker.release == release]
     others = sorted({worker.release for worker in serving if worker.release != release})

@@ -104,6 +104,6 @@ def test_the_wait_has_an_end(ask: Callable[..., Any]) -> None:
     """With the process and the variable."""
     result, asked = ask(["certbot"], "apt (pid 7)", "apt (pid 7)")
     assert result["failed"]
-    assert "wait for apt (pid 7), since 30 s" in result["msg"]
+    assert "has been blocked for 30 s by apt (pid 7)" in result["msg"]
     assert "base_apt_lock_timeout_seconds" in result["msg"]
     assert asked == []

@@ -13,21 +13,21 @@ from tests.unit.playbooks import Play
 from tests.unit.plugins.plugin_utils.inventory_schema.test_certificates import KEY, certificate, written
 
 PLAYBOOK = """
-- name: The inventory is sound
+- name: Validate the inventory
   hosts: all
   gather_facts: false
   any_errors_fatal: true
   tasks:
-    - name: Every app keeps the contract
+    - name: Validate the inventory against the contract
       farrier.kit.inventory_contract:
 
-- name: Hosts are touched
+- name: Touch the hosts
   hosts: all
   gather_facts: false
   connection: local
   any_errors_fatal: true
   tasks:
-    - name: A host is touched
+    - name: Touch a host
       ansible.builtin.debug:
         msg: "{{ inventory_hostname }} is touched: {{ (apps | farrier.kit.app_defaults)[0].workers }}"
 """
@@ -95,7 +95,7 @@ def test_variables_of_a_fleet_are_seen(run_playbook: Play) -> None:
         "The inventory has 2 mistakes; no host was touched.",
         "group app, key release_batches[1]: cannot be resolved: 'share' is undefined",
         "at hosts.yml:18 (hosts: web1, web2)",
-        "host web2, key private_address: is not set, and web2, where Ansible reaches the host, is no IP",
+        "host web2, key private_address: is not set, and web2, where Ansible reaches the host, is not an IP",
     ]:
         assert line in run.stdout + run.stderr
 
@@ -115,7 +115,7 @@ def test_every_mistake_is_told_and_no_host_touched(run_playbook: Play) -> None:
     assert "is touched:" not in output
     for line in [
         "The inventory has 8 mistakes; no host was touched.",
-        'key domains[0]: "Observatory.example.org" has capitals or spaces',
+        'key domains[0]: "Observatory.example.org" has uppercase letters or spaces',
         "key source.path: cannot be resolved: 'missing_directory' is undefined",
         'key module: "observatory.main" is not of the form package.module:attribute',
         "key workerz: is an unknown key",
@@ -124,7 +124,7 @@ def test_every_mistake_is_told_and_no_host_touched(run_playbook: Play) -> None:
         "key env.URL: cannot be resolved: 'nowhere' is undefined",
         "key secrets.TOKEN: cannot be resolved",
         "key secrets.KEY: cannot be decrypted",
-        "fix: give the vault's password: --ask-vault-pass or --vault-password-file FILE",
+        "fix: pass the vault password: --ask-vault-pass or --vault-password-file FILE",
         "at hosts.yml:9 (hosts: web1, web2)",
     ]:
         assert line in output
@@ -133,7 +133,7 @@ def test_every_mistake_is_told_and_no_host_touched(run_playbook: Play) -> None:
 
 
 def test_key_of_a_certificate_may_be_in_a_vault(run_playbook: Play, tmp_path: Path) -> None:
-    """With the vault's password it is looked at as any other, without it that is said."""
+    """With the vault's password it is checked as any other; without it, a message says so."""
     locked = VaultLib([("default", VaultSecret(b"sesame"))]).encrypt(written(KEY))
     (tmp_path / "chain.pem").write_bytes(certificate(KEY, ["observatory.example.org"], 90))
     (tmp_path / "key.pem").write_bytes(locked)
@@ -187,7 +187,7 @@ def test_a_strange_name_of_the_command_line_is_told(run_playbook: Play) -> None:
     """It may be for another play of the same run; in somebody else's playbook nothing is said."""
     run = run_playbook(KITS_OWN, "-e", "version=v2 build_number=5 site=example.net", hosts=GOOD)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "-e build_number: is no variable of deploy.yml" in run.stdout + run.stderr
+    assert "-e build_number: is not a variable of deploy.yml" in run.stdout + run.stderr
     assert "-e site" not in run.stdout + run.stderr
     assert "build_number" not in (run := run_playbook(PLAYBOOK, "-e", "build_number=5", hosts=GOOD)).stdout
     assert run.returncode == 0

@@ -146,7 +146,7 @@ def test_a_phase_without_a_result() -> None:
     """Killed, or not even started: what there is of its words is shown."""
     told = release_tool.outcome("shop", "build", 137, "", "Killed\n", check=False)
     assert told["failed"]
-    assert told["msg"] == "shop: build ended with exit code 137 and without a result:\nKilled"
+    assert told["msg"] == "shop: build ended with exit code 137 and no result:\nKilled"
 
 
 def test_a_host_that_was_never_prepared() -> None:
@@ -154,7 +154,7 @@ def test_a_host_that_was_never_prepared() -> None:
     told = release_tool.outcome("shop", "begin", 127, "", "sh: not found", check=False)
     assert told == {
         "failed": True,
-        "msg": f"{release_tool.TOOL} is not on this host. Next: ansible-playbook farrier.kit.site",
+        "msg": f"{release_tool.TOOL} is not installed on this host. Next: ansible-playbook farrier.kit.site",
     }
     assert release_tool.outcome("shop", "begin", 127, "", "sh: not found", check=True)["new"] is True
 
@@ -186,13 +186,13 @@ def test_a_failure_at_three_in_the_morning() -> None:
 
 def test_a_failure_that_has_left_something_broken() -> None:
     """It must not look like the harmless ones."""
-    text = release_tool.failure("shop", "activate", failed(live_problem="shop.service does not run"))
-    assert "LOOK AT IT: r1 should be live, but shop.service does not run." in text
+    text = release_tool.failure("shop", "activate", failed(live_problem="shop.service is not running"))
+    assert "CHECK IT: r1 should be live, but shop.service is not running." in text
 
 
 def test_a_failure_of_the_first_deploy() -> None:
     """There is nothing that could serve."""
-    assert "Nothing of this app is live" in release_tool.failure("shop", "build", failed(live=None))
+    assert "No release of this app is live" in release_tool.failure("shop", "build", failed(live=None))
 
 
 def test_what_a_directory_holds(tmp_path: Path) -> None:

@@ -21,12 +21,12 @@ from tests.unit.plugins.plugin_utils.inventory_schema.test_certificates import (
 
 PASSWORD = b"open sesame"
 PLAYBOOK = """
-- name: The host has its certificates
+- name: Install certificates on the host
   hosts: localhost
   connection: local
   gather_facts: false
   tasks:
-    - name: Every app has its certificate
+    - name: Install the certificate of each app
       farrier.kit.tls_certificates:
         apps: "{apps}"
         directory: "{directory}/tls"
@@ -161,7 +161,7 @@ def test_a_missing_mkcert_is_named_with_its_package(bring: Bring) -> None:
     failed = bring(app("mkcert"), path="/nonexistent")
     assert failed.returncode != 0
     for words in (
-        "app shop: its certificate is to come from mkcert",
+        "app shop: its certificate comes from mkcert",
         "apt install mkcert",
         "mkcert -install",
     ):

@@ -183,7 +183,7 @@ def test_unreachable_host_comes_with_a_command(run_playbook: Play) -> None:
     hosts = "all: {hosts: {gone: {ansible_host: 127.0.0.1, ansible_port: 18599, ansible_connection: ssh}}}\n"
     run = run_playbook(CALM.replace("  connection: local\n", ""), hosts=hosts, **OUTPUT)
     assert re.search(r"fatal: \[gone\]: UNREACHABLE!\n    .*Connection refused", run.stdout)
-    assert "    hint: nothing answers SSH there" in run.stdout
+    assert "    hint: SSH does not answer there" in run.stdout
     assert "    to look closer: ansible gone -m ansible.builtin.ping -vvv" in run.stdout
 
 

@@ -192,7 +192,7 @@ def test_defaults_have_a_port(filters: dict[str, Callable[..., Any]]) -> None:
 
 
 def test_fleet_has_every_variable(filters: dict[str, Callable[..., Any]]) -> None:
-    """Playbooks read them without `default()`; what is no variable of a fleet is passed over."""
+    """Playbooks read them without `default()`; what is not a variable of a fleet is passed over."""
     found = filters["fleet_defaults"]({"release_batches": 2, "private_address": "10.0.0.1", "apps": []})
     assert found == {
         "release_batches": [2],

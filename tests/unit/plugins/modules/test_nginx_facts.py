@@ -9,17 +9,17 @@ from typing import Any
 from tests.unit.playbooks import Play
 
 PLAYBOOK = """
-- name: The host is looked at
+- name: Look at the host
   hosts: localhost
   connection: local
   gather_facts: false
   tasks:
-    - name: What is on the host is known
+    - name: Gather nginx facts
       farrier.kit.nginx_facts:
         users_directory: "{directory}"
         drained_directory: "{directory}"
         unit_record: "{directory}/unit"
-    - name: It is told
+    - name: Show the facts
       ansible.builtin.debug:
         msg: "{{{{ ansible_facts['farrier_nginx'].users }}}}"
 """

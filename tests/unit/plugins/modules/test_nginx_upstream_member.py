@@ -127,10 +127,10 @@ def test_hosts_go_out_together_or_not_at_all(edge: Edge) -> None:
     before = edge.everything()
     refused = edge.run(hosts=["app1", "app2"], state="drained")
     assert refused["msg"].startswith(
-        "Without app1, app2, 0 host(s) would serve blog, and release_min_serving_hosts asks for 1."
+        "Without app1, app2, 0 host(s) would serve blog, but release_min_serving_hosts requires 1."
     )
     refused = edge.run(hosts=["app1", "app3"], state="drained")
-    assert refused["msg"].startswith("No app of this edge is answered by app3, but")
+    assert refused["msg"].startswith("No app of this edge is served by app3.")
     assert (edge.everything(), edge.commands) == (before, [])
     edge.run(hosts=["app2"], state="drained", min_serving_hosts=0)
     result = edge.run(hosts=["app1", "app2"], state="drained", reason="deploy", min_serving_hosts=0)
@@ -159,7 +159,7 @@ def test_no_app_is_left_with_fewer_than_must_serve(edge: Edge) -> None:
     refused = edge.run(hosts=["app2"], state="drained")
     assert refused["failed"]
     assert refused["msg"].startswith(
-        "Without app2, 0 host(s) would serve wiki, and release_min_serving_hosts asks for 1."
+        "Without app2, 0 host(s) would serve wiki, but release_min_serving_hosts requires 1."
     )
     edge.dead = {"10.0.0.12:20123", "10.0.0.12:20789"}
     refused = edge.run(hosts=["app1"], state="drained")
@@ -185,7 +185,7 @@ def test_an_app_of_one_host_may_keep_it(edge: Edge) -> None:
 def test_a_host_that_nobody_knows_is_a_mistake(edge: Edge) -> None:
     """A name that was mistyped must not look as if the host were out."""
     refused = edge.run(hosts=["app3"], state="drained")
-    assert refused["msg"] == "No app of this edge is answered by app3, but by app1, app2."
+    assert refused["msg"] == "No app of this edge is served by app3. Its app hosts are: app1, app2."
     assert refused["failed"]
     reported = edge.run(hosts=["app3"], state="drained", defer_failure=True)
     assert (reported["problem"], reported.get("failed")) == (refused["msg"], None)

@@ -151,12 +151,12 @@ def test_hosts_with_different_releases_are_deployed_to_only_when_that_was_said()
     ("host", "expected"),
     [
         (LIVE, (OLD, NEW, "reload", 3.5, "live")),
-        ({**LIVE, "__release_return": {"changed": True}}, (OLD, OLD, "reload", 3.5, "put back")),
-        ({**LIVE, "__release_return": {"problem": "x"}}, (OLD, NEW, "reload", 3.5, "NOT PUT BACK")),
-        ({**LIVE, **LEFT_OUT}, (OLD, NEW, "reload", 3.5, "GETS NO REQUESTS")),
+        ({**LIVE, "__release_return": {"changed": True}}, (OLD, OLD, "reload", 3.5, "rolled back")),
+        ({**LIVE, "__release_return": {"problem": "x"}}, (OLD, NEW, "reload", 3.5, "NOT ROLLED BACK")),
+        ({**LIVE, **LEFT_OUT}, (OLD, NEW, "reload", 3.5, "STILL DRAINED")),
         (
             {**LIVE, **LEFT_OUT, "__release_return": {"changed": True}},
-            (OLD, OLD, "reload", 3.5, "GETS NO REQUESTS"),
+            (OLD, OLD, "reload", 3.5, "STILL DRAINED"),
         ),
         (FAILED, (OLD, OLD, "-", 0, "failed")),
         (UNDONE, (OLD, OLD, "-", 0, "failed")),
@@ -195,8 +195,8 @@ EDGES = [
         (NEW, 1.0, ""),
         (NEW, 0.9, "of 400 requests while it was watched, the app answered 3 with"),
         (NEW, 0.9, "gave no answer to 1 (502 or 504 from nginx); release_error_percent_max is 0.9"),
-        (OLD, None, f"{NEW} did not stay live, {OLD} is"),
-        (None, 100.0, "nothing is"),
+        (OLD, None, f"{NEW} did not stay live; {OLD} is live"),
+        (None, 100.0, "nothing is live"),
     ],
 )
 def test_a_batch_that_was_watched_has_to_be_good(live: str | None, most: float | None, told: str) -> None:
@@ -208,22 +208,22 @@ def test_a_batch_that_was_watched_has_to_be_good(live: str | None, most: float |
 
 
 PLAYBOOK = """
-- name: A deploy ends
+- name: End a deploy
   hosts: all
   strategy: linear
   gather_facts: false
   tasks:
-    - name: What has come of it
+    - name: Evaluate the outcome
       farrier.kit.release_outcome:
         final: true
 """
 SUMMARY = """
-- name: A deploy ends
+- name: End a deploy
   hosts: all
   strategy: linear
   gather_facts: false
   tasks:
-    - name: Say what has come of it
+    - name: Fail the deploy
       ansible.builtin.import_role: {name: farrier.kit.release, tasks_from: summary}
       vars:
         release_app: {name: shop}
@@ -297,15 +297,15 @@ def test_what_went_well_is_no_failure_at_the_end(outcome: Outcome) -> None:
 
 
 UNREACHABLE_PLAYBOOK = """
-- name: A deploy begins
+- name: Begin a deploy
   hosts: all
   strategy: ansible.builtin.linear
   gather_facts: false
   tasks:
-    - name: The deploy may begin
+    - name: Acquire the lease
       farrier.kit.release_phase: {app: shop, phase: status, defer_failure: true}
       register: __release_begin
-    - name: The others go on
+    - name: Show the outcome
       farrier.kit.release_outcome:
         skip_unreachable: "{{ skip }}"
         final: true
@@ -323,7 +323,7 @@ def test_a_host_that_does_not_answer_is_a_problem_and_not_the_end(run_playbook: 
         hosts=UNREACHABLE,
         ANSIBLE_STDOUT_CALLBACK="farrier.kit.farrier",
     )
-    assert "[The deploy may begin] PROBLEM on app1" in run.stdout
+    assert "[Acquire the lease] PROBLEM on app1" in run.stdout
     assert run.returncode != 0
     assert "shop: status: " in run.stdout
     assert "bring app1 back" in run.stdout

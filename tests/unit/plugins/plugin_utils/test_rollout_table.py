@@ -50,7 +50,7 @@ def test_mixed_fleet_is_told_with_its_choices() -> None:
         "The hosts do not run the same release:\n"
         f"    web1: {OLD}-1\n"
         f"    web2: {NEW}-1\n"
-        "Put them on one: ansible-playbook farrier.kit.rollback -e release=ID\n"
+        "Bring them to one release: ansible-playbook farrier.kit.rollback -e release=ID\n"
         "Or deploy over it: add -e mixed=accept"
     )
 

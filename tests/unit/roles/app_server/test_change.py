@@ -194,7 +194,7 @@ def test_a_master_of_before_is_restarted(machine: Machine) -> None:
     )
     assert machine.take_up(restart=False).restart == {"example": "its unit has changed"}
     path.write_text("[" * 100_000)
-    assert "does not say" in machine.take_up(restart=False).restart["example"]
+    assert "does not report" in machine.take_up(restart=False).restart["example"]
 
 
 @pytest.mark.parametrize("state", ["inactive", "failed", "deactivating", "activating"])

@@ -52,20 +52,20 @@ def test_rehearsal_overrides(environ: dict[str, str], tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "complaint"),
     [
-        ("name", "Example", "name has to be a slug such as my-app, not 'Example'"),
-        ("module", "example.app", "module has to be of the form package.module:attribute"),
-        ("current", "releases/1", "current has to be an absolute path"),
-        ("worker_class", "sync", "worker_class has to be one of handover, handover_h11, stock, stock_h11"),
-        ("workers", 0, "workers has to be a whole number of at least 1, not 0"),
-        ("workers", True, "workers has to be a whole number of at least 1, not True"),
-        ("workers", 1.5, "workers has to be a whole number of at least 1, not 1.5"),
-        ("max_requests", -1, "max_requests has to be a whole number of at least 0"),
-        ("subdir", "../elsewhere", "subdir has to be a path inside the release's source"),
-        ("subdir", "/srv", "subdir has to be a path inside the release's source"),
+        ("name", "Example", "name must be a slug such as my-app, not 'Example'"),
+        ("module", "example.app", "module must be of the form package.module:attribute"),
+        ("current", "releases/1", "current must be an absolute path"),
+        ("worker_class", "sync", "worker_class must be one of handover, handover_h11, stock, stock_h11"),
+        ("workers", 0, "workers must be a whole number of at least 1, not 0"),
+        ("workers", True, "workers must be a whole number of at least 1, not True"),
+        ("workers", 1.5, "workers must be a whole number of at least 1, not 1.5"),
+        ("max_requests", -1, "max_requests must be a whole number of at least 0"),
+        ("subdir", "../elsewhere", "subdir must be a path inside the release's source"),
+        ("subdir", "/srv", "subdir must be a path inside the release's source"),
         ("subdir", "nowhere", "subdir 'nowhere': there is no "),
-        ("keepalive_seconds", 1, "keepalive_seconds has to be longer than proxy_keepalive_seconds (1)"),
-        ("graceful_timeout_seconds", 2, "graceful_timeout_seconds has to be at least 3"),
-        ("colour", "blue", "there is no setting colour; take it out"),
+        ("keepalive_seconds", 1, "keepalive_seconds must be longer than proxy_keepalive_seconds (1)"),
+        ("graceful_timeout_seconds", 2, "graceful_timeout_seconds must be at least 3"),
+        ("colour", "blue", "there is no setting colour; remove it"),
     ],
 )
 def test_mistake_is_named(environ: dict[str, str], key: str, value: Any, complaint: str) -> None:
@@ -93,18 +93,18 @@ def test_missing_pointer_to_the_settings_is_named() -> None:
 @pytest.mark.parametrize("value", ["0", "-1", "two", ""])
 def test_mistake_in_an_override_is_named(environ: dict[str, str], value: str) -> None:
     """The unit of the rehearsal is written by hand, too."""
-    with pytest.raises(ConfigurationError, match="FARRIER_WORKERS has to be a whole number"):
+    with pytest.raises(ConfigurationError, match="FARRIER_WORKERS must be a whole number"):
         load({**environ, "FARRIER_WORKERS": value})
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ('{"API_KEY": 42}', "the value of API_KEY has to be a string"),
-        ('{"API_KEY": "s3cr3t\\u0000"}', "the value of API_KEY has to be a string without NUL"),
+        ('{"API_KEY": 42}', "the value of API_KEY must be a string"),
+        ('{"API_KEY": "s3cr3t\\u0000"}', "the value of API_KEY must be a string without NUL"),
         ('{"API=KEY": "s3cr3t"}', "'API=KEY' is not a name"),
         ('{"": "s3cr3t"}', "'' is not a name"),
-        ('["s3cr3t"]', "has to hold one JSON object"),
+        ('["s3cr3t"]', "must hold one JSON object"),
         ('{"API_KEY": "s3cr3t"', ":1:21: not JSON"),
         ("\udcff", "is not UTF-8"),
     ],

@@ -179,5 +179,5 @@ def test_stock_worker_can_be_chosen(make_host: Callable[..., Host]) -> None:
     host.write_settings(workers=0)
     refused = host.reload()
     assert refused.returncode == 1
-    assert "workers has to be a whole number of at least 1" in refused.stderr
+    assert "workers must be a whole number of at least 1" in refused.stderr
     wait_for(lambda: codes_without_errors(host) == {"1"}, "the workers go on", host)

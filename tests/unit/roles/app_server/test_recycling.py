@@ -35,7 +35,8 @@ def test_recycled_workers_go_on_when_their_replacements_do_not_start(make_host: 
     trouble = release / "source" / "project" / "database-is-away"
     trouble.touch()
     with Load(host.socket) as load:
-        wait_for(lambda: host.log.read_text().count("did not start, the others go on") >= 2, "it fails", host)
+        refusal = "did not start, the others keep serving"
+        wait_for(lambda: host.log.read_text().count(refusal) >= 2, "it fails", host)
         load.wait_for_more(100)
         assert {worker.pid for worker in host.ready()} == first
         trouble.unlink()

@@ -18,7 +18,7 @@ from tests.unit.roles.app_server.test_handover import codes
     ("break_it", "reason"),
     [
         (lambda host: (host.directory / "gunicorn.json").write_text("{"), "gunicorn.json:1:2: not JSON"),
-        (lambda host: host.write_settings(workers="many"), "workers has to be a whole number"),
+        (lambda host: host.write_settings(workers="many"), "workers must be a whole number"),
         (lambda host: host.write_settings(wrokers=2), "there is no setting wrokers"),
         (
             lambda host: host.write_settings(run_directory="/run/other"),
@@ -29,7 +29,7 @@ from tests.unit.roles.app_server.test_handover import codes
             "worker_class has changed: systemctl restart",
         ),
         (lambda host: host.write_settings(keepalive_seconds=1), "longer than proxy_keepalive_seconds"),
-        (lambda host: (host.directory / "environment.json").write_text("[]"), "has to hold one JSON object"),
+        (lambda host: (host.directory / "environment.json").write_text("[]"), "must hold one JSON object"),
         (lambda host: (host.directory / "environment.json").unlink(), "environment.json: cannot be read"),
         (lambda host: host.activate("nowhere"), "no release there"),
     ],

@@ -46,8 +46,8 @@ def test_cold_start_of_a_bad_release_fails(
     ("break_it", "reason"),
     [
         (lambda host: (host.directory / "gunicorn.json").write_text("{"), "gunicorn.json:1:2: not JSON"),
-        (lambda host: host.write_settings(workers="two"), "workers has to be a whole number"),
-        (lambda host: host.write_environment({"A": 1}), "the value of A has to be a string"),
+        (lambda host: host.write_settings(workers="two"), "workers must be a whole number"),
+        (lambda host: host.write_environment({"A": 1}), "the value of A must be a string"),
         (lambda host: host.current.unlink(), "current: no release there"),
     ],
 )

@@ -47,13 +47,13 @@ def play(*tasks: dict[str, Any], facts: dict[str, Any] | None = None) -> str:
     return yaml.safe_dump(
         [
             {
-                "name": "Nothing is installed",
+                "name": "Check settings without installing",
                 "hosts": "localhost",
                 "connection": "local",
                 "gather_facts": False,
                 "vars_files": [str(ROLE / f"{kind}/main.yml") for kind in ("defaults", "vars")],
                 "vars": {"apps": yaml.safe_load(APPS)},
-                "tasks": [{"name": "The host is known", "ansible.builtin.set_fact": known}, *tasks],
+                "tasks": [{"name": "Set the facts of the host", "ansible.builtin.set_fact": known}, *tasks],
             }
         ]
     )
@@ -144,7 +144,7 @@ def test_who_holds_the_port_is_named_with_its_protocol(run_playbook: Play) -> No
     """A VPN on UDP 443 keeps a host from HTTP/3 alone, so that is what the host can do without."""
     vpn = {"port": 443, "protocol": "udp", "process": "openvpn", "pid": 7, "unit": "openvpn.service"}
     tasks = yaml.safe_load((ROLE / "tasks/preflight.yml").read_text())
-    (asked,) = (task for task in tasks if "ports" in task["name"])
+    (asked,) = (task for task in tasks if "ports of nginx" in task["name"])
     run = run_playbook(play(asked, facts=FACTS | {"listeners": [vpn]}))
     assert run.returncode != 0
     for text in (

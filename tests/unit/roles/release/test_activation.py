@@ -225,7 +225,7 @@ def test_when_not_even_the_undoing_works_it_is_shouted(run: Run, two: FakeHost) 
     two.behaviours[OLD] = Behaviour(dies_when_live=True)
     code, result = activate(run, two)
     assert code == ExitCode.BROKEN
-    assert "COULD NOT BE PUT BACK" in result["message"]
+    assert "COULD NOT BE RESTORED" in result["message"]
     assert "journalctl -u test.service" in result["error"]["next_command"]
     assert result["live_problem"]
     assert (two.configuration.root / ".activation.json").exists()
@@ -272,7 +272,7 @@ def test_an_activation_whose_result_is_lost_says_so(
     monkeypatch.setattr("farrier_release.activation.read_json", lambda _: None)
     code, result = activate(run, two)
     assert code == ExitCode.BROKEN
-    assert "ended from outside" in result["message"]
+    assert "was interrupted" in result["message"]
     assert "journalctl -u farrier-test-activate" in result["error"]["next_command"]
 
 
@@ -291,4 +291,4 @@ def test_what_the_applications_user_may_forge_is_not_followed(
     ):
         master.unlink()
         forge()
-        assert "does not say how many workers" in run("status")[1]["problem"]
+        assert "does not report how many workers" in run("status")[1]["problem"]

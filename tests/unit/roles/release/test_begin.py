@@ -31,7 +31,7 @@ def test_what_is_live_is_not_deployed_again(run: Run, host: FakeHost) -> None:
     live_as_asked(host)
     code, result = run("begin", "--request", request())
     assert (code, result["changed"], result["release"]) == (ExitCode.SUCCESS, False, OLD)
-    assert "is live" in result["message"]
+    assert "is already live" in result["message"]
     assert run("status")[1]["lease"] is None
 
 
@@ -139,7 +139,7 @@ SETTINGS = {
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"python": "3.13"}, "python of test is None here and '3.13' there"),
+        ({"python": "3.13"}, "python of test is None on the host and '3.13' in the inventory"),
         ({"health_path": "/alive"}, "health_path"),
         ({"subdir": "web"}, "subdir"),
         ({"migrate": []}, "migrate"),

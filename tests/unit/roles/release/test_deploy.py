@@ -140,7 +140,7 @@ def test_a_build_that_is_killed(deploy: Deploy) -> None:
     """By the time limit, or by the kernel for its memory: there is no report."""
     deploy.host.build_report = None
     _, result = deploy.phase("build")
-    assert "ended before it could report" in result["message"]
+    assert "stopped before it finished" in result["message"]
     nothing_has_happened(deploy)
 
 
@@ -149,14 +149,14 @@ def test_an_archive_that_did_not_arrive_whole(deploy: Deploy) -> None:
     deploy.archive.write_bytes(b"half")
     code, result = deploy.phase("build")
     assert code == ExitCode.USAGE
-    assert "arrived damaged" in result["message"]
+    assert "was damaged in transit" in result["message"]
     nothing_has_happened(deploy)
 
 
 def test_an_archive_that_did_not_arrive(deploy: Deploy) -> None:
     """As after a copy that failed."""
     deploy.archive.unlink()
-    assert "has not arrived" in deploy.phase("build")[1]["message"]
+    assert "did not arrive" in deploy.phase("build")[1]["message"]
     nothing_has_happened(deploy)
 
 
@@ -214,6 +214,22 @@ def test_a_rehearsal_that_systemd_starts_late(deploy: Deploy) -> None:
     assert deploy.phases("build", "rehearse")[0] == ExitCode.SUCCESS
 
 
+@pytest.mark.parametrize(
+    ("result", "message"), [("success", "it exited by itself"), ("oom-kill", "it died: oom-kill")]
+)
+def test_a_rehearsal_that_ends(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, result: str, message: str
+) -> None:
+    """What systemd calls a success, an exit without an error, is a failure here."""
+    state = {"ActiveState": "inactive", "Job": "", "Result": result, "NRestarts": "0"}
+    monkeypatch.setattr(deploy.host, "_show_rehearsal", lambda: state)
+    deploy.host.behaviours[deploy.release] = Behaviour(hangs=True)
+    code, answer = deploy.phases("build", "rehearse")
+    assert code == ExitCode.FAILED
+    assert message in answer["message"]
+    nothing_has_happened(deploy)
+
+
 def test_a_rehearsal_begins_when_no_other_is_left(deploy: Deploy) -> None:
     """They share a directory, which systemd removes at the end of each."""
     deploy.phases("build", "rehearse")
@@ -238,7 +254,7 @@ def test_a_migration_that_fails(deploy: Deploy) -> None:
     deploy.host.task_output = "table exists"
     code, result = deploy.phases("build", "rehearse", "migrate")
     assert code == ExitCode.FAILED
-    assert "'alembic upgrade head' ended with exit code 1" in result["message"]
+    assert "'alembic upgrade head' failed with exit code 1" in result["message"]
     assert result["error"]["log"] == ["table exists"]
     assert "farrier-test-migrate: it" not in deploy.host.calls
     nothing_has_happened(deploy)
@@ -262,7 +278,7 @@ def test_a_controller_that_gives_up(deploy: Deploy) -> None:
     assert deploy.phase("abort")[1] | {"seconds": 0} == {
         "phase": "abort",
         "changed": False,
-        "message": "This deploy has ended already.",
+        "message": "This deploy has already ended.",
         "seconds": 0,
     }
 

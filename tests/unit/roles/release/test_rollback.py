@@ -54,10 +54,10 @@ def test_to_a_release_by_name(run: Run, history: FakeHost) -> None:
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (LIVE, "is live already"),
-        ("20250101T000000Z-gone", "it was pruned or never was"),
-        (NEVER, "was never live and good"),
-        ("../../etc", "it was pruned or never was"),
+        (LIVE, "is already live"),
+        ("20250101T000000Z-gone", "it was pruned or never existed"),
+        (NEVER, "never went live successfully"),
+        ("../../etc", "it was pruned or never existed"),
     ],
 )
 def test_a_release_that_cannot_be_is_refused(run: Run, history: FakeHost, wanted: str, message: str) -> None:
@@ -66,7 +66,7 @@ def test_a_release_that_cannot_be_is_refused(run: Run, history: FakeHost, wanted
     assert code == ExitCode.USAGE
     assert message in result["message"]
     assert OLD in result["message"]
-    assert NEVER not in result["message"].partition("Releases that were")[2]
+    assert NEVER not in result["message"].partition("Releases that went live successfully")[2]
     assert history.server.release == LIVE
     assert run("status")[1]["lease"] is None
 
@@ -82,7 +82,7 @@ def test_a_release_that_no_longer_lives_does_not_go_live(run: Run, history: Fake
     history.behaviours[OLD] = Behaviour(boots=False)
     code, result = run("rollback")
     assert code == ExitCode.FAILED
-    assert "does not live" in result["message"]
+    assert "failed its rehearsal" in result["message"]
     assert history.server.release == LIVE
     assert history.configuration.release_directory(OLD).exists()
     assert run("status")[1]["lease"] is None
@@ -124,4 +124,4 @@ def test_without_any_release(run: Run, host: FakeHost) -> None:
     """There is nothing to go back to, and nothing breaks."""
     code, result = run("rollback")
     assert code == ExitCode.USAGE
-    assert "good: none" in result["message"]
+    assert "successfully: none" in result["message"]

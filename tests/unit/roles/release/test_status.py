@@ -37,7 +37,7 @@ def test_a_service_that_is_down_is_a_problem(run: Run, host: FakeHost) -> None:
     """The symlink alone says nothing."""
     make_live(host, LIVE)
     host.systemctl("stop", "test.service")
-    assert run("status")[1]["problem"] == "test.service does not run"
+    assert run("status")[1]["problem"] == "test.service is not running"
 
 
 def test_workers_of_another_release_are_a_problem(run: Run, host: FakeHost) -> None:

@@ -413,8 +413,8 @@ CORE = hashlib.sha256(TREE[".venv/lib/python3.11/site-packages/dep/core.py"].enc
         ({CORE: b"EVIL = 1\n" * 1000}, "core.py is damaged"),
         ({CORE: b"CORE = 1\n" * 1001}, "core.py is damaged"),
         ({CORE: b"short"}, "core.py is damaged"),
-        ({"../../../etc/cron.d/x": b"x"}, "which nobody asked for"),
-        ({"a" * 64: b"x"}, "which nobody asked for"),
+        ({"../../../etc/cron.d/x": b"x"}, "which was not requested"),
+        ({"a" * 64: b"x"}, "which was not requested"),
     ],
 )
 def test_a_tampered_pack_is_refused(
@@ -463,7 +463,7 @@ def test_a_link_in_a_pack_is_not_content(transfer: Transfer, monkeypatch: pytest
         member = tarfile.TarInfo(CORE)
         member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
         tar.addfile(member)
-    assert "which nobody asked for" in transfer.receive(pack)[1]["message"]
+    assert "which was not requested" in transfer.receive(pack)[1]["message"]
     transfer.nothing_is_left()
 
 
@@ -489,7 +489,7 @@ def test_a_damaged_index_is_refused(transfer: Transfer) -> None:
     transfer.index.write_bytes(data)
     code, result = transfer.receiver.want(transfer.index, transfer.sha256)
     assert code == ExitCode.FAILED
-    assert "arrived damaged" in result["message"]
+    assert "was damaged in transit" in result["message"]
     assert transfer.receive(None)[0] == ExitCode.FAILED
     transfer.nothing_is_left()
 
@@ -604,7 +604,7 @@ def test_a_release_of_elsewhere_is_refused(transfer: Transfer, what: str) -> Non
     changed_index(transfer, **{what: "another"})
     code, result = transfer.receiver.want(transfer.index, transfer.sha256)
     assert code == ExitCode.USAGE
-    assert f"The {what} that is offered is 'another'" in result["message"]
+    assert f"The offered {what} is 'another'" in result["message"]
 
 
 def test_a_host_with_other_settings_refuses(builder: Machine, receiver: Machine) -> None:
@@ -717,7 +717,7 @@ def test_an_id_that_is_taken_is_refused(receiver: Machine) -> None:
     make_live(receiver.host, f"{STAMP}-v2")
     code, result = receiver.run("begin", "--request", request(release_stamp=STAMP))
     assert code == ExitCode.USAGE
-    assert f"There is a release {STAMP}-v2 already" in result["message"]
+    assert f"Release {STAMP}-v2 already exists" in result["message"]
     assert receiver.run("status")[1]["lease"] is None
 
 

@@ -31,7 +31,7 @@ def see(run: Run) -> tuple[int, dict[str, object]]:
 
 def test_a_release_that_stays_alive(run: Run, live: FakeHost) -> None:
     """Nothing happens."""
-    assert see(run)[1]["message"] == f"{NEW} has stayed alive."
+    assert see(run)[1]["message"] == f"{NEW} stayed healthy."
     assert live.calls == []
 
 

@@ -68,7 +68,7 @@ def test_another_server_is_found_out(tmp_path: Path, serve: Serve) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     missing = probe.problem("localhost", tmp_path, serve(partial(Quiet, directory=empty)))
-    assert "answers 404 to a challenge: it leads to another server" in missing
+    assert "answers 404 to a challenge: it points to another server" in missing
     page = probe.problem("localhost", tmp_path, serve(Elsewhere))
     assert "answers a challenge with something else" in page
     assert no_token_is_left(tmp_path)

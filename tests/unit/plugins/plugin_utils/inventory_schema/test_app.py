@@ -104,14 +104,14 @@ def test_value_of_unknown_key_is_never_shown(value: object) -> None:
         ("migrate", [" "], "is an empty command"),
         ("static", {"static": "static"}, "does not begin with /"),
         ("static", {"/": "static"}, "covers the whole site"),
-        ("static", {"/.well-known/acme-challenge/": "x"}, "is where certificates are validated"),
-        ("static", {"/static": "../other"}, "leaves the release"),
-        ("static", {"/static": "/etc"}, "leaves the release"),
+        ("static", {"/.well-known/acme-challenge/": "x"}, "is reserved for ACME challenges"),
+        ("static", {"/static": "../other"}, "points outside the release"),
+        ("static", {"/static": "/etc"}, "points outside the release"),
         ("health_path", "healthz", "does not begin with /"),
-        ("health_path", "/healthz?full=1", "is no path of a URL"),
-        ("health_path", "//evil.example.org", "is no path of a URL"),
+        ("health_path", "/healthz?full=1", "is not the path of a URL"),
+        ("health_path", "//evil.example.org", "is not the path of a URL"),
         ("python", "3.9", "is too old for Farrier's worker"),
-        ("python", "python3.13", "is neither a version nor a path"),
+        ("python", "python3.13", "is neither a version nor an absolute path"),
         ("env", {"A": "x\0y"}, "contains a null character"),
     ],
 )
@@ -217,13 +217,13 @@ def test_domains_that_are_no_hostname_are_refused_with_the_right_one(domain: str
 )
 def test_malformed_hostnames_are_refused(domain: str) -> None:
     """What is left after the usual mistakes."""
-    assert only(domains=[domain]).what == "is no hostname"
+    assert only(domains=[domain]).what == "is not a hostname"
 
 
 @pytest.mark.parametrize(
     ("source", "what"),
     [
-        ({}, "names no place"),
+        ({}, "has no location"),
         ({"path": "/a", "git": "https://x/y", "version": "1"}, "has path and git"),
         ({"git": "https://x/y"}, "has git without version"),
         ({"archive": "/x.tar.gz"}, "has archive without checksum"),
@@ -231,18 +231,18 @@ def test_malformed_hostnames_are_refused(domain: str) -> None:
         ({"path": "/a", "checksum": "sha256:" + "0" * 64}, "has checksum, which belongs to archive"),
         ({"path": "app"}, "is not absolute"),
         ({"path": "~/app"}, "is not absolute"),
-        ({"path": "/a", "subdir": "../b"}, "leaves the release"),
-        ({"path": "/a", "subdir": "/b"}, "leaves the release"),
-        ({"path": "/a", "subdir": "b c"}, "is no plain relative path"),
-        ({"git": "--upload-pack=sh", "version": "1"}, "is no address of a git repository"),
-        ({"git": "ext::sh -c x", "version": "1"}, "is no address of a git repository"),
-        ({"git": "https://x/y", "version": "--output=x"}, "is no git reference"),
+        ({"path": "/a", "subdir": "../b"}, "points outside the release"),
+        ({"path": "/a", "subdir": "/b"}, "points outside the release"),
+        ({"path": "/a", "subdir": "b c"}, "is not a plain relative path"),
+        ({"git": "--upload-pack=sh", "version": "1"}, "is not the address of a git repository"),
+        ({"git": "ext::sh -c x", "version": "1"}, "is not the address of a git repository"),
+        ({"git": "https://x/y", "version": "--output=x"}, "is not a git reference"),
         ({"git": "https://x/y", "version": 1.4}, "is a decimal number, not text"),
         (
             {"archive": "ftp://x/y", "checksum": "sha256:" + "0" * 64},
-            "is a URL of a kind that is not fetched",
+            "is a URL of an unsupported kind",
         ),
-        ({"archive": "/x", "checksum": "md5:abc"}, "is no SHA-256 checksum"),
+        ({"archive": "/x", "checksum": "md5:abc"}, "is not a SHA-256 checksum"),
     ],
 )
 def test_source_is_one_kind_and_complete(source: dict[str, Any], what: str) -> None:
@@ -274,8 +274,8 @@ def test_token_in_a_repository_address_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("MY-VAR", "is no name of an environment variable"),
-        ("2ND", "is no name of an environment variable"),
+        ("MY-VAR", "is not the name of an environment variable"),
+        ("2ND", "is not the name of an environment variable"),
         ("RELEASE_ID", "is set by Farrier"),
         ("FARRIER_BIND", "is set by Farrier"),
         ("LISTEN_FDS", "is set by systemd for the service"),
@@ -379,11 +379,15 @@ def test_edge_of_an_app_is_accepted() -> None:
     ("paths", "key", "what"),
     [
         ({"admin": {}}, "edge.paths.admin", "does not begin with /"),
-        ({"/.well-known/acme-challenge": {}}, "edge.paths./.well-known/acme-challenge", "certificates"),
+        (
+            {"/.well-known/acme-challenge": {}},
+            "edge.paths./.well-known/acme-challenge",
+            "reserved for ACME challenges",
+        ),
         ({"/a": {"alow": []}}, "edge.paths./a.alow", "is an unknown key"),
-        ({"/a": {"allow": ["10.0.0.1/8"]}}, "edge.paths./a.allow[0]", "bits beyond its length"),
-        ({"/a": {"allow": ["office"]}}, "edge.paths./a.allow[0]", "is no address or network"),
-        ({"/a": {"users": {"a:b": "$6$salt$hash"}}}, "edge.paths./a.users.a:b", "is no name of a user"),
+        ({"/a": {"allow": ["10.0.0.1/8"]}}, "edge.paths./a.allow[0]", "has host bits set"),
+        ({"/a": {"allow": ["office"]}}, "edge.paths./a.allow[0]", "is not an address or network"),
+        ({"/a": {"users": {"a:b": "$6$salt$hash"}}}, "edge.paths./a.users.a:b", "is not a user name"),
         ({"/a": {"connections": -1}}, "edge.paths./a.connections", "is below 0"),
         ({"/a": {"cache_seconds": "1"}}, "edge.paths./a.cache_seconds", "is text, not a whole number"),
         ({"/a": {"immutable": True}}, "", "edge.paths./a immutable"),
@@ -439,7 +443,7 @@ def test_wildcard_never_comes_first() -> None:
         ({"source": "files", "fullchain": "c.pem", "privkey": "/k"}, "is not absolute"),
         (
             {"source": "self_signed", "challenge": "dns"},
-            "has challenge dns, and with source self_signed no authority asks for one",
+            "has challenge dns, but source self_signed needs no challenge",
         ),
     ],
 )

@@ -100,13 +100,13 @@ def test_a_good_certificate_passes(bring: Bring) -> None:
         (GOOD[:200], written(KEY), "fullchain", "holds no certificate, or a broken one"),
         (GOOD, GOOD, "privkey", "holds no private key, or a broken one"),
         (GOOD, b"\x00\xff", "privkey", "holds no private key, or a broken one"),
-        (GOOD, written(KEY, BestAvailableEncryption(b"x")), "privkey", "is locked with a passphrase"),
-        (GOOD, written(OTHER), "privkey", "is the key of another certificate than that in fullchain"),
+        (GOOD, written(KEY, BestAvailableEncryption(b"x")), "privkey", "is encrypted with a passphrase"),
+        (GOOD, written(OTHER), "privkey", "does not belong to the certificate in fullchain"),
         (
             certificate(OTHER, [], 900) + GOOD,
             written(KEY),
             "fullchain",
-            "has the site's own certificate in place 2",
+            "has the site's own certificate at position 2",
         ),
         pytest.param(
             certificate(KEY, DOMAINS, -0.5),
@@ -126,13 +126,13 @@ def test_a_good_certificate_passes(bring: Bring) -> None:
             certificate(KEY, [], 90),
             written(KEY),
             "fullchain",
-            "does not cover example.org, www.example.org, but no name at all",
+            "covers no name, not example.org, www.example.org",
         ),
         (
             certificate(KEY, ["*.example.org"], 90),
             written(KEY),
             "fullchain",
-            "does not cover example.org, but *.example.org",
+            "covers *.example.org, not example.org",
         ),
     ],
 )
@@ -168,14 +168,14 @@ def test_a_wildcard_is_for_one_label(bring: Bring) -> None:
     given = bring(certificate(KEY, ["*.EXAMPLE.org"], 90))
     assert check(given, domains) == []
     (problem,) = check(given, [*domains, "a.b.example.org", "*.b.example.org"])
-    assert problem.what == "does not cover a.b.example.org, *.b.example.org, but *.EXAMPLE.org"
+    assert problem.what == "covers *.EXAMPLE.org, not a.b.example.org, *.b.example.org"
 
 
 @pytest.mark.parametrize("key", ["fullchain", "privkey"])
 def test_files_have_to_be_there(bring: Bring, key: str) -> None:
     """A path that is mistyped is one problem, whatever the other file holds."""
     (problem,) = check({**bring(), key: "/nonexistent/file.pem"})
-    assert (problem.key, problem.what) == (f"certificate.{key}", "is no file on the controller")
+    assert (problem.key, problem.what) == (f"certificate.{key}", "is not a file on the controller")
     assert problem.fix == "correct it; `ls /nonexistent` shows what is there"
 
 

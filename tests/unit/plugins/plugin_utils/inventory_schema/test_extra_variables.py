@@ -53,7 +53,7 @@ def test_names_that_are_meant_pass(playbook: str, name: str) -> None:
         (
             "site",
             "app",
-            "-e app: is no variable of site.yml, but of deploy, rollback, status, maintenance_mode",
+            "-e app: is not a variable of site.yml, but of deploy, rollback, status, maintenance_mode",
         ),
         ("deploy", "host", "of drain; fix: leave it out; it takes app, version, mixed, unreachable"),
         ("deploy", "verison", "did you mean version?"),
@@ -73,7 +73,7 @@ def test_names_that_would_change_what_a_run_does_stop_it(playbook: str, name: st
 def test_a_name_that_is_like_no_other_may_be_another_collections() -> None:
     """It is told, and the run goes on."""
     ((line, goes_on),) = told("deploy", "build_number")
-    assert "-e build_number: is no variable of deploy.yml, of the kit's roles or of the inventory" in line
+    assert "-e build_number: is not a variable of deploy.yml, of the kit's roles or of the inventory" in line
     assert goes_on
 
 

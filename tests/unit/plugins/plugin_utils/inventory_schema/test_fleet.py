@@ -71,7 +71,7 @@ def test_every_example_of_the_model_is_accepted() -> None:
         ("release_on_failure", "back", "is not rollback or hold"),
         ("release_soak_seconds", -1, "is below 0"),
         ("release_error_percent_max", 101, "is above 100.0"),
-        ("release_error_percent_max", 5, "is never compared, since release_soak_seconds is 0"),
+        ("release_error_percent_max", 5, "is never checked, because release_soak_seconds is 0"),
         ("release_min_serving_hosts", -1, "is below 0"),
         ("release_min_serving_hosts", "most", "is neither a whole number nor a percentage"),
         ("release_min_serving_hosts", Unresolved("cannot be resolved", "define it"), "cannot be resolved"),
@@ -137,7 +137,7 @@ def test_app_host_that_cannot_be_reached_is_refused() -> None:
     web1, web2 = host(1), host(2, ansible_host="web2.example.org")
     problem = only({"web1": web1}, {"web1": web1, "web2": web2})
     assert (problem.subject, problem.key) == ("host web2", "private_address")
-    assert "web2.example.org, where Ansible reaches the host, is no IP address" in problem.what
+    assert "web2.example.org, where Ansible reaches the host, is not an IP address" in problem.what
     assert "web1 has to reach it there" in problem.what
     assert problem.fix == "set it for this host, as in private_address: 10.0.0.11"
     web2.settings["private_address"] = "fd00::12"
@@ -148,7 +148,7 @@ def test_edge_without_an_address_is_refused() -> None:
     """App hosts let in only edges whose address they know."""
     problem = only({"edge1": host(1, ansible_host="edge1.example.org")}, {"web1": host(11)})
     assert problem.subject == "host edge1"
-    assert "web1 lets in no edge whose address it does not know" in problem.what
+    assert "web1 accepts only edges whose address it knows" in problem.what
 
 
 def test_address_that_cannot_be_resolved_is_told_as_such() -> None:
@@ -186,7 +186,7 @@ def test_app_hosts_with_one_address_are_refused() -> None:
     apps = {"web1": host(11, private_address="fd00::1"), "web2": host(12, private_address="fd00:0::1")}
     problem = only({"edge1": host(1)}, apps)
     assert (problem.subject, problem.value) == ("host web2", '"fd00::1"')
-    assert problem.what == "leads to app host web1, too"
+    assert problem.what == "is also the address of app host web1"
 
 
 def test_edge_and_app_host_may_have_one_address() -> None:
@@ -213,7 +213,7 @@ def test_port_of_two_apps_is_refused() -> None:
     apps = {"web1": host(11, *TWINS), "web2": host(12, *TWINS)}
     problem = only({"edge1": host(1, *TWINS)}, apps)
     assert (problem.subject, problem.key, problem.value) == (f"app {second}", "port", "23967")
-    assert problem.what == f"is the port of app {first}, too"
+    assert problem.what == f"is also the port of app {first}"
     assert problem.fix.startswith("give one of them `port:`")
     assert problem.hosts == ["web1", "web2"]
     for view in [*apps.values(), edge := host(1, *TWINS)]:
@@ -232,7 +232,7 @@ def test_port_that_edge_and_app_host_see_differently_is_refused() -> None:
     web1.entries()[0]["port"] = 3000
     problem = only({"edge1": host(1)}, {"web1": web1})
     assert (problem.subject, problem.value) == ("app observatory", "3000")
-    assert problem.what == "is where it listens, and edge1 looks for it on 20377"
+    assert problem.what == "is where it listens, but edge1 expects it on 20377"
 
 
 def test_port_follows_from_the_name() -> None:
@@ -254,7 +254,7 @@ def test_address_of_a_host_is_where_ansible_reaches_it() -> None:
     assert private_address("10.0.0.1", {}) == "10.0.0.1"
     assert private_address("web1", {"ansible_host": "10.0.0.1"}) == "10.0.0.1"
     assert private_address("web1", {"ansible_host": "10.0.0.1", "private_address": "FD00::1"}) == "fd00::1"
-    with pytest.raises(MistakeError, match="leads to no other machine"):
+    with pytest.raises(MistakeError, match="reaches no other machine"):
         private_address("web1", {"ansible_host": "127.0.0.1"})
 
 

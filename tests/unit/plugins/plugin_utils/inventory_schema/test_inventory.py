@@ -93,7 +93,7 @@ def test_domain_of_two_apps_is_refused() -> None:
     """nginx would silently take the first."""
     (problem,) = check(app("a"), app("b", domains=["b.example.org", "a.example.org"]))
     assert (problem.subject, problem.key) == ("app b", "domains[1]")
-    assert problem.what == "is claimed by app a, too"
+    assert problem.what == "is also claimed by app a"
 
 
 def test_domain_of_two_apps_on_different_hosts_is_refused() -> None:
@@ -130,11 +130,11 @@ def test_local_sources_must_exist(tmp_path: Path) -> None:
     checksum = "sha256:" + "0" * 64
     expected: list[tuple[dict[str, str], str]] = [
         ({"path": f"{there}/none"}, "does not exist on the controller"),
-        ({"path": f"{there}/file"}, "is no directory"),
-        ({"path": there, "subdir": "none"}, f"is no folder of {there}"),
+        ({"path": f"{there}/file"}, "is not a directory"),
+        ({"path": there, "subdir": "none"}, f"is not a folder of {there}"),
         ({"git": f"{there}/none.git", "version": "v1"}, "does not exist on the controller"),
         ({"archive": f"{there}/none.tar.gz", "checksum": checksum}, "does not exist on the controller"),
-        ({"archive": there, "checksum": checksum}, "is no file"),
+        ({"archive": there, "checksum": checksum}, "is not a file"),
     ]
     for source, what in expected:
         (problem,) = check(app(source=source))

@@ -32,7 +32,7 @@ def test_old_name_is_answered_with_the_new_one(old: str, new: str) -> None:
     }
     (problem,) = inventory_problems({"edge": ["a"], "app": ["b"]}, hosts)
     assert problem.lines() == [
-        f"variable, key {old}: has another name since 0.2",
+        f"variable, key {old}: was renamed in 0.2",
         f"fix: rename it to {new}",
         "(hosts: a, b)",
     ]
