@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from importlib import metadata
-from typing import cast
+from typing import Any
 
 from ansible.plugins.strategy.linear import StrategyModule as LinearStrategy
 from ansible.release import __version__ as core_version
@@ -28,7 +28,9 @@ DOCUMENTATION = """
 Version = tuple[int, ...]
 
 # ansible-core → the range of mitogen that was tested with it. Other pairs run as `linear`.
-TESTED: dict[Version, tuple[Version, Version]] = {(2, 19): ((0, 3, 54), (0, 4))}
+TESTED: dict[Version, tuple[Version, Version]] = dict.fromkeys(
+    [(2, 19), (2, 20), (2, 21)], ((0, 3, 54), (0, 4))
+)
 
 
 def version_numbers(text: str) -> Version:
@@ -57,6 +59,23 @@ def reason_for_linear(wanted: str, mitogen: str | None, core: str) -> str:
     return ""
 
 
+class Expected:
+    """Mixin that keeps ansible-core from warning in every play that this strategy is not one of its own."""
+
+    def __init__(self, *arguments: Any) -> None:
+        """Let one warning pass unseen: the loader gives it as soon as it has made this object."""
+        super().__init__(*arguments)
+        display = Display()
+        give = display.deprecated
+
+        def give_others(msg: str, *arguments: Any, **options: Any) -> None:
+            display.deprecated = give
+            if not msg.startswith("Use of strategy plugins not included in ansible.builtin"):
+                give(msg, *arguments, **options)
+
+        display.deprecated = give_others
+
+
 def _installed_version() -> str | None:
     try:
         return metadata.version("mitogen")
@@ -69,12 +88,12 @@ def strategy_class(wanted: str, mitogen: str | None, core: str) -> type:
     reason = reason_for_linear(wanted, mitogen, core)
     if reason:
         Display().display(f"strategy: linear ({reason})")
-        return cast("type", LinearStrategy)
+        return type("StrategyModule", (Expected, LinearStrategy), {})
     # Only here is mitogen known to be there. Its mixin needs no path: `linear` is the base.
     from ansible_mitogen.strategy import StrategyMixin
 
     Display().display(f"strategy: mitogen {mitogen}")
-    return type("StrategyModule", (StrategyMixin, LinearStrategy), {})
+    return type("StrategyModule", (Expected, StrategyMixin, LinearStrategy), {})
 
 
 StrategyModule = strategy_class(os.environ.get("FARRIER_STRATEGY", ""), _installed_version(), core_version)
