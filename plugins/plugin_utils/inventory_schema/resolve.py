@@ -12,7 +12,7 @@ from ansible.parsing.vault import VaultHelper
 from .mistakes import Hidden, Unresolved
 
 try:
-    # No public name leads from a value to its line. Where this one is gone, messages lack the place and nothing else.
+    # ansible-core has no public name for this. Where it is gone, messages lack file and line.
     from ansible._internal._datatag._tags import Origin
 except ImportError:
     Origin = None

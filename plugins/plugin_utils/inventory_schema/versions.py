@@ -1,4 +1,4 @@
-"""Which ansible-core this is made for: the one place that says it; a policy test holds the other files to it."""
+"""Which ansible-core this is made for; tests/policy holds every other file that says it to this one."""
 
 from __future__ import annotations
 
