@@ -4,37 +4,44 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 READY := .venv/.ready
+TEST_READY := .venv/.test-ready
 LAB := lab
 
 help: ## Show what there is
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t16
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(READY): requirements.lock tools/bootstrap
-	@tools/bootstrap
+	@tools/bootstrap requirements.lock
 
-ready: $(READY) ## Install the controller's tools into .venv
+$(TEST_READY): requirements.lock requirements-test.lock tools/bootstrap
+	@tools/bootstrap requirements-test.lock
 
-demo: $(READY) ## Start the lab, install everything, print the URL
+packages-%:
+	@tools/packages $(subst -, ,$*)
+
+ready: $(READY) ## Install the controller's tools into .venv, without root
+
+demo: packages-lab $(TEST_READY) ## Start the lab, install everything, print the URL
 	@ansible-playbook $(LAB)/up.yml
 	@ansible-playbook site.yml
 	@ansible-playbook $(LAB)/demo.yml
 
-test: $(READY) ## Lint, unit tests and the molecule scenarios
+test: packages-lab-app $(TEST_READY) ## Lint, unit tests and the molecule scenarios
 	@tools/test
 
-test-load: $(READY) ## The scenarios under load: zero_downtime, bad_release, rolling and takeover
+test-load: packages-lab $(TEST_READY) ## The scenarios under load: zero_downtime, bad_release, rolling and takeover
 	@tools/test load
 
-lint: $(READY) ## Lint alone
+lint: $(TEST_READY) ## Lint alone
 	@tools/test lint
 
-unit: $(READY) ## Lint and unit tests, no hosts
+unit: packages-app $(TEST_READY) ## Lint and unit tests, no hosts
 	@tools/test lint unit app
 
-bench-provision: $(READY) ## First run of site.yml against a plain shell script
+bench-provision: packages-lab $(TEST_READY) ## First run of site.yml against a plain shell script
 	@python tests/benchmarks/provision.py
 
-bench-http: demo ## Requests per second through nginx with TLS against bare uvicorn
+bench-http: packages-bench demo ## Requests per second through nginx with TLS against bare uvicorn
 	@python -m tests.benchmarks.throughput
 
 bench-reload: demo ## The same load on the stock and on the hand-over worker during reloads
@@ -43,26 +50,28 @@ bench-reload: demo ## The same load on the stock and on the hand-over worker dur
 bench-workers: demo ## Requests per second of the hand-over worker against the stock one, with no reload
 	@python -m tests.benchmarks.workers
 
-bench-innocents: $(READY) ## Requests lost beside others that fail, with every worker class, on one host and in a fleet
+bench-innocents: packages-lab $(TEST_READY) ## Requests lost beside others that fail, with every worker class, on one host and in a fleet
 	@python -m tests.benchmarks.innocents
 
 bench-deploy: demo ## Seconds of a deploy, of a deploy of nothing new, of a rollback
 	@python -m tests.benchmarks.deploy
 
-bench-fleet: $(READY) ## Seconds of a deploy to 1, 2, 4 and 8 app hosts, and the controller's memory
+bench-fleet: packages-lab $(TEST_READY) ## Seconds of a deploy to 1, 2, 4 and 8 app hosts, and the controller's memory
 	@python -m tests.benchmarks.fleet_deploys
 
 ssh: $(READY) ## Get into a lab host: make ssh HOST=web1 [CMD='…']
 	@ssh -F build/lab/ssh_config $(HOST) $(CMD)
 
-lock: $(READY) ## Compile the lock files anew from the pyproject files
+lock: $(TEST_READY) ## Compile the lock files anew from the pyproject files
 	@tools/lock
 
-docs: $(READY) ## Write the generated documentation anew
+docs: $(TEST_READY) ## Write the generated documentation anew
 	@tools/docs
 
 clean: ## Remove the lab and everything that was made
 	@$(LAB)/clean
 	@rm -rf .venv build app/.venv .ansible .*_cache
 
+# Packages come first: one of them may be Python's venv.
+.NOTPARALLEL:
 .PHONY: help ready bench-fleet bench-provision bench-http bench-reload bench-workers bench-innocents bench-deploy demo test test-load lint unit ssh lock docs clean
