@@ -18,6 +18,8 @@ from tests.harness.repository import Repository
 ROOT = Path(__file__).resolve().parents[3]
 SCENARIO = Path(__file__).resolve().parents[1]
 CANARY = "c4n4ry"
+# One is enough: what is said of a host does not depend on which one it is.
+HOST = "debian13"
 RUN_SECONDS = 300.0
 # The exit status of a run says that it came as far as it was meant to.
 FAILED = 2
@@ -78,7 +80,7 @@ def said(playbook: str, callback: str, canaries: Path, *options: str) -> tuple[i
     sources = (SCENARIO / "inventory", SCENARIO / "canaries", canaries / "values.yml")
     inventories = [f"--inventory={source}" for source in sources]
     done = subprocess.run(
-        ["ansible-playbook", *inventories, *options, playbook],
+        ["ansible-playbook", *inventories, f"--limit={HOST}", *options, playbook],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": callback},
         stdout=subprocess.PIPE,
@@ -98,7 +100,7 @@ def said(playbook: str, callback: str, canaries: Path, *options: str) -> tuple[i
         ("playbooks/deploy.yml", {"app": "observatory", "version": "no-such-version"}, FAILED),
         ("playbooks/rollback.yml", {"app": "observatory", "release": "no-such-release"}, FAILED),
         ("playbooks/status.yml", {}, 0),
-        ("playbooks/drain.yml", {"host": "debian12", "drain": "on"}, FAILED),
+        ("playbooks/drain.yml", {"host": HOST, "drain": "on"}, FAILED),
         ("playbooks/maintenance_mode.yml", {"app": "observatory", "maintenance": "on"}, 0),
         ("playbooks/upgrade.yml", {"reboot": "never"}, 0),
         ("playbooks/unlock.yml", {"app": "observatory"}, 0),
