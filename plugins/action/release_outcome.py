@@ -33,11 +33,10 @@ class ActionModule(ActionBase):
             }
         )
         choices = rollout.Choices(arguments["accept_mixed"], arguments["skip_unreachable"])
-        hosts = {
-            name: host
-            for name in task_vars["ansible_play_hosts_all"]
-            if rollout.takes_part(host := task_vars["hostvars"][name])
-        }
+        # Untemplated: templating a result warns of all that ansible-core has deprecated in it.
+        registered = task_vars["hostvars"].raw_get
+        names = task_vars["ansible_play_hosts_all"]
+        hosts = {name: host for name in names if rollout.takes_part(host := registered(name))}
         problems = rollout.problems(hosts, choices)
         lines = rollout.table([rollout.row(name, host, choices) for name, host in hosts.items()])
         result |= {"troubled": bool(problems), "lines": lines}

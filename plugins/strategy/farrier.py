@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from importlib import metadata
-from typing import cast
+from typing import Any, cast
 
 from ansible.plugins.strategy.linear import StrategyModule as LinearStrategy
 from ansible.release import __version__ as core_version
@@ -28,7 +29,16 @@ DOCUMENTATION = """
 Version = tuple[int, ...]
 
 # ansible-core → the range of mitogen that was tested with it. Other pairs run as `linear`.
-TESTED: dict[Version, tuple[Version, Version]] = {(2, 19): ((0, 3, 54), (0, 4))}
+TESTED: dict[Version, tuple[Version, Version]] = dict.fromkeys(
+    [(2, 19), (2, 20), (2, 21)], ((0, 3, 54), (0, 4))
+)
+# Said in every run of whoever has chosen this strategy.
+KNOWN = (
+    # The loader, of any strategy that is not ansible-core's own.
+    "Use of strategy plugins not included in ansible.builtin",
+    # ansible-core 2.20 and later, of a collection within itself, when mitogen lists the collections.
+    "ansible_collections/ansible/_protomatter' does not have a MANIFEST.json",
+)
 
 
 def version_numbers(text: str) -> Version:
@@ -57,6 +67,20 @@ def reason_for_linear(wanted: str, mitogen: str | None, core: str) -> str:
     return ""
 
 
+def without_known(give: Callable[..., None]) -> Callable[..., None]:
+    """Return a method of Ansible's display that leaves out the warnings of KNOWN, and gives all others.
+
+    Args:
+        give: `Display.warning` or `Display.deprecated`.
+    """
+
+    def give_others(msg: str, *arguments: Any, **options: Any) -> None:
+        if not any(known in msg for known in KNOWN):
+            give(msg, *arguments, **options)
+
+    return give_others
+
+
 def _installed_version() -> str | None:
     try:
         return metadata.version("mitogen")
@@ -66,14 +90,17 @@ def _installed_version() -> str | None:
 
 def strategy_class(wanted: str, mitogen: str | None, core: str) -> type:
     """Return the class that runs the plays, and tell the operator which it is. Arguments as above."""
+    display = Display()
+    display.deprecated = without_known(display.deprecated)
+    display.warning = without_known(display.warning)
     reason = reason_for_linear(wanted, mitogen, core)
     if reason:
-        Display().display(f"strategy: linear ({reason})")
+        display.display(f"strategy: linear ({reason})")
         return cast("type", LinearStrategy)
     # Only here is mitogen known to be there. Its mixin needs no path: `linear` is the base.
     from ansible_mitogen.strategy import StrategyMixin
 
-    Display().display(f"strategy: mitogen {mitogen}")
+    display.display(f"strategy: mitogen {mitogen}")
     return type("StrategyModule", (StrategyMixin, LinearStrategy), {})
 
 

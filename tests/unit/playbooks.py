@@ -21,7 +21,6 @@ inventory = hosts.yml
 collections_path = {ROOT}/collections
 stdout_callback = default
 strategy = farrier.kit.farrier
-deprecation_warnings = false
 interpreter_python = {sys.executable}
 localhost_warning = false
 inventory_unparsed_warning = false

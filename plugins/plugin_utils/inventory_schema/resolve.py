@@ -7,9 +7,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible._internal._datatag._tags import Origin, VaultedValue
+from ansible.parsing.vault import VaultHelper
 
 from .mistakes import Hidden, Unresolved
+
+try:
+    # ansible-core has no public name for this. Where it is gone, messages lack file and line.
+    from ansible._internal._datatag._tags import Origin
+except ImportError:
+    Origin = None
 
 
 class Resolver:
@@ -58,7 +64,7 @@ class Resolver:
             return Unresolved(f"cannot be resolved{reason}", "correct the template")
 
     def _note_location(self, value: Any, path: str) -> None:
-        origin = Origin.get_tag(value)
+        origin = Origin and Origin.get_tag(value)
         if origin and origin.path:
             file = Path(origin.path)
             relative = os.path.relpath(file)
@@ -69,7 +75,7 @@ class Resolver:
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
         text = "".join(value)
-        return Hidden(text) if VaultedValue.get_tag(value) else text
+        return Hidden(text) if VaultHelper.get_ciphertext(value, with_tags=False) else text
     for kind in (bool, int, float):
         if isinstance(value, kind):
             return kind(value)

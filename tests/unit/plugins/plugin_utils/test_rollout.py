@@ -263,7 +263,7 @@ def outcome(
         action._task = SimpleNamespace(args=arguments)
         # Ansible takes hosts that have failed out of `ansible_play_hosts`.
         names = {"ansible_play_hosts_all": list(hosts), "ansible_play_hosts": list(hosts)[:1]}
-        return dict(action.run(task_vars={**names, "hostvars": hosts}))
+        return dict(action.run(task_vars={**names, "hostvars": SimpleNamespace(raw_get=hosts.get)}))
 
     return run
 

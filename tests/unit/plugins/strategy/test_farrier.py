@@ -52,7 +52,7 @@ def test_tested_pair_uses_mitogen(strategy: ModuleType) -> None:
         ("", None, "2.19.14", "mitogen is not installed"),
         ("", "0.3.53", "2.19.14", "untested"),
         ("", "0.4.0", "2.19.14", "untested"),
-        ("", "0.3.54", "2.20.0", "untested"),
+        ("", "0.3.54", "2.22.0", "untested"),
         ("", "0.3.54", "2.18.3", "untested"),
     ],
 )
@@ -80,3 +80,19 @@ def test_run_says_its_strategy_once(run_playbook: Play, wanted: str, expected: s
         line for line in run.stdout.splitlines() if expected in line
     ]
     assert run.stdout.count(expected) == 1
+
+
+def test_a_run_warns_of_nothing(run_playbook: Play) -> None:
+    """What is said in every run hides what is not."""
+    run = run_playbook(PLAYBOOK)
+    assert run.returncode == 0
+    assert "WARNING" not in run.stdout + run.stderr
+
+
+def test_no_other_warning_is_left_out(strategy: ModuleType) -> None:
+    """Another plugin may be deprecated, too."""
+    given: list[str] = []
+    give = strategy.without_known(lambda message, **_: given.append(message))
+    give("Use of strategy plugins not included in ansible.builtin are deprecated and do not carry …")
+    give("The filter is deprecated.", version="2.23")
+    assert given == ["The filter is deprecated."]

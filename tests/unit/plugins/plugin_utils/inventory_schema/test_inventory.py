@@ -183,13 +183,13 @@ def test_message_reads_as_intended() -> None:
     assert render(problems[1:]).startswith("The inventory has one mistake; no host")
 
 
-@pytest.mark.parametrize("version", ["2.19.0", "2.19.14", "2.19.0rc1"])
+@pytest.mark.parametrize("version", ["2.19.0", "2.19.14", "2.20.10", "2.21.5", "2.21.0rc1"])
 def test_supported_ansible_core_is_accepted(version: str) -> None:
     """All releases of the tested series."""
     assert core_problems(version) == []
 
 
-@pytest.mark.parametrize("version", ["2.18.9", "2.20.0", "2.9.27", "3.0", "unknown"])
+@pytest.mark.parametrize("version", ["2.18.9", "2.22.0", "2.9.27", "3.0", "unknown"])
 def test_other_ansible_core_is_refused(version: str) -> None:
     """The plugins build on what only the tested series has."""
     (problem,) = core_problems(version)
