@@ -85,6 +85,7 @@ class CallbackModule(DefaultCallback):
         self._number = 0
         self._total = 0
         self._quiet_hosts: Counter[str] = Counter()
+        self._tries: Counter[str] = Counter()
         self._seconds_by_task: defaultdict[str, float] = defaultdict(float)
         self._seconds_by_phase: defaultdict[str, float] = defaultdict(float)
 
@@ -142,6 +143,7 @@ class CallbackModule(DefaultCallback):
         )
         self._close_line(f" {states}" if states else "")
         self._quiet_hosts.clear()
+        self._tries.clear()
         seconds = time.monotonic() - self._task_begin
         self._seconds_by_task[name_of(self._task)] += seconds
         for tag in self._task.tags:
@@ -249,7 +251,10 @@ class CallbackModule(DefaultCallback):
     def v2_runner_retry(self, result: Any) -> None:
         """Say that a task waits for its condition."""
         self._close_line()
-        left = result.result["retries"] - result.result["attempts"]
+        tried = f"{self.host_label(result)} {result.result.get('item', '')}"
+        # Counted here: the result's own `attempts` is one more in ansible-core 2.21.
+        self._tries[tried] += 1
+        left = result.result["retries"] - self._tries[tried]
         self._display.display(f"waiting: [{self.host_label(result)}] {left} more tries", color=C.COLOR_DEBUG)
 
     def v2_runner_on_async_poll(self, result: Any) -> None:
