@@ -9,6 +9,7 @@ So what would end the answer is held back until the app has ended it too.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -24,16 +25,27 @@ _INTERNAL_SERVER_ERROR: Message = {
 }
 
 
+# How long an app may go on sending when nobody listens. Most stop by themselves before that.
+_TO_NOBODY_SECONDS = 5.0
+
+
+class ClientGoneError(OSError):
+    """Nobody is there to take the rest of an answer."""
+
+
 class Answer:
     """Passes on what the app sends, and knows what has reached the client.
 
     Args:
         send: uvicorn's.
         method: of the request.
+        cycle: uvicorn's state of the request; None for nothing to know of it.
     """
 
-    def __init__(self, send: Send, method: str) -> None:
+    def __init__(self, send: Send, method: str, cycle: Any = None) -> None:
         self._send = send
+        self._cycle = cycle
+        self._to_nobody_since: float | None = None
         self._is_head = method == "HEAD"
         self._has_body = True
         self._remaining: int | None = None
@@ -44,11 +56,17 @@ class Answer:
         """What the app has answered, if it has."""
         self.is_complete = False
 
+    @property
+    def client_has_gone(self) -> bool:
+        """Whether it went before the answer was complete."""
+        return getattr(self._cycle, "disconnected", False)
+
     async def send(self, message: Message) -> None:
         """Pass a message on.
 
         Raises:
             RuntimeError: it cannot be part of this answer.
+            ClientGoneError: nobody has listened for some time.
         """
         kind = message["type"]
         if kind == "http.response.start" and self.status is None:
@@ -84,11 +102,13 @@ class Answer:
             await self._send(message)
 
     async def _continue(self, message: Message) -> None:
+        more = message.get("more_body", False)
+        if more and (self._is_head or self.client_has_gone):
+            self._check_whether_it_goes_on_for_ever()
         if self._is_head:
             return
         if self.is_complete:
             raise RuntimeError("The answer is complete already")
-        more = message.get("more_body", False)
         if self._remaining is not None:
             if not self._has_body:
                 message = {**message, "body": b""}
@@ -106,6 +126,13 @@ class Answer:
             await self._release()
         await self._send(message)
         self.is_complete = not more
+
+    def _check_whether_it_goes_on_for_ever(self) -> None:
+        """uvicorn drops what it is sent without a word, so that each stop would wait for the app in vain."""
+        now = time.monotonic()
+        self._to_nobody_since = self._to_nobody_since or now
+        if now - self._to_nobody_since > _TO_NOBODY_SECONDS:
+            raise ClientGoneError("Nobody listens any more")
 
     async def end(self) -> None:
         """The app has returned: an answer that lacks nothing but its last word is complete.

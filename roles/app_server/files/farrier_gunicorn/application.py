@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from farrier_gunicorn.access_log import AccessLog
-from farrier_gunicorn.answer import Answer, Message, Send
+from farrier_gunicorn.answer import Answer, ClientGoneError, Message, Send
 from farrier_gunicorn.event_stream import EventStream, is_event_stream
 from farrier_gunicorn.websocket import WebSocket
 
@@ -20,16 +20,10 @@ Application = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
 _logger = logging.getLogger("uvicorn.error")
 _CONNECTION_CLOSE = (b"connection", b"close")
-# How long an app may go on sending when the client has gone. Most stop by themselves before that.
-_TO_NOBODY_SECONDS = 5.0
-
-
-class ClientGoneError(OSError):
-    """Nobody is there to take the rest of an answer."""
 
 
 class ServedApplication:
-    """The app as uvicorn calls it. Plain ASGI, but for a look at whether the client has gone."""
+    """The app as uvicorn calls it."""
 
     def __init__(self, application: Application, release: str, access_log: AccessLog) -> None:
         self._application = application
@@ -72,16 +66,9 @@ class ServedApplication:
     async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
         stream: EventStream | None = None
-        cycle = getattr(send, "__self__", None)
-        gone_since: float | None = None
 
         async def send_on(message: Message) -> None:
-            nonlocal stream, gone_since
-            # uvicorn drops it without a word, and the app would go on for ever.
-            if message.get("more_body") and getattr(cycle, "disconnected", False):
-                gone_since = gone_since or time.monotonic()
-                if time.monotonic() - gone_since > _TO_NOBODY_SECONDS:
-                    raise ClientGoneError("The client has gone")
+            nonlocal stream
             if message["type"] == "http.response.start":
                 headers = message.get("headers", ())
                 if is_event_stream(headers):
@@ -95,13 +82,13 @@ class ServedApplication:
                 return
             await send(message)
 
-        answer = Answer(send_on, scope["method"])
+        answer = Answer(send_on, scope["method"], getattr(send, "__self__", None))
         try:
             result = await self._application(scope, receive, answer.send)
             await answer.end()
             if result is not None:
                 _logger.error("The app returned %s instead of None, %s", type(result), _request(scope))
-            if answer.status is None and not getattr(cycle, "disconnected", False):
+            if answer.status is None and not answer.client_has_gone:
                 raise RuntimeError("The app returned without an answer")
         except BaseException as error:
             # uvicorn would close the connection, which may be another request's by now.

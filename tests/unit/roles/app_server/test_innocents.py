@@ -112,12 +112,15 @@ def test_who_never_ends_its_answer_is_alone_with_it(host: Host) -> None:
         post_echo(other)
 
 
-def test_who_sends_to_nobody_is_told_so(host: Host) -> None:
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_who_sends_to_nobody_is_told_so(host: Host, method: str) -> None:
     """The client goes, the answer never ends: each stop and each deploy would wait for it in vain."""
+    request_id = f"nobody-{method}"
     with host.connection() as connection:
-        connection.request("GET", misbehaving.PREFIX + "never_end")
-        assert connection.getresponse().read1(1) == b"x"
-    wait_for(lambda: misbehaving.TOLD in host.log.read_text(), "the app is told", host)
+        connection.request(method, misbehaving.PREFIX + "never_end", headers={"X-Request-ID": request_id})
+        connection.getresponse().read1(1)
+    # The access log has a line when the app has ended.
+    wait_for(lambda: request_id in host.log.read_text(), "the app has ended", host)
 
 
 def test_the_log_says_which_request_it_was(host: Host) -> None:
