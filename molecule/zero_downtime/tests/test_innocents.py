@@ -7,6 +7,7 @@ import pytest
 from tests.harness.load.innocents import Site, beside_offenders
 from tests.harness.load.offenders import EVERY_WAY, RAISE_AFTER
 
+RUNS_LAST = True
 SECONDS = 10.0
 
 

@@ -18,6 +18,7 @@ RAISE_AFTER = ("raise_after",)
 """What every framework does with an exception that nobody handles."""
 STREAMS = ("raise_within",)
 EVERY_WAY = (*WAYS, *(f"HEAD {way}" for way in WAYS), *WEBSOCKET_WAYS)
+SHUTDOWN_SECONDS = 0.25
 PATIENCE_SECONDS = 1.0
 """After which a client gives up: so it goes away from an answer that does not end."""
 
@@ -52,17 +53,20 @@ class Offenders:
     async def _ask(self) -> None:
         loop = asyncio.get_running_loop()
         timeout = aiohttp.ClientTimeout(PATIENCE_SECONDS)
+        # Who gives up goes at once: an edge does not see the end of TLS, only that of the connection.
+        connector = aiohttp.TCPConnector(limit=0, ssl_shutdown_timeout=SHUTDOWN_SECONDS)
         async with (
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session,
+            aiohttp.ClientSession(connector=connector, timeout=timeout) as session,
             asyncio.TaskGroup() as group,
         ):
             began = loop.time()
             for number in itertools.count():
                 if self._over.is_set():
-                    return
+                    break
                 address = self._target.addresses[number % len(self._target.addresses)]
                 group.create_task(self._ask_for(session, next(self._ways), address))
                 await asyncio.sleep(began + (number + 1) * self._interval_seconds - loop.time())
+        await asyncio.sleep(2 * SHUTDOWN_SECONDS)
 
     async def _ask_for(self, session: aiohttp.ClientSession, way: str, address: str) -> None:
         method, _, name = way.rpartition(" ")
