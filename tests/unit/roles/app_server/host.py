@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from farrier_gunicorn import status
 
@@ -212,6 +213,23 @@ class Host:
             yield connection
         finally:
             connection.close()
+
+    @contextmanager
+    def websocket(self, path: str) -> Iterator[tuple[BinaryIO, list[bytes]]]:
+        """A connection that has asked for a WebSocket, byte by byte, and the lines of the answer's head."""
+        with socket.socket(socket.AF_UNIX) as client, client.makefile("rwb") as stream:
+            client.settimeout(5)
+            client.connect(str(self.socket))
+            key = base64.b64encode(bytes(16)).decode()
+            stream.write(
+                f"GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            )
+            stream.flush()
+            head = []
+            while (line := stream.readline()) not in (b"\r\n", b""):
+                head.append(line)
+            yield stream, head
 
     def __enter__(self) -> Host:
         return self

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import signal
-import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -59,17 +57,7 @@ def read_frame(stream: BinaryIO) -> tuple[int, bytes]:
 def test_websocket_is_not_closed_under_its_clients_words(host: Host) -> None:
     """A proxy that finds the socket gone while it passes a message on never reads the close frame."""
     host.start()
-    with socket.socket(socket.AF_UNIX) as client, client.makefile("rwb") as stream:
-        client.settimeout(5)
-        client.connect(str(host.socket))
-        key = base64.b64encode(bytes(16)).decode()
-        stream.write(
-            f"GET /websocket HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
-        stream.flush()
-        while stream.readline() != b"\r\n":
-            pass
+    with host.websocket("/websocket") as (stream, _):
         assert host.deploy("2").returncode == 0
         assert read_frame(stream) == (CLOSE, (1012).to_bytes(2, "big"))
         for opcode, content in ((TEXT, b"hello"), (CLOSE, (1012).to_bytes(2, "big"))):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import json
 import socket
@@ -138,20 +137,11 @@ def test_the_log_says_which_request_it_was(host: Host) -> None:
 @pytest.mark.parametrize("way", sorted(misbehaving.WEBSOCKET_WAYS.keys() - {"raise_after_accepting"}))
 def test_a_websocket_that_is_refused_announces_the_end(host: Host, way: str) -> None:
     """uvicorn closes the connection of a refusal, which is an answer like any other to a proxy."""
-    with socket.socket(socket.AF_UNIX) as client, client.makefile("rwb") as stream:
-        client.settimeout(5)
-        client.connect(str(host.socket))
-        key = base64.b64encode(bytes(16)).decode()
-        stream.write(
-            f"GET {misbehaving.PREFIX}{way} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-            f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
-        stream.flush()
-        head = []
-        while (line := stream.readline().lower()) not in (b"\r\n", b""):
-            head.append(line)
+    with host.websocket(misbehaving.PREFIX + way) as (_, head):
+        pass
     assert int(head[0].split()[1]) >= 400
-    assert [line for line in head if line.startswith(b"connection:")] == [b"connection: close\r\n"]
+    connection = [line.lower() for line in head if line.lower().startswith(b"connection:")]
+    assert connection == [b"connection: close\r\n"]
 
 
 def test_a_bad_request_is_told_that_the_connection_ends(make_host: Callable[..., Host]) -> None:
