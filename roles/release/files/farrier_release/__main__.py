@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from farrier_release import activation, audit, phases, rollback, transfer, watch
+from farrier_release import audit, reconcile, rollback, transaction, transfer
 from farrier_release.application import Application
 from farrier_release.begin import begin, describe_owner
 from farrier_release.config import CONFIGURATION_DIRECTORY, load
@@ -74,9 +74,9 @@ def _failure(application: Application | None, error: ReleaseError) -> Result:
         live = application.releases.live()
         result["live"] = live
         result["live_problem"] = problem(application, live) if live else "nothing is live"
-        lease = application.lease_file.read()
-        if error.exit_code == ExitCode.BUSY and lease:
-            result["holder"] = describe_owner(lease)
+        holder = application.state.read()
+        if error.exit_code == ExitCode.BUSY and holder:
+            result["holder"] = describe_owner(holder)
     return result
 
 
@@ -121,29 +121,34 @@ def _parser() -> argparse.ArgumentParser:
         return one
 
     one = command("begin", _begin, "take the lease, unless the requested release is already live")
-    one.add_argument(
-        "--request", required=True, type=_object, help="JSON: archive_sha256, version, project, who, owner"
-    )
-    one.add_argument("--gone", default="", help="id of a lease whose holder is known to be dead")
+    _add_request(one)
     one.add_argument("--check", action="store_true", help="only show what would be done")
-    for name in phases.PHASES:
-        with_token(name, _phase, f"{name} the release of the lease")
+    for order, text in (
+        ("prepare", "build and rehearse the release"),
+        ("receive", "make the release of what was sent and what is here, and rehearse it"),
+        ("activate", "make the prepared release live, or undo"),
+    ):
+        one = with_token(order, _order, text)
+        if order == "receive":
+            _add_index(one)
+        if order != "activate":
+            one.add_argument("--migrate", action="store_true", help="run the migrations too")
+    one = command("deploy", _deploy, "begin, prepare and activate a release, whose archive has been uploaded")
+    _add_request(one)
+    one = command("follow", _follow, "wait for the end of what was started, for some seconds")
+    one.add_argument("--order", required=True, help="which, as returned by what started it")
+    one.add_argument("--offset", type=int, default=0, help="bytes of its progress that are known")
+    one = with_token("run", _run, argparse.SUPPRESS)
+    one.add_argument("--order", required=True, help=argparse.SUPPRESS)
+    one.add_argument("--migrate", action="store_true", help=argparse.SUPPRESS)
+    _add_index(one, required=False)
     one = with_token("offer", _offer, "list the files of the release, for other hosts")
     one.add_argument("--output", required=True, type=Path, help="new file for the index")
     one = with_token("pack", _pack, "bundle contents of the release: a JSON list of SHA-256 sums on stdin")
     one.add_argument("--output", required=True, type=Path, help="new file for the pack")
-    for name, run, text in (
-        ("want", _want, "list what this host lacks of an offered release"),
-        ("receive", _receive, "assemble the release from what was sent and what is here, instead of a build"),
-    ):
-        one = with_token(name, run, text)
-        one.add_argument("--index", required=True, type=Path, help="file that `offer` wrote")
-        one.add_argument("--index-sha256", required=True, help="what `offer` returned")
-    one.add_argument("--pack", type=Path, help="file that `pack` wrote")
-    with_token("activate", lambda app, options: phases.activate(app, options.token), "make it live, or undo")
-    one = with_token("perform", _perform, argparse.SUPPRESS)
-    one.add_argument("--outcome", required=True, type=Path, help=argparse.SUPPRESS)
-    with_token("abort", lambda app, options: phases.abort(app, options.token), "abort a deploy")
+    one = with_token("want", _want, "list what this host lacks of an offered release")
+    _add_index(one)
+    with_token("abort", lambda app, options: reconcile.abort(app, options.token), "abort a deploy")
     command("finish", lambda app, _: finish(app), "remove old releases")
     one = command("rollback", _rollback, "make an earlier release live")
     one.add_argument("--release", help="release id; by default the release before the live one")
@@ -152,61 +157,111 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--who", default="", help="who requests it")
     one.add_argument("--owner", type=_object, default={}, help="JSON: the controller's process")
     one.add_argument("--gone", default="", help="id of a lease whose holder is known to be dead")
-    one = command("watch", _watch, argparse.SUPPRESS)
-    one.add_argument("--release", required=True, help=argparse.SUPPRESS)
-    one.add_argument("--origin", required=True, help=argparse.SUPPRESS)
     command("status", lambda app, _: status(app), "show what is live")
     one = command("log", _log, "show the last deploys and rollbacks")
     one.add_argument("--lines", type=int, default=20, help="how many")
     one = command("unlock", _unlock, "drop the lease of a dead deploy")
     one.add_argument("--force", action="store_true", help="also while a phase of it runs")
     one.add_argument("--check", action="store_true", help="only show what would be done")
-    command("recover", _recover, "finish or undo an interrupted activation")
+    one = command("recover", _recover, "finish or undo what was interrupted")
+    one.add_argument("--order", default="", help=argparse.SUPPRESS)
     return parser
 
 
+def _add_request(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--request", required=True, type=_object, help="JSON: archive_sha256, version, project, who, owner"
+    )
+    parser.add_argument("--gone", default="", help="id of a lease whose holder is known to be dead")
+
+
+def _add_index(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
+    parser.add_argument("--index", required=required, type=Path, help="file that `offer` wrote")
+    parser.add_argument("--index-sha256", required=required, help="what `offer` returned")
+    parser.add_argument("--pack", type=Path, help="file that `pack` wrote")
+
+
 def _begin(application: Application, options: argparse.Namespace) -> Result:
-    missing = [key for key in ("archive_sha256", "version", "project", "who") if key not in options.request]
+    return begin(application, _complete(options.request), gone=options.gone, check=options.check)
+
+
+def _deploy(application: Application, options: argparse.Namespace) -> Result:
+    begun = begin(application, _complete(options.request), gone=options.gone)
+    if not begun["new"]:
+        return begun
+    return {**begun, **_started(application, options, begun["token"], "deploy")}
+
+
+def _order(application: Application, options: argparse.Namespace) -> Result:
+    further = ["--migrate"] if getattr(options, "migrate", False) else []
+    if options.phase == "receive":
+        further += ["--index", str(options.index), "--index-sha256", options.index_sha256]
+        further += ["--pack", str(options.pack)] if options.pack else []
+    return _started(application, options, options.token, options.phase, further)
+
+
+def _started(
+    application: Application,
+    options: argparse.Namespace,
+    token: str,
+    order: str,
+    further: Sequence[str] = (),
+) -> Result:
+    """Start a transaction's run; a person waits for its end, a controller asks again."""
+    run = transaction.start(application, token, order, list(further))
+    if options.json:
+        return transaction.follow(application, run, 0)
+    offset = 0
+    while True:
+        found = transaction.follow(application, run, offset)
+        offset = found["offset"]
+        for line in found["lines"]:
+            print(line, file=sys.stderr, flush=True)
+        if not found.get("running"):
+            return found
+
+
+def _follow(application: Application, options: argparse.Namespace) -> Result:
+    return transaction.follow(application, options.order, options.offset)
+
+
+def _run(application: Application, options: argparse.Namespace) -> Result:
+    return transaction.run(application, options.token, options.order, vars(options))
+
+
+def _complete(request: dict[str, Any]) -> dict[str, Any]:
+    missing = [key for key in ("archive_sha256", "version", "project", "who") if key not in request]
     if missing:
         raise UsageError(f"The request lacks {', '.join(missing)}.")
-    return begin(application, options.request, gone=options.gone, check=options.check)
-
-
-def _phase(application: Application, options: argparse.Namespace) -> Result:
-    return phases.run_phase(application, options.phase, options.token)
+    return request
 
 
 def _offer(application: Application, options: argparse.Namespace) -> Result:
-    return phases.assist(
-        application, options.token, lambda app, lease: transfer.offer(app, lease, options.output)
-    )
+    return _assist(application, options.token, lambda app, one: transfer.offer(app, one, options.output))
 
 
 def _pack(application: Application, options: argparse.Namespace) -> Result:
     wanted = json.load(sys.stdin)
-    return phases.assist(
-        application, options.token, lambda app, lease: transfer.pack(app, lease, wanted, options.output)
+    return _assist(
+        application, options.token, lambda app, one: transfer.pack(app, one, wanted, options.output)
     )
 
 
 def _want(application: Application, options: argparse.Namespace) -> Result:
-    return phases.assist(
-        application,
-        options.token,
-        lambda app, lease: transfer.want(app, lease, options.index, options.index_sha256),
-    )
+    index, sha256 = options.index, options.index_sha256
+    return _assist(application, options.token, lambda app, one: transfer.want(app, one, index, sha256))
 
 
-def _receive(application: Application, options: argparse.Namespace) -> Result:
-    return phases.receive(application, options.token, options.index, options.index_sha256, options.pack)
-
-
-def _perform(application: Application, options: argparse.Namespace) -> Result:
-    return phases.perform(application, options.token, options.outcome)
-
-
-def _watch(application: Application, options: argparse.Namespace) -> Result:
-    return watch.watch(application, options.release, options.origin)
+def _assist(application: Application, token: str, task: transaction.Step) -> Result:
+    """Do something for the holder of the lease that is no step of it: a failure ends nothing."""
+    with application.state.locked():
+        holder = application.state.holder(token)
+        try:
+            result = task(application, holder)
+        except OSError as error:
+            raise ReleaseError(str(error), next_command=f"df -h {application.configuration.root}") from error
+        application.state.renew(holder)
+        return result
 
 
 def _rollback(application: Application, options: argparse.Namespace) -> Result:
@@ -214,7 +269,8 @@ def _rollback(application: Application, options: argparse.Namespace) -> Result:
     request = {"release": options.release, "force": options.force, "who": who, "owner": options.owner}
     if options.check:
         return rollback.foresee(application, request)
-    return phases.roll_back(application, request, gone=options.gone)
+    chosen = rollback.choose(application, request, gone=options.gone)
+    return _started(application, options, chosen.token, "rollback")
 
 
 def _log(application: Application, options: argparse.Namespace) -> Result:
@@ -222,12 +278,19 @@ def _log(application: Application, options: argparse.Namespace) -> Result:
 
 
 def _unlock(application: Application, options: argparse.Namespace) -> Result:
-    return phases.unlock(application, force=options.force, check=options.check)
+    return reconcile.unlock(application, force=options.force, check=options.check)
 
 
-def _recover(application: Application, _: argparse.Namespace) -> Result:
-    with application.lease_file.locked(wait_seconds=60):
-        return activation.recover(application)
+def _recover(application: Application, options: argparse.Namespace) -> Result:
+    with application.state.locked(wait_seconds=60):
+        current = application.state.read()
+        if options.order and (current is None or current.order != options.order):
+            end = None
+        else:
+            end = reconcile.reconcile(application, reason="it was interrupted")
+    if end is None:
+        return {"changed": False, "message": "Nothing was interrupted."}
+    return {"changed": True, "message": end.message}
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from functools import cached_property
 from farrier_release.config import Configuration
 from farrier_release.errors import ReleaseError
 from farrier_release.host import Completed, Host, Sandboxed
-from farrier_release.lease import LeaseFile
 from farrier_release.releases import Releases
+from farrier_release.state import StateFile
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,19 @@ class Application:
         return Releases(self.configuration)
 
     @cached_property
-    def lease_file(self) -> LeaseFile:
-        """Its lease."""
-        return LeaseFile(self.configuration)
+    def state(self) -> StateFile:
+        """What is under way."""
+        return StateFile(self.configuration)
 
     @property
     def command(self) -> str:
         """How to call this tool for this application, for messages."""
         return f"farrier-release --app {self.configuration.name}"
+
+    @property
+    def transaction_unit(self) -> str:
+        """Name of the unit that carries a transaction on."""
+        return f"farrier-{self.configuration.name}-transaction"
 
     @property
     def build_unit(self) -> str:

@@ -10,14 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from farrier_release import activation, interpreter
+from farrier_release import interpreter
 from farrier_release.application import Application
 from farrier_release.config import Hooks
 from farrier_release.errors import ConfigurationError, ReleaseError, UsageError
-from farrier_release.lease import Lease, public_id
+from farrier_release.reconcile import nobody_else, remove_leftovers
 from farrier_release.releases import STAMP_PATTERN, VERSION_PATTERN
+from farrier_release.state import Transaction
 from farrier_release.storage import disk_used_bytes, read_json
-from farrier_release.takeover import nobody_else, remove_leftovers
 
 _INODES_MIN = 20_000
 # With this much free nobody needs to measure how large a release is.
@@ -67,6 +67,7 @@ def begin(
             "changed": True,
             "new": True,
             "release": None,
+            "upload_to": str(archive_path(application, request["archive_sha256"])),
             "message": f"would deploy version {request['version']}",
         }
     shared: dict[str, Any] = {}
@@ -75,10 +76,10 @@ def begin(
         shared["python"] = interpreter.describe(interpreter.choose(application, requires))
         shared["platform"] = interpreter.platform_of(shared["python"])
     with nobody_else(application, gone) as notes:
-        remove_leftovers(application)
+        remove_leftovers(application, keep_archive=archive_path(application, request["archive_sha256"]).name)
         check_space(application)
         now = time.time()
-        lease = Lease(
+        transaction = Transaction(
             token=secrets.token_hex(16),
             what="deploy",
             who=request["who"],
@@ -86,21 +87,22 @@ def begin(
             release=application.releases.new_id(request["version"], stamp),
             origin=application.releases.live(),
             begun_at=now,
-            renewed_at=now,
             seconds={"fetch": request.get("fetch_seconds", 0.0), "begin": round(time.time() - started, 3)},
             request={**request, "inputs": inputs, **shared},
             wait_seconds=float(request.get("wait_seconds") or 0),
         )
-        application.lease_file.take(lease)
+        application.state.begin(transaction)
     return {
         "changed": True,
         "new": True,
-        "token": lease.token,
-        "release": lease.release,
-        "from": lease.origin,
+        "token": transaction.token,
+        "release": transaction.release,
+        "from": transaction.origin,
         "platform": shared.get("platform"),
         "upload_to": str(archive_path(application, request["archive_sha256"])),
-        "message": " ".join([*notes, f"{lease.release} will replace {lease.origin or 'nothing'}."]),
+        "message": " ".join(
+            [*notes, f"{transaction.release} will replace {transaction.origin or 'nothing'}."]
+        ),
     }
 
 
@@ -134,7 +136,8 @@ def already_live(application: Application, inputs: dict[str, Any]) -> bool:
     manifest = application.releases.manifest(live or "")
     if not manifest or manifest.get("inputs") != inputs or not manifest.get("verified_at"):
         return False
-    if read_json(activation.marker_path(application)) is not None:
+    transaction = application.state.read()
+    if transaction is not None and transaction.flip and transaction.phase != "watch":
         return False
     state = application.host.show(application.configuration.service, "ActiveState")
     return state.get("ActiveState") == "active"
@@ -233,6 +236,6 @@ def check_space(application: Application) -> None:
         )
 
 
-def describe_owner(lease: Lease) -> dict[str, Any]:
-    """What a caller needs to find out whether the holder of a lease is alive."""
-    return {"id": public_id(lease), "owner": lease.owner, "who": lease.who}
+def describe_owner(transaction: Transaction) -> dict[str, Any]:
+    """What a caller needs to find out whether the holder of the lease is alive."""
+    return {"id": transaction.public_id(), "owner": transaction.owner, "who": transaction.who}

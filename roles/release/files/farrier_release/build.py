@@ -18,8 +18,8 @@ from farrier_release.begin import archive_path
 from farrier_release.builder import BuildOrder
 from farrier_release.errors import ReleaseError, UsageError
 from farrier_release.host import Sandboxed
-from farrier_release.lease import Lease
 from farrier_release.server_packages import unsupported
+from farrier_release.state import Transaction
 from farrier_release.storage import read_json
 
 # What a build may not do to the host, whatever its build backends are made of.
@@ -44,7 +44,7 @@ SANDBOX = (
 )
 
 
-def build(application: Application, lease: Lease) -> dict[str, Any]:
+def build(application: Application, lease: Transaction) -> dict[str, Any]:
     """Build the lease's release from the uploaded archive.
 
     Raises:
@@ -96,7 +96,11 @@ def build(application: Application, lease: Lease) -> dict[str, Any]:
 
 
 def record(
-    application: Application, lease: Lease, python: dict[str, str], packages: dict[str, str], began_at: float
+    application: Application,
+    lease: Transaction,
+    python: dict[str, str],
+    packages: dict[str, str],
+    began_at: float,
 ) -> None:
     """Write the manifest of the lease's release, whose files are all there: from now on it counts.
 

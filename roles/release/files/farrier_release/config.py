@@ -96,6 +96,7 @@ class Configuration:
     rehearsal_timeout_seconds: int = 60
     rehearsal_seconds: float = 2.2
     task_timeout_seconds: int = 900
+    migrate_timeout_seconds: int = 3600
     verify_timeout_seconds: int = 30
     service_timeout_seconds: int = 300
     lease_stale_seconds: int = 3600

@@ -18,8 +18,8 @@ def finish(application: Application) -> dict[str, Any]:
     A deploy that has begun meanwhile is left alone; it will prune when it is done.
     """
     try:
-        with application.lease_file.locked(wait_seconds=_LOCK_WAIT_SECONDS):
-            removed = [] if application.lease_file.read() else prune(application)
+        with application.state.locked(wait_seconds=_LOCK_WAIT_SECONDS):
+            removed = [] if application.state.read() else prune(application)
     except ReleaseError as error:
         if error.exit_code != ExitCode.BUSY:
             raise

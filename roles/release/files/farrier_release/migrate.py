@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from farrier_release.application import Application
-from farrier_release.lease import Lease
+from farrier_release.state import Transaction
 
 
-def migrate(application: Application, lease: Lease) -> dict[str, Any]:
+def migrate(application: Application, lease: Transaction) -> dict[str, Any]:
     """Run the application's migrations in the new release. Once per deploy: the caller chooses the host.
 
     Raises:

@@ -7,8 +7,8 @@ from typing import Any
 
 from farrier_release.application import Application
 from farrier_release.errors import ConfigurationError, ReleaseError
-from farrier_release.lease import Lease
 from farrier_release.probe import Answer, ask
+from farrier_release.state import Transaction
 from farrier_release.transition import choose, look_at
 from farrier_release.workers import boot_failure, workers
 
@@ -20,7 +20,7 @@ _WRONG_ANSWER_PATIENCE_SECONDS = 3
 _STATE = ("ActiveState", "Job", "Result", "NRestarts")
 
 
-def rehearse(application: Application, lease: Lease) -> dict[str, Any]:
+def rehearse(application: Application, lease: Transaction) -> dict[str, Any]:
     """Boot the lease's release under the service's sandbox, user and environment, and ask it who it is.
 
     It is left running: what dies a little later dies in front of `still_alive`, before the symlink moves.
@@ -31,7 +31,7 @@ def rehearse(application: Application, lease: Lease) -> dict[str, Any]:
     unit = application.configuration.rehearsal_unit_of(lease.release)
     started = time.time()
     lease.rehearsal = {"unit": unit, "started_at": started}
-    application.lease_file.renew(lease)
+    application.state.renew(lease)
     # All rehearsals share a directory; one that is still ending would take it away from the next.
     application.host.systemctl("stop", application.configuration.rehearsal_unit_of("*"))
     done = application.host.systemctl("start", "--no-block", unit)
@@ -58,7 +58,7 @@ def rehearse(application: Application, lease: Lease) -> dict[str, Any]:
     }
 
 
-def still_alive(application: Application, lease: Lease) -> None:
+def still_alive(application: Application, lease: Transaction) -> None:
     """Wait until the rehearsed release has lived for `rehearsal_seconds`, and look at it again.
 
     One that goes live again has lived for longer than that already, and is not waited for.
@@ -83,7 +83,7 @@ def still_alive(application: Application, lease: Lease) -> None:
         raise _failure(application, lease.release, unit, started, f"it {fault}")
 
 
-def dismiss(application: Application, lease: Lease) -> None:
+def dismiss(application: Application, lease: Transaction) -> None:
     """Have a rehearsal end in its own time, and leave no failed unit when that takes too long."""
     if lease.rehearsal:
         application.host.systemctl("stop", lease.rehearsal["unit"])

@@ -8,8 +8,8 @@ from typing import Any
 
 from farrier_release.application import Application
 from farrier_release.begin import check_host
-from farrier_release.lease import Lease
-from farrier_release.takeover import nobody_else
+from farrier_release.reconcile import nobody_else
+from farrier_release.state import Transaction
 from farrier_release.transition import choose as choose_transition
 from farrier_release.transition import look_at
 
@@ -37,7 +37,7 @@ def foresee(application: Application, request: dict[str, Any]) -> dict[str, Any]
     }
 
 
-def choose(application: Application, request: dict[str, Any], *, gone: str = "") -> Lease:
+def choose(application: Application, request: dict[str, Any], *, gone: str = "") -> Transaction:
     """Take the lease for going back to `request["release"]`, or to the release before the live one.
 
     Args:
@@ -52,8 +52,7 @@ def choose(application: Application, request: dict[str, Any], *, gone: str = "")
     with nobody_else(application, gone) as notes:
         for note in notes:
             application.say(note)
-        now = time.time()
-        lease = Lease(
+        transaction = Transaction(
             token=secrets.token_hex(16),
             what="rollback",
             who=request["who"],
@@ -62,9 +61,8 @@ def choose(application: Application, request: dict[str, Any], *, gone: str = "")
                 request.get("release"), force=bool(request.get("force"))
             ),
             origin=application.releases.live(),
-            begun_at=now,
-            renewed_at=now,
+            begun_at=time.time(),
             request=request,
         )
-        application.lease_file.take(lease)
-    return lease
+        application.state.begin(transaction)
+    return transaction

@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from farrier_release import audit
-from farrier_release.activation import marker_path
 from farrier_release.application import Application
 from farrier_release.probe import certificate_of
-from farrier_release.storage import disk_used_bytes, read_json
+from farrier_release.storage import disk_used_bytes
 from farrier_release.transition import look_at
 from farrier_release.workers import master, workers, wrong_workers
 
@@ -23,7 +22,8 @@ def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
     live = releases.live()
     manifest = releases.manifest(live or "") or {}
     service = look_at(application)
-    lease = application.lease_file.read()
+    transaction = application.state.read()
+    is_watched = transaction is not None and transaction.phase == "watch"
     expires = certificate_of(settings.edge) if settings.edge else None
     found: dict[str, Any] = {
         "changed": False,
@@ -46,7 +46,8 @@ def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
             for worker in workers(settings.run_directory)
         ],
         "problem": problem(application, live),
-        "lease": lease.describe() if lease else None,
+        "lease": transaction.describe() if transaction and not is_watched else None,
+        "watched": is_watched,
         "releases": [
             {"id": name, "good": releases.verified(name), "live": name == live}
             for name in reversed(releases.all())
@@ -64,7 +65,8 @@ def problem(application: Application, live: str | None) -> str:
     settings = application.configuration
     if live is None:
         return "nothing is live"
-    if read_json(marker_path(application)) is not None:
+    transaction = application.state.read()
+    if transaction is not None and transaction.flip and transaction.phase != "watch":
         return f"an activation was interrupted: {application.command} recover"
     if not look_at(application).active:
         return f"{settings.service} is not running"

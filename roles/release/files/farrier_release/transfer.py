@@ -34,8 +34,8 @@ from farrier_release.index import (
     open_own,
     unaltered,
 )
-from farrier_release.lease import Lease
 from farrier_release.server_packages import installed_packages
+from farrier_release.state import Transaction
 from farrier_release.storage import write_bytes
 
 _CHUNK_BYTES = 1 << 18
@@ -43,7 +43,7 @@ _CHUNK_BYTES = 1 << 18
 Result = dict[str, Any]
 
 
-def offer(application: Application, lease: Lease, output: Path) -> Result:
+def offer(application: Application, lease: Transaction, output: Path) -> Result:
     """Write the index of the lease's release, which has been built, to a new file.
 
     Returns:
@@ -73,7 +73,7 @@ def offer(application: Application, lease: Lease, output: Path) -> Result:
     }
 
 
-def pack(application: Application, lease: Lease, wanted: Sequence[str], output: Path) -> Result:
+def pack(application: Application, lease: Transaction, wanted: Sequence[str], output: Path) -> Result:
     """Write a tar archive of contents to a new file, each a member that is named after its SHA-256 sum.
 
     Args:
@@ -105,7 +105,7 @@ def pack(application: Application, lease: Lease, wanted: Sequence[str], output: 
     return {"changed": False, "message": f"{len(wanted)} contents of {lease.release} are packed."}
 
 
-def want(application: Application, lease: Lease, index_file: Path, sha256: str) -> Result:
+def want(application: Application, lease: Transaction, index_file: Path, sha256: str) -> Result:
     """Say what this host lacks for a release.
 
     Args:
@@ -131,7 +131,7 @@ def want(application: Application, lease: Lease, index_file: Path, sha256: str) 
 
 
 def receive(
-    application: Application, lease: Lease, index_file: Path, sha256: str, pack_file: Path | None
+    application: Application, lease: Transaction, index_file: Path, sha256: str, pack_file: Path | None
 ) -> Result:
     """Make the lease's release of what travelled and of what this host has.
 
@@ -219,7 +219,7 @@ class _Holdings:
                 self._files.setdefault(key, []).append((f"{root}/{file.path}", file))
 
 
-def _accept(application: Application, lease: Lease, data: bytes, sha256: str) -> Index:
+def _accept(application: Application, lease: Transaction, data: bytes, sha256: str) -> Index:
     """The index, if it is undamaged and of a release that this host could as well have built itself.
 
     Raises:
