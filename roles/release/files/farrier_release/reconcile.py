@@ -153,7 +153,9 @@ def abort(application: Application, token: str) -> dict[str, Any]:
         transaction = application.state.read()
         if transaction is None or transaction.token != token or transaction.phase == "watch":
             return {"changed": False, "message": "This deploy has already ended."}
-        end = reconcile(application, reason="aborted by the controller")
+        reason = "aborted by the controller"
+        is_begun = not transaction.flip and transaction.phase != "begin"
+        end = reconcile(application, reason=reason, fault=ReleaseError(reason) if is_begun else None)
     if end and transaction.flip:
         return {"changed": True, "message": end.message}
     return {"changed": True, "message": f"{transaction.release} was aborted."}
@@ -226,7 +228,8 @@ def _undo(application: Application, transaction: Transaction, reason: str, fault
             next_command=error.next_command,
             exit_code=ExitCode.BROKEN,
         )
-        application.state.report(transaction, {"error": found.details()})
+        if transaction.phase != "watch":
+            application.state.report(transaction, {"error": found.details()})
         raise found
     audit.record(settings, {**entry, "result": "undone", "message": message})
     message += f" {origin} is live again." if origin else " Nothing is live, as before."

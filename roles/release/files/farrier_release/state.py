@@ -217,24 +217,23 @@ class StateFile:
 
     def _of_version_0_1(self) -> Transaction | None:
         """What a tool of version 0.1 has begun: its lease, and its marker of an activation."""
-        lease, marker = read_json(self._lease), read_json(self._marker)
-        if lease is None and marker is None:
-            return None
+        lease, marker = read_json(self._lease), read_json(self._marker) or {}
         found = _transaction(lease) or _transaction(
             {
-                "what": "deploy",
                 "token": secrets.token_hex(16),
+                "what": "deploy",
+                "who": marker.get("who", ""),
                 "owner": {},
-                "begun_at": (marker or {}).get("at"),
+                "release": marker.get("to"),
+                "origin": marker.get("from"),
+                "begun_at": marker.get("at"),
             }
-            | {"who": (marker or {}).get("who", ""), "release": (marker or {}).get("to")}
-            | {"origin": (marker or {}).get("from")}
         )
-        if found is not None:
-            since_seconds = time.time() - float((lease or {}).get("renewed_at") or time.time())
-            found.boot_id, found.renewed_at = boot_id(), _since_boot_seconds() - since_seconds
-            if marker is not None:
-                found.flip = {"at": marker.get("at", found.begun_at), "replaced": marker.get("replaced")}
+        if found is not None and lease is not None:
+            silent_seconds = time.time() - float(lease.get("renewed_at") or 0)
+            found.boot_id, found.renewed_at = boot_id(), _since_boot_seconds() - silent_seconds
+        if found is not None and marker:
+            found.flip = {"at": found.begun_at, "replaced": marker.get("replaced")}
         return found
 
 

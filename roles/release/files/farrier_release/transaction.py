@@ -6,6 +6,7 @@ calls of a few seconds, since nobody can count on a connection that is silent fo
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shlex
 import sys
@@ -96,24 +97,23 @@ def run(application: Application, token: str, order: str, options: Mapping[str, 
     Raises:
         ReleaseError: it failed; the exit code says whether it was undone. The result is on record as well.
     """
-    sys.stderr = progress.Progress(application.configuration, sys.stderr)
     steps, _ = ORDERS[order]
-    if options.get("migrate") and "migrate" not in steps:
+    if options.get("migrate"):
         steps = (*steps, "migrate")
-    with application.state.locked(wait_seconds=_LOCK_WAIT_SECONDS):
+    with (
+        contextlib.redirect_stderr(progress.Progress(application.configuration, sys.stderr)),
+        application.state.locked(wait_seconds=_LOCK_WAIT_SECONDS),
+    ):
         transaction = application.state.holder(token)
         found: Result = {}
         for step in steps:
             found |= _step(application, transaction, step, options)
-        if steps[-1] != "activate":
-            transaction.phase = "prepared"
-            application.state.renew(transaction)
-            message = f"{transaction.release} is prepared. {_times(transaction)}."
-            found |= {"phases": transaction.seconds, "message": message}
-            application.state.report(transaction, found)
-            return found
-        found |= _is_live(application, transaction, found)
-    _end_of_deploy(application, transaction)
+        if steps[-1] == "activate":
+            found |= _is_live(application, transaction, found)
+        else:
+            found |= _is_prepared(application, transaction, found)
+    if steps[-1] == "activate":
+        _end_of_deploy(application, transaction)
     return found
 
 
@@ -190,6 +190,18 @@ def _step(
         raise (end.error if end and end.error else fault) from None
     transaction.seconds[name] = round(time.monotonic() - started, 3)
     application.state.renew(transaction)
+    return found
+
+
+def _is_prepared(application: Application, transaction: Transaction, found: Result) -> Result:
+    """Leave the release to `activate`, on this host or when others have had their turn."""
+    transaction.phase = "prepared"
+    application.state.renew(transaction)
+    found |= {
+        "phases": transaction.seconds,
+        "message": f"{transaction.release} is prepared. {_times(transaction)}.",
+    }
+    application.state.report(transaction, found)
     return found
 
 

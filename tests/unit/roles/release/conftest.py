@@ -53,6 +53,7 @@ def settings_in(directory: Path) -> dict[str, Any]:
         "rehearsal_seconds": 0,
         "rehearsal_timeout_seconds": 1,
         "verify_timeout_seconds": 1,
+        "watch_seconds": 0,
     }
 
 

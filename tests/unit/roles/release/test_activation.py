@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode
-from farrier_release.lease import Lease
+from farrier_release.state import Transaction
 from farrier_release.storage import read_json, write_json
 
 from tests.unit.roles.release.conftest import Run, add_release, make_live
@@ -21,10 +21,8 @@ OLD, NEW = "20260101T000000Z-v1", "20260102T000000Z-v2"
 
 def activate(run: Run, host: FakeHost, *, release: str = NEW, origin: str | None = OLD) -> tuple[int, Any]:
     """Activate a release that was built and rehearsed."""
-    now = time.time()
-    seconds = {"build": 1.0, "rehearse": 1.0}
-    lease = Lease("t", "deploy", "ann", {}, release, origin, now, now, seconds=seconds)
-    Application(host.configuration, host).lease_file.take(lease)
+    transaction = Transaction("t", "deploy", "ann", {}, release, origin, time.time(), phase="prepared")
+    Application(host.configuration, host).state.begin(transaction)
     return run("activate", "--token", "t")
 
 
@@ -42,7 +40,7 @@ def test_a_reload_keeps_the_master(run: Run, two: FakeHost) -> None:
     code, result = activate(run, two)
     assert (code, result["how"]) == (ExitCode.SUCCESS, "reload")
     assert (two.main_pid, two.server.release, two.live()) == (master, NEW, NEW)
-    assert not (two.configuration.root / ".activation.json").exists()
+    assert two.phase() == ""
 
 
 @pytest.mark.parametrize(
@@ -219,7 +217,7 @@ def test_a_hook_after_the_activation_that_fails_undoes_it(run: Run, two: FakeHos
 
 
 def test_when_not_even_the_undoing_works_it_is_shouted(run: Run, two: FakeHost) -> None:
-    """Another exit code, the last command to try, and the marker stays for the next attempt."""
+    """Another exit code, the last command to try, and it is not over for the next attempt."""
     two.configuration.gunicorn_settings.write_text('{"worker_class": "stock"}')
     two.behaviours[NEW] = Behaviour(dies_when_live=True)
     two.behaviours[OLD] = Behaviour(dies_when_live=True)
@@ -228,24 +226,24 @@ def test_when_not_even_the_undoing_works_it_is_shouted(run: Run, two: FakeHost) 
     assert "COULD NOT BE RESTORED" in result["message"]
     assert "journalctl -u test.service" in result["error"]["next_command"]
     assert result["live_problem"]
-    assert (two.configuration.root / ".activation.json").exists()
+    assert two.phase() == "activate"
     two.behaviours.clear()
     assert run("recover")[1]["changed"] is True
     assert two.server.release == OLD
-    assert not (two.configuration.root / ".activation.json").exists()
+    assert two.phase() == ""
 
 
 def test_an_activation_that_is_killed_before_the_reload_is_undone(run: Run, two: FakeHost) -> None:
-    """The symlink had moved already; the next command finds the marker."""
+    """The symlink had moved already; what is left in the state says so."""
     two.interrupt_reload = True
     with pytest.raises(KilledError):
         activate(run, two)
     assert two.live() == NEW
-    marker = two.configuration.root / ".activation.json"
-    assert read_json(marker) is not None
-    then = f"then /bin/sh -c 'test ! -e {marker} || exec {two.configuration.tool} --app test recover'"
-    assert f"farrier-test-activate, {then}" in two.calls
-    code, result = run("recover")
+    assert two.phase() == "activate"
+    started = next(call for call in two.calls if call.startswith("farrier-test-transaction, then /bin/sh"))
+    order = started.partition("--order ")[2].strip("'")
+    assert run("recover", "--order", "another")[1]["changed"] is False
+    code, result = run("recover", "--order", order)
     assert code == ExitCode.SUCCESS
     assert f"{OLD} is live" in result["message"]
     assert (two.live(), two.server.release) == (OLD, OLD)
@@ -259,7 +257,7 @@ def test_an_activation_that_is_killed_after_the_reload_is_finished(run: Run, two
     forgotten = {key: value for key, value in (read_json(manifest) or {}).items() if key != "verified_at"}
     write_json(manifest, {**forgotten, "replaced": None})
     marker = {"from": OLD, "to": NEW, "replaced": OLD, "who": "ann", "at": time.time()}
-    write_json(two.configuration.root / ".activation.json", marker)
+    write_json(two.configuration.root / ".activation.json", marker)  # as version 0.1 has left it
     assert "is finished" in run("recover")[1]["message"]
     status = run("status")[1]
     assert (status["live"], status["previous"], status["problem"]) == (NEW, OLD, "")
@@ -269,11 +267,11 @@ def test_an_activation_whose_result_is_lost_says_so(
     run: Run, two: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The unit was killed: the follower has nothing to read, and points to where to look."""
-    monkeypatch.setattr("farrier_release.activation.read_json", lambda _: None)
+    monkeypatch.setattr("farrier_release.state.StateFile.report", lambda *_: None)
     code, result = activate(run, two)
     assert code == ExitCode.BROKEN
-    assert "was interrupted" in result["message"]
-    assert "journalctl -u farrier-test-activate" in result["error"]["next_command"]
+    assert "The result of farrier-test-transaction is lost" in result["message"]
+    assert "journalctl -u farrier-test-transaction" in result["error"]["next_command"]
 
 
 def test_what_the_applications_user_may_forge_is_not_followed(

@@ -211,7 +211,7 @@ def test_an_interrupted_activation_is_settled_first(run: Run, host: FakeHost) ->
         f'{{"from": "{OLD}", "to": "20260102T000000Z-bad", "replaced": "{OLD}", "at": {time.time()}}}'
     )
     _, result = run("begin", "--request", request())
-    assert "is undone" in result["message"]
+    assert f"{OLD} is live again" in result["message"]
     assert result["from"] == OLD
 
 

@@ -35,17 +35,18 @@ class Deploy:
         self.archive.write_bytes(content)
         host.build_report = dict(REPORT)
 
-    def phase(self, name: str) -> tuple[int, dict[str, Any]]:
-        """Run a phase."""
-        return self.run(name, "--token", self.token)
+    def order(self, name: str, *options: str) -> tuple[int, dict[str, Any]]:
+        """Have the transaction go on."""
+        return self.run(name, "--token", self.token, *options)
 
-    def phases(self, *names: str) -> tuple[int, dict[str, Any]]:
-        """Run phases up to the first that fails; returns what the last one returned."""
-        for name in names:
-            result = self.phase(name)
-            if result[0] != ExitCode.SUCCESS:
-                break
-        return result
+    def prepare(self, *options: str) -> tuple[int, dict[str, Any]]:
+        """Build, rehearse, and with `--migrate` migrate."""
+        return self.order("prepare", *options)
+
+    def go_live(self, *options: str) -> tuple[int, dict[str, Any]]:
+        """Prepare the release and make it live."""
+        prepared = self.prepare(*options)
+        return prepared if prepared[0] else self.order("activate")
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def nothing_has_happened(deploy: Deploy) -> None:
 def test_a_good_release_goes_live(deploy: Deploy, run: Run) -> None:
     """Reloaded, because nothing asks for more; logged; and the old one is the one to go back to."""
     with_settings(deploy.host, migrate=["migrate it"])
-    code, result = deploy.phases("build", "rehearse", "migrate", "activate")
+    code, result = deploy.go_live("--migrate")
     assert code == ExitCode.SUCCESS
     assert (result["how"], result["phase"]) == ("reload", "activate")
     status = run("status")[1]
@@ -94,19 +95,19 @@ def test_a_good_release_goes_live(deploy: Deploy, run: Run) -> None:
 
 
 def test_phases_come_in_their_order(deploy: Deploy) -> None:
-    """A release that was not rehearsed cannot go live."""
-    assert deploy.phase("rehearse")[0] == ExitCode.USAGE
-    deploy.phase("build")
-    code, result = deploy.phase("activate")
+    """A release that was not rehearsed cannot go live, and one that was is not built again."""
+    code, result = deploy.order("activate")
     assert code == ExitCode.USAGE
-    assert "activate comes after rehearse" in result["message"]
+    assert "activate comes after prepared" in result["message"]
+    deploy.prepare()
+    assert deploy.prepare()[0] == ExitCode.USAGE
     assert deploy.host.live() == OLD
 
 
 def test_a_build_that_fails(deploy: Deploy) -> None:
     """The phase, the reason and uv's own words."""
     deploy.host.build_report = {**REPORT, "error": "uv sync failed.", "log": ["no such package"]}
-    code, result = deploy.phase("build")
+    code, result = deploy.prepare()
     assert code == ExitCode.FAILED
     assert "uv sync failed" in result["message"]
     assert result["error"]["log"] == ["no such package"]
@@ -117,7 +118,7 @@ def test_a_build_that_fails(deploy: Deploy) -> None:
 def test_a_disk_that_fills_up_while_building(deploy: Deploy) -> None:
     """The next command is about the disk, not about the source."""
     deploy.host.build_report = {**REPORT, "error": "unpack: [Errno 28] No space left on device: 'x'"}
-    _, result = deploy.phase("build")
+    _, result = deploy.prepare()
     assert "No space left" in result["message"]
     assert "df -h" in result["error"]["next_command"]
     nothing_has_happened(deploy)
@@ -130,7 +131,7 @@ def test_a_disk_that_fills_up_under_the_tool_itself(deploy: Deploy, monkeypatch:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("farrier_release.releases.Releases.write_manifest", full)
-    code, result = deploy.phase("build")
+    code, result = deploy.prepare()
     assert code == ExitCode.FAILED
     assert "No space left" in result["message"]
     nothing_has_happened(deploy)
@@ -139,7 +140,7 @@ def test_a_disk_that_fills_up_under_the_tool_itself(deploy: Deploy, monkeypatch:
 def test_a_build_that_is_killed(deploy: Deploy) -> None:
     """By the time limit, or by the kernel for its memory: there is no report."""
     deploy.host.build_report = None
-    _, result = deploy.phase("build")
+    _, result = deploy.prepare()
     assert "stopped before it finished" in result["message"]
     nothing_has_happened(deploy)
 
@@ -147,7 +148,7 @@ def test_a_build_that_is_killed(deploy: Deploy) -> None:
 def test_an_archive_that_did_not_arrive_whole(deploy: Deploy) -> None:
     """Nothing is built from it."""
     deploy.archive.write_bytes(b"half")
-    code, result = deploy.phase("build")
+    code, result = deploy.prepare()
     assert code == ExitCode.USAGE
     assert "was damaged in transit" in result["message"]
     nothing_has_happened(deploy)
@@ -156,14 +157,14 @@ def test_an_archive_that_did_not_arrive_whole(deploy: Deploy) -> None:
 def test_an_archive_that_did_not_arrive(deploy: Deploy) -> None:
     """As after a copy that failed."""
     deploy.archive.unlink()
-    assert "did not arrive" in deploy.phase("build")[1]["message"]
+    assert "did not arrive" in deploy.prepare()[1]["message"]
     nothing_has_happened(deploy)
 
 
 def test_server_packages_that_the_worker_was_not_tested_with(deploy: Deploy) -> None:
     """Known before a single request is lost to them."""
     deploy.host.build_report = {**REPORT, "packages": {**REPORT["packages"], "uvicorn": "0.20.0"}}
-    _, result = deploy.phase("build")
+    _, result = deploy.prepare()
     assert "uvicorn 0.20.0" in result["message"]
     assert "worker_class: stock" in result["error"]["next_command"]
     nothing_has_happened(deploy)
@@ -173,7 +174,7 @@ def test_the_stock_worker_takes_any_server(deploy: Deploy) -> None:
     """It is the way out."""
     deploy.host.configuration.gunicorn_settings.write_text('{"worker_class": "stock"}')
     deploy.host.build_report = {**REPORT, "packages": {"uvicorn": "0.20.0"}}
-    assert deploy.phase("build")[0] == ExitCode.SUCCESS
+    assert deploy.prepare()[0] == ExitCode.SUCCESS
 
 
 @pytest.mark.parametrize(
@@ -191,7 +192,7 @@ def test_the_stock_worker_takes_any_server(deploy: Deploy) -> None:
 def test_a_release_that_does_not_live(deploy: Deploy, behaviour: Behaviour, message: str) -> None:
     """It never gets the symlink; the message has the application's own error and lines."""
     deploy.host.behaviours[deploy.release] = behaviour
-    code, result = deploy.phases("build", "rehearse")
+    code, result = deploy.prepare()
     assert code == ExitCode.FAILED
     assert message in result["message"]
     assert result["error"]["log"] == [f"a line of test-rehearsal@{deploy.release}.service"]
@@ -203,7 +204,7 @@ def test_a_health_path_that_fails(deploy: Deploy, monkeypatch: pytest.MonkeyPatc
     """It may say "not yet" for a moment, but not for long."""
     monkeypatch.setattr("farrier_release.rehearse._WRONG_ANSWER_PATIENCE_SECONDS", 0.2)
     deploy.host.behaviours[deploy.release] = Behaviour(status=500)
-    _, result = deploy.phases("build", "rehearse")
+    _, result = deploy.prepare()
     assert "/healthz answered 500" in result["message"]
     nothing_has_happened(deploy)
 
@@ -211,7 +212,7 @@ def test_a_health_path_that_fails(deploy: Deploy, monkeypatch: pytest.MonkeyPatc
 def test_a_rehearsal_that_systemd_starts_late(deploy: Deploy) -> None:
     """A unit that waits for its start is inactive too, and not dead."""
     deploy.host.behaviours[deploy.release] = Behaviour(queued_looks=1)
-    assert deploy.phases("build", "rehearse")[0] == ExitCode.SUCCESS
+    assert deploy.prepare()[0] == ExitCode.SUCCESS
 
 
 @pytest.mark.parametrize(
@@ -224,7 +225,7 @@ def test_a_rehearsal_that_ends(
     state = {"ActiveState": "inactive", "Job": "", "Result": result, "NRestarts": "0"}
     monkeypatch.setattr(deploy.host, "_show_rehearsal", lambda: state)
     deploy.host.behaviours[deploy.release] = Behaviour(hangs=True)
-    code, answer = deploy.phases("build", "rehearse")
+    code, answer = deploy.prepare()
     assert code == ExitCode.FAILED
     assert message in answer["message"]
     nothing_has_happened(deploy)
@@ -232,7 +233,7 @@ def test_a_rehearsal_that_ends(
 
 def test_a_rehearsal_begins_when_no_other_is_left(deploy: Deploy) -> None:
     """They share a directory, which systemd removes at the end of each."""
-    deploy.phases("build", "rehearse")
+    deploy.prepare()
     stop = deploy.host.calls.index("stop test-rehearsal@*.service")
     assert deploy.host.calls[stop + 1] == f"start --no-block test-rehearsal@{deploy.release}.service"
 
@@ -241,7 +242,7 @@ def test_a_release_that_dies_a_little_later(deploy: Deploy) -> None:
     """It is left running after the rehearsal, and looked at again before the symlink moves."""
     with_settings(deploy.host, rehearsal_seconds=0.1)
     deploy.host.behaviours[deploy.release] = Behaviour(rehearsal_dies=True)
-    code, result = deploy.phases("build", "rehearse", "activate")
+    code, result = deploy.go_live()
     assert code == ExitCode.FAILED
     assert "its worker died and was replaced" in result["message"]
     nothing_has_happened(deploy)
@@ -252,7 +253,7 @@ def test_a_migration_that_fails(deploy: Deploy) -> None:
     with_settings(deploy.host, migrate=["alembic upgrade head", "seed it"])
     deploy.host.failing_tasks.add("alembic")
     deploy.host.task_output = "table exists"
-    code, result = deploy.phases("build", "rehearse", "migrate")
+    code, result = deploy.prepare("--migrate")
     assert code == ExitCode.FAILED
     assert "'alembic upgrade head' failed with exit code 1" in result["message"]
     assert result["error"]["log"] == ["table exists"]
@@ -264,7 +265,7 @@ def test_a_hook_before_the_activation_that_fails(deploy: Deploy) -> None:
     """Nothing has moved yet."""
     with_settings(deploy.host, hooks={"before_activate": ["warm"]})
     deploy.host.failing_tasks.add("warm")
-    code, result = deploy.phases("build", "rehearse", "activate")
+    code, result = deploy.go_live()
     assert code == ExitCode.FAILED
     assert "before_activate: 'warm'" in result["message"]
     nothing_has_happened(deploy)
@@ -272,10 +273,10 @@ def test_a_hook_before_the_activation_that_fails(deploy: Deploy) -> None:
 
 def test_a_controller_that_gives_up(deploy: Deploy) -> None:
     """As when another host of the fleet failed."""
-    deploy.phases("build", "rehearse")
-    assert deploy.phase("abort")[1]["changed"] is True
+    deploy.prepare()
+    assert deploy.order("abort")[1]["changed"] is True
     nothing_has_happened(deploy)
-    assert deploy.phase("abort")[1] | {"seconds": 0} == {
+    assert deploy.order("abort")[1] | {"seconds": 0} == {
         "phase": "abort",
         "changed": False,
         "message": "This deploy has already ended.",
@@ -288,7 +289,7 @@ def test_old_releases_go_but_never_what_is_needed(deploy: Deploy, run: Run) -> N
     configuration = with_settings(deploy.host, keep_releases=2)
     for number in range(3):
         add_release(configuration, f"2026010{number + 2}T000000Z-between", verified_at=1.0, package="shop")
-    deploy.phases("build", "rehearse", "activate")
+    deploy.go_live()
     left = sorted(path.name for path in configuration.releases_directory.iterdir())
     assert left == [OLD, "20260104T000000Z-between", deploy.release]
     assert deploy.host.calls.count("farrier-test-forget: shop") == 1

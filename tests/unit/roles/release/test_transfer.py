@@ -79,7 +79,7 @@ class Machine:
         self.upload_to.write_bytes(self.source)
         python = {"python_version": PYTHON["version"], "python_executable": PYTHON["executable"]}
         self.host.build_report = {**REPORT, **python}
-        code, built = self.run("build", "--token", self.token)
+        code, built = self.run("prepare", "--token", self.token)
         assert code == ExitCode.SUCCESS, built
         fill(self.tree(release), files, links)
 
@@ -110,9 +110,8 @@ class Machine:
 
     def finish(self, release: str) -> None:
         """Make what was built or received live."""
-        for phase in ("rehearse", "activate"):
-            code, result = self.run(phase, "--token", self.token)
-            assert code == ExitCode.SUCCESS, result
+        code, result = self.run("activate", "--token", self.token)
+        assert code == ExitCode.SUCCESS, result
         assert self.host.live() == release
 
 
