@@ -22,7 +22,13 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.farrier.kit.plugins.plugin_utils.release_cache import CacheError, ReleaseCache
-from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import TOOL, outcome, reported
+from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import (
+    TOOL,
+    Screen,
+    followed,
+    outcome,
+    reported,
+)
 
 Result = dict[str, Any]
 
@@ -50,13 +56,14 @@ class ActionModule(ActionBase):
         app, phase = arguments["app"], arguments["phase"]
         if self._task.check_mode:
             return {**result, "changed": phase == "receive", "message": f"{app}: would {phase}"}
+        name = str((task_vars or {}).get("inventory_hostname", ""))
         if arguments["defer_failure"]:
-            return {**result, **reported(app, phase, lambda: self._copy(arguments))}
-        return {**result, **self._copy(arguments)}
+            return {**result, **reported(app, phase, lambda: self._copy(name, arguments))}
+        return {**result, **self._copy(name, arguments)}
 
-    def _copy(self, arguments: dict[str, Any]) -> Result:
+    def _copy(self, name: str, arguments: dict[str, Any]) -> Result:
         app, phase = arguments["app"], arguments["phase"]
-        host = _Host(self, app, arguments["lease"])
+        host = _Host(self, name, app, arguments["lease"])
         try:
             cache = ReleaseCache(Path(arguments["cache_directory"]))
             if phase == "offer":
@@ -81,8 +88,8 @@ class PhaseError(Exception):
 class _Host:
     """The tool on a host, with a directory there that is the connecting user's."""
 
-    def __init__(self, action: ActionModule, app: str, lease: str) -> None:
-        self._action, self._app, self._lease = action, app, lease
+    def __init__(self, action: ActionModule, name: str, app: str, lease: str) -> None:
+        self._action, self._name, self._app, self._lease = action, name, app, lease
         self._directory: str = action._make_tmp_path()
 
     def path(self, name: str) -> str:
@@ -96,7 +103,15 @@ class _Host:
         Raises:
             PhaseError: it failed.
         """
-        argv = [TOOL, "--app", self._app, phase, "--json", "--token", self._lease, *options]
+        found = self._ask([phase, "--json", "--token", self._lease, *options], phase, stdin)
+
+        def ask(arguments: list[str]) -> Result:
+            return self._ask(arguments, phase)
+
+        return followed(found, ask, Screen(self._name).show, self._action._connection.reset)
+
+    def _ask(self, arguments: list[str], phase: str, stdin: str = "") -> Result:
+        argv = [TOOL, "--app", self._app, *arguments]
         # Anything on standard input keeps ssh from asking for a terminal, where both outputs would be one.
         done = self._action._low_level_execute_command(
             shlex.join(argv), in_data=f"{stdin}\n".encode(), executable="/bin/sh"

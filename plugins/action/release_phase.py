@@ -1,14 +1,16 @@
-"""Run one phase of a release on the host: `farrier-release`, started over the connection itself.
+"""Carry a deploy or rollback on, on one host: `farrier-release`, started over the connection itself.
 
 Arguments:
     app: name of the application.
-    phase: begin, build, rehearse, migrate, activate, abort, rollback, unlock or status.
-    archive: for `begin` and `build`, what `source_archive` returned.
-    inventory: for `begin`, the app of the inventory; it must be the same on the host.
+    phase: deploy, rollback, status or unlock; and where several hosts get a release in order, begin, prepare,
+        activate or abort.
+    archive: for `deploy`, `begin` and `prepare`, what `source_archive` returned.
+    inventory: for `deploy` and `begin`, the app of the inventory; it must be the same on the host.
     release_stamp: for `begin`, a time such as 20261121T165606Z, where all hosts are to have the same release
         id.
     wait_seconds: for `begin`, how long the host may have to wait for its turn; it keeps the lease meanwhile.
     upload_to, lease: what `begin` returned as `upload_to` and `token`.
+    migrate: for `prepare`, run the migrations too.
     defer_failure: return a failure as `problem`, with `unreachable_host` if that is why, and let the task
         succeed: in a fleet it is the end of a deploy that fails, in order and with all hosts.
     release, force: for `rollback`, its id (the one before the live one by default), and whether it may be one
@@ -17,6 +19,8 @@ Arguments:
 Returns what the tool returns: `changed`, `message`, `seconds`, and by phase `new`, `token`, `release`,
 `upload_to`, `platform` and others. A failure has the application's own lines, what still serves, and what to
 run next.
+What changes something runs in a unit of the host's systemd, which goes on when the connection is cut or the
+controller dies. This action asks for its progress in calls of a few seconds, and shows it.
 No module is sent: the tool is on the host already, and a deploy would wait a second longer.
 """
 
@@ -30,11 +34,17 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible_collections.farrier.kit.plugins.plugin_utils import controller_process
-from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import TOOL, outcome, reported
+from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import (
+    TOOL,
+    Screen,
+    followed,
+    outcome,
+    reported,
+)
 
-WITHOUT_LEASE = ("begin", "rollback", "status", "unlock")
+WITHOUT_LEASE = ("deploy", "begin", "rollback", "status", "unlock")
 # These take the lease, and may take it from a deploy that has died.
-TAKING = ("begin", "rollback")
+TAKING = ("deploy", "begin", "rollback")
 
 Result = dict[str, Any]
 
@@ -55,7 +65,7 @@ class ActionModule(ActionBase):
                 "phase": {
                     "type": "str",
                     "required": True,
-                    "choices": ["build", "rehearse", "migrate", "activate", "abort", *WITHOUT_LEASE],
+                    "choices": ["prepare", "activate", "abort", *WITHOUT_LEASE],
                 },
                 "archive": {"type": "dict"},
                 "inventory": {"type": "dict"},
@@ -63,13 +73,15 @@ class ActionModule(ActionBase):
                 "wait_seconds": {"type": "int", "default": 0},
                 "upload_to": {"type": "str", "default": ""},
                 "lease": {"type": "str", "default": ""},
+                "migrate": {"type": "bool", "default": False},
                 "release": {"type": "str", "default": ""},
                 "force": {"type": "bool", "default": False},
                 "defer_failure": {"type": "bool", "default": False},
             },
-            required_if=[("phase", "begin", ["archive"])],
+            required_if=[("phase", phase, ["archive"]) for phase in ("deploy", "begin", "prepare")],
         )
         app, phase = arguments["app"], arguments["phase"]
+        self._host = str((task_vars or {}).get("inventory_hostname", ""))
         check = self._task.check_mode
         if check and phase not in WITHOUT_LEASE:
             return {**result, "changed": True, "check": True, "message": f"{app}: would {phase}"}
@@ -82,13 +94,29 @@ class ActionModule(ActionBase):
         # This is a worker of the process that runs the playbook.
         owner = controller_process.describe(os.getppid())
         caller = {"who": controller_process.who(), "owner": owner}
-        before = self._upload(arguments) if phase == "build" else ""
+        before = ""
+        if phase == "deploy":
+            # Nothing is sent to a host that has it already.
+            foreseen = self._call(
+                "", command({**arguments, "phase": "begin"}, caller, check=True), app, phase
+            )
+            if check or foreseen.get("failed") or not foreseen["new"]:
+                return foreseen
+            arguments = {**arguments, "upload_to": foreseen["upload_to"]}
+        if phase in ("deploy", "prepare"):
+            before = self._upload(arguments)
         argv = command(arguments, caller, check=check)
         found = self._call(before, argv, app, phase)
         holder = found.get("holder")
         if holder and phase in TAKING and controller_process.is_gone(holder["owner"]):
             found = self._call("", [*argv, "--gone", holder["id"]], app, phase)
-        return found
+        return self._followed(found, app, phase)
+
+    def _followed(self, found: Result, app: str, phase: str) -> Result:
+        def ask(arguments: list[str]) -> Result:
+            return self._call("", [TOOL, "--app", app, *arguments], app, phase)
+
+        return followed(found, ask, Screen(self._host).show, self._connection.reset)
 
     def _upload(self, arguments: dict[str, Any]) -> str:
         """Bring the source archive to the host; returns what puts it where the build expects it."""
@@ -115,7 +143,8 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
     """
     phase = arguments["phase"]
     argv = [TOOL, "--app", arguments["app"], phase, "--json"]
-    if phase == "begin":
+    checking = ["--check"] if check else []
+    if phase in ("begin", "deploy"):
         archive = arguments["archive"]
         request = {
             "archive_sha256": archive["sha256"],
@@ -127,15 +156,16 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
             "wait_seconds": arguments["wait_seconds"],
             **caller,
         }
-        return [*argv, "--request", json.dumps(request), *(["--check"] if check else [])]
+        return [*argv, "--request", json.dumps(request), *checking]
     if phase == "rollback":
         release = ["--release", arguments["release"]] if arguments["release"] else []
         owner = ["--owner", json.dumps(caller["owner"]), "--who", caller["who"]]
-        force = ["--force"] if arguments["force"] else []
-        return [*argv, *release, *owner, *force, *(["--check"] if check else [])]
+        return [*argv, *release, *owner, *(["--force"] if arguments["force"] else []), *checking]
     if phase == "unlock":
-        return [*argv, *(["--force"] if arguments["force"] else []), *(["--check"] if check else [])]
-    return argv if phase in WITHOUT_LEASE else [*argv, "--token", arguments["lease"]]
+        return [*argv, *(["--force"] if arguments["force"] else []), *checking]
+    if phase in WITHOUT_LEASE:
+        return argv
+    return [*argv, "--token", arguments["lease"], *(["--migrate"] if arguments["migrate"] else [])]
 
 
 def known_to_the_host(app: dict[str, Any]) -> dict[str, Any]:

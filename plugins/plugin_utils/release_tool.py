@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
+from ansible.utils.display import Display
 
 TOOL = "/usr/local/bin/farrier-release"
 # Exit code of a shell that cannot find a program.
 NOT_FOUND = 127
+# For how long a host may be out of reach while a transaction goes on there.
+RECONNECT_SECONDS = 300.0
+RECONNECT_EVERY_SECONDS = 2.0
 
 Result = dict[str, Any]
 
@@ -32,13 +37,70 @@ def outcome(app: str, phase: str, returncode: int, stdout: str, stderr: str, *, 
         return {"failed": True, "msg": msg}
     if result.get("failed"):
         return {**result, "msg": failure(app, phase, result)}
-    return {**result, "progress": stderr.splitlines()}
+    return result
+
+
+def followed(
+    found: Result,
+    ask: Callable[[list[str]], Result],
+    show: Callable[[list[str], str], None],
+    reconnect: Callable[[], None],
+) -> Result:
+    """Ask about a transaction until it has ended, through connections that are cut meanwhile.
+
+    Args:
+        found: what the call has returned that started it.
+        ask: calls the tool with these arguments.
+        show: told the lines that it has said since, and the step that it is at.
+        reconnect: called before the tool is asked once more over a connection that was cut.
+
+    Returns:
+        What came of the transaction.
+
+    Raises:
+        AnsibleConnectionFailure: the host was not reached for RECONNECT_SECONDS.
+    """
+    reached = time.monotonic()
+    while found.get("running"):
+        show(found["lines"], found["step"])
+        again = ["follow", "--json", "--order", found["order"], "--offset", str(found["offset"])]
+        try:
+            found = ask(again)
+            reached = time.monotonic()
+        except AnsibleConnectionFailure as error:
+            if time.monotonic() - reached > RECONNECT_SECONDS:
+                raise AnsibleConnectionFailure(
+                    f"{error.message} The deploy goes on on the host without its controller."
+                    " Next: ansible-playbook farrier.kit.status"
+                ) from None
+            time.sleep(RECONNECT_EVERY_SECONDS)
+            reconnect()
+    show(found.pop("lines", []), "")
+    return {key: value for key, value in found.items() if key not in ("order", "offset")}
+
+
+class Screen:
+    """Shows the progress of a transaction as it comes.
+
+    Args:
+        host: on which it runs.
+    """
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+        self._began = time.monotonic()
+
+    def show(self, lines: list[str], step: str) -> None:
+        """Show lines, or that it is still at a step which says nothing."""
+        seconds = time.monotonic() - self._began
+        for line in lines or ([f"still at {step}"] if step else []):
+            Display().display(f"  {self._host} {seconds:3.0f} s  {line}")
 
 
 def failure(app: str, phase: str, result: dict[str, Any]) -> str:
     """For an operator: what broke, the application's own lines, what still serves, what to do next."""
     error = result["error"]
-    lines = [f"{app}: {phase} failed. {error['message']}"]
+    lines = [f"{app}: {error.get('step') or phase} failed. {error['message']}"]
     if error["log"]:
         lines += ["It said:", *(f"    {line}" for line in error["log"])]
     live, trouble = result.get("live"), result.get("live_problem")

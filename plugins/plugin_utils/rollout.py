@@ -12,12 +12,10 @@ from typing import Any
 
 PHASES = (
     "begin",
-    "build",
+    "preparation",
     "offer",
     "copy",
     "rebuild",
-    "rehearsal",
-    "migration",
     "plan",
     "drain",
     "activation",
@@ -163,7 +161,8 @@ def soak_failure(
 def row(name: str, host: HostVariables, choices: Choices) -> dict[str, Any]:
     """Return a line of the table at the end: host, from, to, path, seconds, result."""
     reached = results(host)
-    begin, activation = reached.get("begin", {}), reached.get("activation", {})
+    activation = reached.get("activation", {})
+    begin = reached.get("begin", activation)  # a host alone does all in one
     is_problem = any("problem" in reached.get(phase, {}) for phase in PHASES)
     seconds = sum(activation.get("phases", {}).values())
     returned = reached.get("return", {})
@@ -178,10 +177,10 @@ def row(name: str, host: HostVariables, choices: Choices) -> dict[str, Any]:
         result = "rolled back"
     elif is_problem:
         result = "failed"
-    elif activation:
-        result = "would go live" if activation.get("check") else "live"
     elif begin.get("new") is False:
         result = "unchanged"
+    elif activation:
+        result = "would go live" if activation.get("check") else "live"
     else:
         result = "not reached"
     origin = begin.get("from", activation.get("from"))

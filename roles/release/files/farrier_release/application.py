@@ -90,7 +90,9 @@ class Application:
                     "PATH": f"{binaries}:/usr/local/bin:/usr/bin:/bin",
                     "PYTHONPATH": str(settings.library_directory),
                 },
-                timeout_seconds=settings.task_timeout_seconds,
+                timeout_seconds=settings.migrate_timeout_seconds
+                if kind == "migrate"
+                else settings.task_timeout_seconds,
             )
         )
 

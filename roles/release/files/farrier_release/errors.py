@@ -42,6 +42,8 @@ class ReleaseError(Exception):
         self.log = list(log)
         self.next_command = next_command
         self.exit_code = exit_code
+        # The step of a transaction at which it happened.
+        self.step = ""
 
     def details(self) -> dict[str, Any]:
         """The failure as plain data; `from_details` turns it back."""
@@ -50,17 +52,20 @@ class ReleaseError(Exception):
             "log": self.log,
             "next_command": self.next_command,
             "exit_code": int(self.exit_code),
+            "step": self.step,
         }
 
     @classmethod
     def from_details(cls, details: dict[str, Any]) -> ReleaseError:
         """The failure that another process has written down."""
-        return ReleaseError(
+        error = ReleaseError(
             details["message"],
             log=details["log"],
             next_command=details["next_command"],
             exit_code=ExitCode(details["exit_code"]),
         )
+        error.step = details["step"]
+        return error
 
 
 class UsageError(ReleaseError):

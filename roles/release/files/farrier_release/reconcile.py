@@ -64,6 +64,8 @@ def reconcile(application: Application, *, reason: str, fault: ReleaseError | No
         end = _finish(application, transaction)
     else:
         end = _undo(application, transaction, reason, fault)
+    if end.error:
+        end.error.step = transaction.phase
     result = {"error": end.error.details()} if end.error else {"changed": True, "message": end.message}
     # The result of a release that went live was reported when it did.
     application.state.end(transaction, None if transaction.phase == "watch" else result)
@@ -228,6 +230,7 @@ def _undo(application: Application, transaction: Transaction, reason: str, fault
             next_command=error.next_command,
             exit_code=ExitCode.BROKEN,
         )
+        found.step = transaction.phase
         if transaction.phase != "watch":
             application.state.report(transaction, {"error": found.details()})
         raise found

@@ -6,9 +6,11 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.farrier.kit.plugins.action import release_phase
 from ansible_collections.farrier.kit.plugins.module_utils.tree_digest import file_digests
 from ansible_collections.farrier.kit.plugins.plugin_utils import controller_process, release_tool
@@ -89,7 +91,9 @@ def arguments(**changes: Any) -> dict[str, Any]:
         "lease": "token",
         "release": "",
         "force": False,
+        "migrate": False,
         "wait_seconds": 3600,
+        "upload_to": "",
         "inventory": {"name": "shop", "python": "3.13", "hooks": None, "source": {"subdir": "web"}},
         **changes,
     }
@@ -98,7 +102,8 @@ def arguments(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"phase": "build"}, ["build", "--json", "--token", "token"]),
+        ({"phase": "prepare"}, ["prepare", "--json", "--token", "token"]),
+        ({"phase": "prepare", "migrate": True}, ["prepare", "--json", "--token", "token", "--migrate"]),
         ({"phase": "status"}, ["status", "--json"]),
         ({"phase": "unlock"}, ["unlock", "--json"]),
         ({"phase": "unlock", "force": True}, ["unlock", "--json", "--force"]),
@@ -137,9 +142,9 @@ def test_the_request_of_begin() -> None:
 
 
 def test_what_came_of_a_phase() -> None:
-    """What the tool says is what Ansible is told, with what it said on the way."""
+    """What the tool says is what Ansible is told."""
     told = release_tool.outcome("shop", "build", 0, '{"changed": true}', "one\ntwo\n", check=False)
-    assert told == {"changed": True, "progress": ["one", "two"]}
+    assert told == {"changed": True}
 
 
 def test_a_phase_without_a_result() -> None:
@@ -209,7 +214,7 @@ def test_what_a_directory_holds(tmp_path: Path) -> None:
     assert file_digests(tmp_path / "absent") == {}
 
 
-@pytest.mark.parametrize(("phase", "calls"), [("begin", 2), ("rollback", 2), ("unlock", 1), ("build", 1)])
+@pytest.mark.parametrize(("phase", "calls"), [("begin", 2), ("rollback", 2), ("unlock", 1), ("prepare", 1)])
 def test_a_dead_holder_is_pushed_aside_by_who_takes_the_lease(
     phase: str, calls: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +229,63 @@ def test_a_dead_holder_is_pushed_aside_by_who_takes_the_lease(
 
     monkeypatch.setattr(action, "_call", call)
     monkeypatch.setattr(action, "_upload", lambda arguments: "")
+    action._host, action._connection = "app1", SimpleNamespace(reset=None)
     action._phase(arguments(phase=phase), check=False)
     assert len(seen) == calls
     assert all(argv[-2:] == ["--gone", "1.5"] for argv in seen[1:])
+
+
+class Ending:
+    """A transaction that is asked about; each call returns or raises the next of `answers`."""
+
+    def __init__(self, *answers: dict[str, Any] | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[list[str]] = []
+        self.shown: list[tuple[list[str], str]] = []
+        self.reconnected = 0
+
+    def ask(self, arguments: list[str]) -> dict[str, Any]:
+        """The next one."""
+        self.asked.append(arguments)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def reconnect(self) -> None:
+        """Count."""
+        self.reconnected += 1
+
+    def follow(self) -> dict[str, Any]:
+        """From its start to its end."""
+        begun = running(["build r2"], 9)
+        return release_tool.followed(begun, self.ask, lambda *told: self.shown.append(told), self.reconnect)
+
+
+def running(lines: list[str], offset: int) -> dict[str, Any]:
+    """What the tool says of a transaction that goes on."""
+    return {"running": True, "step": "build", "order": "o1", "lines": lines, "offset": offset}
+
+
+def test_a_transaction_is_followed_to_its_end() -> None:
+    """Every line is shown once, and the end is what counts."""
+    ending = Ending(running([], 9), {"changed": True, "message": "live", "lines": ["live"], "offset": 14})
+    assert ending.follow() == {"changed": True, "message": "live"}
+    assert ending.asked == [["follow", "--json", "--order", "o1", "--offset", "9"]] * 2
+    assert ending.shown == [(["build r2"], "build"), ([], "build"), (["live"], "")]
+
+
+def test_a_connection_that_is_cut_does_not_end_a_transaction(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host goes on, and is asked again from where the progress was known."""
+    monkeypatch.setattr(release_tool, "RECONNECT_EVERY_SECONDS", 0.0)
+    ending = Ending(AnsibleConnectionFailure("cut"), AnsibleConnectionFailure("cut"), {"changed": True})
+    assert ending.follow() == {"changed": True}
+    assert ending.reconnected == 2
+    assert ending.asked == [["follow", "--json", "--order", "o1", "--offset", "9"]] * 3
+
+
+def test_a_host_that_stays_out_of_reach_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a word on what it does without its controller."""
+    monkeypatch.setattr(release_tool, "RECONNECT_SECONDS", -1.0)
+    with pytest.raises(AnsibleConnectionFailure, match=r"cut The deploy goes on .* farrier\.kit\.status"):
+        Ending(AnsibleConnectionFailure("cut")).follow()

@@ -29,7 +29,7 @@ LIVE = {
     **BEGUN,
     "__release_activation": {"changed": True, "how": "reload", "phases": {"build": 1.5, "activate": 2.0}},
 }
-FAILED = {**BEGUN, "__release_build": {"changed": False, "problem": "no compiler"}}
+FAILED = {**BEGUN, "__release_preparation": {"changed": False, "problem": "no compiler"}}
 UNDONE = {**BEGUN, "__release_activation": {"changed": False, "problem": "did not go live"}}
 GONE = {"__release_begin": {"problem": "app2: timed out", "unreachable_host": True}}
 UNCHANGED = {"__release_begin": {"new": False, "release": NEW}, "__release_activation": SKIPPED}

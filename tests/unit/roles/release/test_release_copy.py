@@ -229,7 +229,7 @@ class LocalAction(release_copy.ActionModule):
         self.machine, self.monkeypatch = machine, monkeypatch
         self._task = SimpleNamespace(args=arguments, check_mode=False, async_val=0)
         self._connection = SimpleNamespace(
-            _shell=SimpleNamespace(join_path=os.path.join, tmpdir=None), fetch_file=self.fetch
+            _shell=SimpleNamespace(join_path=os.path.join, tmpdir=None), fetch_file=self.fetch, reset=None
         )
         self.moved: list[tuple[str, int]] = []
         self.home = machine.directory / "home of ann"
