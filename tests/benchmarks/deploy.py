@@ -32,7 +32,7 @@ BARS_SECONDS = {
 
 def settled() -> None:
     """Wait until the host has done with the last release."""
-    busy = "systemctl --quiet is-active farrier-observatory-watch.service"
+    busy = "systemctl --quiet is-active farrier-observatory-transaction.service"
     subprocess.run([*SSH, f"while {busy}; do sleep 0.5; done"], check=True, timeout=120)
 
 

@@ -38,7 +38,7 @@ SAMPLE_SECONDS = 0.1
 TOOL = "/usr/local/bin/farrier-release"
 KEPT = "/var/lib/farrier-stand-in"
 KEPT_SECONDS = "map({(.phase): .seconds}) | add"
-WATCH = "systemctl --quiet is-active farrier-observatory-watch.service"
+WATCH = "systemctl --quiet is-active farrier-observatory-transaction.service"
 
 
 @dataclass(frozen=True)

@@ -125,16 +125,6 @@ class Playbook:
                     os.kill(process, signal.SIGKILL)
         self._process.wait()
 
-    def hold(self) -> None:
-        """Stop all of its processes where they are; they live, and do nothing."""
-        for process in self._processes():
-            os.kill(process, signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        """Undo `hold`."""
-        for process in self._processes():
-            os.kill(process, signal.SIGCONT)
-
     def _processes(self) -> list[int]:
         """Its processes that have not ended, the playbook's own first."""
         found = []
@@ -158,8 +148,8 @@ class State:
     Args:
         status: what `farrier-release status` says.
         attempts: the log of all attempts, oldest first.
-        units: units of rehearsals and phases that systemd has, whatever their state; not the watch
-            over a release that has just gone live.
+        units: units of rehearsals and transactions that systemd has, whatever their state; not one that only
+            watches over a release that has just gone live.
         incoming: archives that wait for a build.
         lease: what is known of the deploy under way, or None.
     """
@@ -219,11 +209,14 @@ class AppHost:
             f"farrier-release --app {app} status --json"
             f" && jq --compact-output --slurp . /var/log/farrier/{app}/deploys.jsonl"
             " && systemctl list-units --all --plain --no-legend --full"
-            f" '{app}-rehearsal@*' 'farrier-{app}-*' | cut -d' ' -f1 | grep -v -- -watch | {lines}"
+            f" '{app}-rehearsal@*' 'farrier-{app}-*' | cut -d' ' -f1 | {lines}"
             f" && ls -A /srv/{app}/incoming | {lines}"
-            f" && (cat /run/farrier/{app}.lease.json 2>/dev/null || echo null) | jq --compact-output ."
+            f" && (cat /srv/{app}/.state.json 2>/dev/null || echo {{}}) | jq --compact-output .transaction"
         )
         status, attempts, units, incoming, lease = (json.loads(line) for line in text.splitlines())
+        if lease and lease["phase"] == "watch":
+            lease = None
+            units = [unit for unit in units if unit != f"farrier-{app}-transaction.service"]
         return State(status, attempts, units, incoming, lease)
 
     def wait_until_quiet(self, *, rehearsal_may_stand: bool = False, within_seconds: float = 30.0) -> State:
@@ -248,10 +241,15 @@ class AppHost:
         Returns:
             A process that ends with 0 as soon as it does, and with 1 when there was none in time.
         """
-        rounds = int(within_seconds / 0.005)
-        loop = (
-            f"for round in $(seq {rounds}); do"
-            f" for path in {pattern}; do test -e $path && exit 0; done; sleep 0.005; done; exit 1"
-        )
+        return self._wait_for(f"for path in {pattern}; do test -e $path && exit 0; done", within_seconds)
+
+    def wait_for_state(self, *texts: str, within_seconds: float = 60.0) -> subprocess.Popen[bytes]:
+        """Begin to wait until all texts are in the app's state file; as `wait_for_path`."""
+        grep = "grep --quiet --no-messages --fixed-strings"
+        found = " && ".join(f"{grep} {shlex.quote(text)} /srv/{self.app}/.state.json" for text in texts)
+        return self._wait_for(f"{found} && exit 0", within_seconds)
+
+    def _wait_for(self, look: str, within_seconds: float) -> subprocess.Popen[bytes]:
+        loop = f"for round in $(seq {int(within_seconds / 0.005)}); do {look}; sleep 0.005; done; exit 1"
         ssh = ["ssh", "-F", str(ROOT / "build/lab/ssh_config"), self.name]
         return subprocess.Popen([*ssh, f"sudo sh -c {shlex.quote(loop)}"], stdin=subprocess.DEVNULL)

@@ -23,6 +23,7 @@ class Moment:
         name: for people.
         says: what the playbook has written by then.
         path: what exists on the host by then; {version} is that of the deploy.
+        state: what the app's state file says by then.
         share: how much of the time of a deploy has passed by then.
         goes_live: whether the host has to finish the deploy by itself.
     """
@@ -30,6 +31,7 @@ class Moment:
     name: str
     says: str = ""
     path: str = ""
+    state: tuple[str, ...] = ()
     share: float = 0.0
     goes_live: bool = False
 
@@ -42,6 +44,8 @@ class Moment:
             assert app_under_load.site.wait_for_path(self.path.format(version=version)).wait() == 0, (
                 deploy.output
             )
+        elif self.state:
+            assert app_under_load.site.wait_for_state(*self.state).wait() == 0, deploy.output
         elif self.says:
             deploy.wait_until_it_says(self.says)
         else:
@@ -50,18 +54,19 @@ class Moment:
 
 MOMENTS = (
     Moment("source is packed", says="[release : Pack the source]"),
-    Moment("deploy begins", says="[release : Acquire the lease]"),
-    Moment("lease is taken", path="/run/farrier/observatory.lease.json"),
-    Moment("build begins", says="[release : Build the release]"),
-    Moment("environment is made", path="/srv/observatory/releases/*-{version}/.venv/pyvenv.cfg"),
-    Moment("rehearsal begins", says="[release : Rehearse the release]"),
-    Moment("rehearsal listens", path="/run/farrier/observatory-rehearsal/http.sock"),
-    Moment("migration begins", says="[release : Migrate the database]"),
-    Moment("activation begins", says="[release : Activate the release]"),
-    Moment("symlink moves", path="/srv/observatory/.activation.json", goes_live=True),
+    Moment("deploy begins", says="[release : Deploy the release]"),
+    Moment("build begins", state=('"phase": "build"',), goes_live=True),
+    Moment(
+        "environment is made", path="/srv/observatory/releases/*-{version}/.venv/pyvenv.cfg", goes_live=True
+    ),
+    Moment("rehearsal begins", state=('"phase": "rehearse"',), goes_live=True),
+    Moment("rehearsal listens", path="/run/farrier/observatory-rehearsal/http.sock", goes_live=True),
+    Moment("migration begins", state=('"phase": "migrate"',), goes_live=True),
+    Moment("activation begins", state=('"phase": "activate"',), goes_live=True),
+    Moment("symlink moves", state=('"phase": "activate"', '"at": '), goes_live=True),
     *(
         Moment(f"{share:.0%} are done", share=share)
-        for share in (random.uniform(0.2, 1), random.uniform(0.2, 1))
+        for share in (random.uniform(0, 0.4), random.uniform(0.2, 1), random.uniform(0.2, 1))
     ),
 )
 
@@ -72,7 +77,8 @@ MOMENTS = (
 def test_killed_controller_leaves_nothing_half_done(
     app_under_load: AppUnderLoad, version: str, moment: Moment
 ) -> None:
-    """A deploy is finished or has not happened, and nobody has to clear anything away before the next one."""
+    """A deploy is finished or has not happened: once the host has begun, it comes to the end by itself, and
+    nobody has to clear anything away before the next one."""
     before = app_under_load.begin(f"killed when {moment.name}")
     with app_under_load.start(version) as deploy:
         moment.wait(app_under_load, deploy, version)
@@ -101,11 +107,8 @@ def test_build_of_a_killed_controller_gives_way(app_under_load: AppUnderLoad) ->
     """Who starts again at once does not wait for what nobody wants any more."""
     before = app_under_load.begin("killed in a long build")
     with app_under_load.start(SLOW_BUILD) as deploy:
-        deploy.wait_until_it_says("[release : Build the release]")
-        assert (
-            app_under_load.site.wait_for_path("/srv/observatory/releases/*-slow-build/source/VERSION").wait()
-            == 0
-        )
+        source = "/srv/observatory/releases/*-slow-build/source/VERSION"
+        assert app_under_load.site.wait_for_path(source).wait() == 0, deploy.output
         deploy.kill()
     app_under_load.check_a_good_release_goes_live()
     dead = app_under_load.site.look().attempts[len(before.attempts)]
@@ -118,11 +121,10 @@ def test_activation_that_is_killed_too_is_mended(app_under_load: AppUnderLoad) -
     before = app_under_load.begin("killed with the activation")
     version = app_under_load.good_version()
     with app_under_load.start(version) as deploy:
-        assert app_under_load.site.wait_for_path("/srv/observatory/.activation.json").wait() == 0, (
-            deploy.output
-        )
+        flipped = app_under_load.site.wait_for_state('"phase": "activate"', '"at": ')
+        assert flipped.wait() == 0, deploy.output
         app_under_load.site.host.check_output(
-            "systemctl kill --signal=KILL farrier-observatory-activate.service"
+            "systemctl kill --signal=KILL farrier-observatory-transaction.service"
         )
         deploy.kill()
     after = app_under_load.site.wait_until_quiet(rehearsal_may_stand=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -118,7 +119,7 @@ def test_full_disk(app_under_load: AppUnderLoad) -> None:
             done = app_under_load.run(version=app_under_load.good_version())
             check_refused(
                 done,
-                "observatory: begin failed. The disk of /srv/observatory/releases is full: ",
+                "observatory: deploy failed. The disk of /srv/observatory/releases is full: ",
                 "Next: du -sh /srv/observatory/*",
             )
     finally:
@@ -131,10 +132,11 @@ def test_second_deploy_is_refused(app_under_load: AppUnderLoad) -> None:
     before = app_under_load.begin("two deploys at once")
     version = app_under_load.good_version()
     with app_under_load.start(version) as first:
-        first.wait_until_it_says("[release : Build the release]")
-        first.hold()
+        environment = f"/srv/observatory/releases/*-{version}/.venv/pyvenv.cfg"
+        assert app_under_load.site.wait_for_path(environment).wait() == 0, first.output
+        signal_build(app_under_load, "STOP")
         check_busy(app_under_load, app_under_load.run(version="health-500"))
-        first.go_on()
+        signal_build(app_under_load, "CONT")
         done = first.end()
     assert not done.failed, done.output
     after = app_under_load.site.wait_until_quiet()
@@ -148,7 +150,7 @@ def test_second_deploy_is_refused(app_under_load: AppUnderLoad) -> None:
 def test_lock_of_another_machine(app_under_load: AppUnderLoad) -> None:
     """Nobody here can tell whether its deploy lives: the message says how to clear it, and that works."""
     before = app_under_load.begin("lock of another machine")
-    leave_lock_behind(app_under_load, '.owner.machine = "elsewhere"')
+    leave_lock_behind(app_under_load)
     check_busy(app_under_load, app_under_load.run(version=app_under_load.good_version()))
     app_under_load.check_live_is_as_before(before, app_under_load.site.look())
     app_under_load.site.host.check_output("farrier-release --app observatory unlock")
@@ -159,18 +161,33 @@ def test_lock_of_another_machine(app_under_load: AppUnderLoad) -> None:
 def test_lock_that_is_too_old(app_under_load: AppUnderLoad) -> None:
     """After an hour of silence the deploy of another machine is dead: the next one takes over by itself."""
     app_under_load.begin("old lock")
-    leave_lock_behind(app_under_load, '.owner.machine = "elsewhere" | .renewed_at -= 3700')
+    leave_lock_behind(app_under_load)
+    state = "/srv/observatory/.state.json"
+    app_under_load.site.host.check_output(
+        f"jq '.transaction.renewed_at -= 3700' {state} > {state}.new && mv {state}.new {state}"
+    )
     app_under_load.check_a_good_release_goes_live()
 
 
-def leave_lock_behind(app_under_load: AppUnderLoad, change: str) -> None:
-    """Kill a deploy that holds the lease, and change the lease by a jq filter."""
-    lease = "/run/farrier/observatory.lease.json"
-    with app_under_load.start(app_under_load.good_version()) as deploy:
-        deploy.wait_until_it_says("[release : Build the release]")
-        deploy.kill()
-    app_under_load.site.wait_until_quiet(rehearsal_may_stand=True)
-    app_under_load.site.host.check_output(f"jq '{change}' {lease} > {lease}.new && mv {lease}.new {lease}")
+def leave_lock_behind(app_under_load: AppUnderLoad) -> None:
+    """Begin a deploy of a fleet as another machine does that dies before it goes on."""
+    request = {
+        "archive_sha256": "0" * 64,
+        "version": "fleet",
+        "project": {"lock": {}},
+        "who": "ann@elsewhere",
+        "owner": {"machine": "elsewhere", "pid": 1},
+    }
+    app_under_load.site.host.check_output(
+        "farrier-release --app observatory begin --json --request %s", json.dumps(request)
+    )
+
+
+def signal_build(app_under_load: AppUnderLoad, signal: str) -> None:
+    """Have the build that runs stand still, or go on."""
+    app_under_load.site.host.check_output(
+        f"systemctl kill --signal={signal} farrier-observatory-build.service"
+    )
 
 
 def check_busy(app_under_load: AppUnderLoad, done: Run) -> None:
