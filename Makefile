@@ -53,6 +53,9 @@ bench-workers: demo ## Requests per second of the hand-over worker against the s
 bench-innocents: packages-lab $(TEST_READY) ## Requests lost beside others that fail, with every worker class, on one host and in a fleet
 	@python -m tests.benchmarks.innocents
 
+bench-kills: packages-lab $(TEST_READY) ## 200 kills and full disks in the middle of deploys, each followed by a deploy
+	.venv/bin/python -m tests.benchmarks.kills
+
 bench-deploy: demo ## Seconds of a deploy, of a deploy of nothing new, of a rollback
 	@python -m tests.benchmarks.deploy
 
