@@ -20,12 +20,15 @@ from farrier_release import audit, reconcile, rollback, transaction, transfer
 from farrier_release.application import Application
 from farrier_release.begin import begin, describe_owner
 from farrier_release.config import CONFIGURATION_DIRECTORY, load
-from farrier_release.errors import ExitCode, ReleaseError, UsageError
+from farrier_release.errors import ConfigurationError, ExitCode, ReleaseError, UsageError
 from farrier_release.finish import finish
 from farrier_release.host import Host
 from farrier_release.status import problem, status
 
 Result = dict[str, Any]
+
+# Settings that this tool does not know stop what is about to begin, and nothing that has to come to its end.
+BEGINNING = ("begin", "deploy", "rollback")
 
 
 def main(
@@ -50,7 +53,8 @@ def main(
     started = time.monotonic()
     application = None
     try:
-        application = Application(load(options.app, configuration_directory), host or Host())
+        settings = load(options.app, configuration_directory, ignore_unknown=options.phase not in BEGINNING)
+        application = Application(settings, host or Host())
         result = options.run(application, options)
         code = ExitCode.SUCCESS
     except ReleaseError as error:
@@ -72,11 +76,13 @@ def _failure(application: Application | None, error: ReleaseError) -> Result:
     }
     if application is not None:
         live = application.releases.live()
-        result["live"] = live
-        result["live_problem"] = problem(application, live) if live else "nothing is live"
-        holder = application.state.read()
-        if error.exit_code == ExitCode.BUSY and holder:
-            result["holder"] = describe_owner(holder)
+        result |= {"live": live, "live_problem": error.message}
+        # A state file that cannot be read is what has failed, then.
+        with suppress(ConfigurationError):
+            result["live_problem"] = problem(application, live) if live else "nothing is live"
+            holder = application.state.read()
+            if error.exit_code == ExitCode.BUSY and holder:
+                result["holder"] = describe_owner(holder)
     return result
 
 

@@ -143,8 +143,15 @@ _PATTERNS = {
 _MINIMUM = {"keep_releases": 2, "rehearsal_seconds": 0, "free_disk_min_mb": 0, "watch_seconds": 0}
 
 
-def load(app: str, directory: Path = CONFIGURATION_DIRECTORY) -> Configuration:
+def load(
+    app: str, directory: Path = CONFIGURATION_DIRECTORY, *, ignore_unknown: bool = False
+) -> Configuration:
     """Read the settings of an application.
+
+    Args:
+        app: its name.
+        directory: where `APP/release.json` is.
+        ignore_unknown: whether keys of another version of the kit are no error.
 
     Raises:
         ConfigurationError: unknown application, unreadable file, or a key that is unknown, mistyped or
@@ -165,6 +172,9 @@ def load(app: str, directory: Path = CONFIGURATION_DIRECTORY) -> Configuration:
         raise ConfigurationError(
             f"Cannot read {path}: {error}", next_command="ansible-playbook farrier.kit.site"
         ) from error
+    if ignore_unknown and isinstance(data, dict):
+        ours = {one.name for one in fields(Configuration)}
+        data = {key: value for key, value in data.items() if key in ours}
     return parse(data, str(path))
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from farrier_release.config import Configuration
-from farrier_release.errors import ExitCode, ReleaseError, UsageError
+from farrier_release.errors import ConfigurationError, ExitCode, ReleaseError, UsageError
 from farrier_release.storage import read_json, write_json
 
 FORMAT = 1
@@ -117,8 +117,18 @@ class StateFile:
             os.close(descriptor)
 
     def read(self) -> Transaction | None:
-        """The transaction that is under way, or None."""
-        found = _transaction((read_json(self._path) or {}).get("transaction"))
+        """The transaction that is under way, or None.
+
+        Raises:
+            ConfigurationError: a newer version of the tool has written it.
+        """
+        data = read_json(self._path) or {}
+        if data.get("format", FORMAT) != FORMAT:
+            raise ConfigurationError(
+                f"{self._path} is of a newer version of Farrier than the tool on this host.",
+                next_command="ansible-playbook farrier.kit.site, with that version",
+            )
+        found = _transaction(data.get("transaction"))
         return found or self._of_version_0_1()
 
     def is_damaged(self) -> bool:

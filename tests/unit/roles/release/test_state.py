@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import asdict, replace
 from typing import Any
@@ -193,6 +194,27 @@ def test_keys_of_another_version_do_not_block_recovery(application: Application,
     """A newer tool may have written more."""
     silent_for(application, lease, 0, colour="green")
     assert application.state.read() == lease
+
+
+def test_settings_of_another_version_do_not_block_recovery(run: Run, host: FakeHost) -> None:
+    """site.yml of a newer kit was cut short between the settings and the tool: nothing new may begin."""
+    make_live(host, OLD)
+    path = host.configuration_directory / "test" / "release.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "colour": "green"}))
+    assert run("recover")[0] == ExitCode.SUCCESS
+    assert run("status")[1]["live"] == OLD
+    code, result = run("begin", "--request", request())
+    assert (code, "unknown key 'colour'" in result["message"]) == (ExitCode.CONFIGURATION, True)
+
+
+def test_a_state_file_of_a_newer_version_is_left_alone(run: Run, host: FakeHost) -> None:
+    """Nobody here can tell what it means; the message says who can."""
+    make_live(host, OLD)
+    (host.configuration.root / ".state.json").write_text('{"format": 99, "transaction": {}}')
+    code, result = run("begin", "--request", request())
+    assert code == ExitCode.CONFIGURATION
+    assert "newer version of Farrier" in result["message"]
+    assert host.live() == OLD
 
 
 def test_a_reboot_ends_a_lease(run: Run, application: Application, lease: Transaction) -> None:
