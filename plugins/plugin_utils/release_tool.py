@@ -89,11 +89,16 @@ class Screen:
     def __init__(self, host: str) -> None:
         self._host = host
         self._began = time.monotonic()
+        self._is_used = False
 
     def show(self, lines: list[str], step: str) -> None:
         """Show lines, or that it is still at a step which says nothing."""
         seconds = time.monotonic() - self._began
-        for line in lines or ([f"still at {step}"] if step else []):
+        told = lines or ([f"still at {step}"] if step else [])
+        if told and not self._is_used:
+            self._is_used = True
+            Display().display("")  # ends the line of the task's name
+        for line in told:
             Display().display(f"  {self._host} {seconds:3.0f} s  {line}")
 
 

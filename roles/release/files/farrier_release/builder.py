@@ -221,14 +221,15 @@ class Build:
         that is down.
         """
         try:
-            self._uv(*arguments, "--offline")
+            self._uv(*arguments, "--offline", is_trial=True)
         except StepError:
             self._uv(*arguments)
 
-    def _uv(self, *arguments: str) -> None:
-        self._run([self.order.uv, "--quiet", *arguments], f"uv {' '.join(arguments[:2])}", self.project)
+    def _uv(self, *arguments: str, is_trial: bool = False) -> None:
+        argv = [self.order.uv, "--quiet", *arguments]
+        self._run(argv, f"uv {' '.join(arguments[:2])}", self.project, is_trial=is_trial)
 
-    def _run(self, argv: list[str], what: str, directory: Path) -> None:
+    def _run(self, argv: list[str], what: str, directory: Path, *, is_trial: bool = False) -> None:
         done = subprocess.run(
             argv,
             cwd=directory,
@@ -240,7 +241,8 @@ class Build:
             errors="replace",
             check=False,
         )
-        sys.stderr.write(done.stdout)
+        if not is_trial or done.returncode == 0:
+            sys.stderr.write(done.stdout)
         if done.returncode != 0:
             raise StepError(f"{what} failed (exit code {done.returncode}).", done.stdout.splitlines()[-40:])
 
