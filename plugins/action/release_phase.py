@@ -2,7 +2,7 @@
 
 Arguments:
     app: name of the application.
-    phase: begin, build, rehearse, migrate, activate, abort, rollback, unlock or status.
+    phase: begin, build, rehearse, migrate, activate, abort, rollback, restart, unlock or status.
     archive: for `begin` and `build`, what `source_archive` returned.
     inventory: for `begin`, the app of the inventory; it must be the same on the host.
     release_stamp: for `begin`, a time such as 20261121T165606Z, where all hosts are to have the same release
@@ -32,9 +32,10 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.farrier.kit.plugins.plugin_utils import controller_process
 from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import TOOL, outcome, reported
 
-WITHOUT_LEASE = ("begin", "rollback", "status", "unlock")
+WITHOUT_LEASE = ("begin", "rollback", "restart", "status", "unlock")
+WITH_CHECK = ("begin", "rollback", "status", "unlock")
 # These take the lease, and may take it from a deploy that has died.
-TAKING = ("begin", "rollback")
+TAKING = ("begin", "rollback", "restart")
 
 Result = dict[str, Any]
 
@@ -71,7 +72,7 @@ class ActionModule(ActionBase):
         )
         app, phase = arguments["app"], arguments["phase"]
         check = self._task.check_mode
-        if check and phase not in WITHOUT_LEASE:
+        if check and phase not in WITH_CHECK:
             return {**result, "changed": True, "check": True, "message": f"{app}: would {phase}"}
         if arguments["defer_failure"]:
             return {**result, **reported(app, phase, lambda: self._phase(arguments, check=check))}
@@ -128,9 +129,11 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
             **caller,
         }
         return [*argv, "--request", json.dumps(request), *(["--check"] if check else [])]
+    owner = ["--owner", json.dumps(caller["owner"]), "--who", caller["who"]]
+    if phase == "restart":
+        return [*argv, *owner]
     if phase == "rollback":
         release = ["--release", arguments["release"]] if arguments["release"] else []
-        owner = ["--owner", json.dumps(caller["owner"]), "--who", caller["who"]]
         force = ["--force"] if arguments["force"] else []
         return [*argv, *release, *owner, *force, *(["--check"] if check else [])]
     if phase == "unlock":

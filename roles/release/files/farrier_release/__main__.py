@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from farrier_release import activation, audit, phases, rollback, transfer, watch
+from farrier_release import activation, audit, phases, restart, rollback, transfer, watch
 from farrier_release.application import Application
 from farrier_release.begin import begin, describe_owner
 from farrier_release.config import CONFIGURATION_DIRECTORY, load
@@ -149,9 +149,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--release", help="release id; by default the release before the live one")
     one.add_argument("--force", action="store_true", help="also if it never went live successfully")
     one.add_argument("--check", action="store_true", help="only show what would be done")
-    one.add_argument("--who", default="", help="who requests it")
-    one.add_argument("--owner", type=_object, default={}, help="JSON: the controller's process")
-    one.add_argument("--gone", default="", help="id of a lease whose holder is known to be dead")
+    _add_caller(one)
+    one = command("restart", _restart, "restart the service of the live release, while a stand-in serves")
+    _add_caller(one)
     one = command("watch", _watch, argparse.SUPPRESS)
     one.add_argument("--release", required=True, help=argparse.SUPPRESS)
     one.add_argument("--origin", required=True, help=argparse.SUPPRESS)
@@ -163,6 +163,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--check", action="store_true", help="only show what would be done")
     command("recover", _recover, "finish or undo an interrupted activation")
     return parser
+
+
+def _add_caller(one: Any) -> None:
+    one.add_argument("--who", default="", help="who requests it")
+    one.add_argument("--owner", type=_object, default={}, help="JSON: the controller's process")
+    one.add_argument("--gone", default="", help="id of a lease whose holder is known to be dead")
 
 
 def _begin(application: Application, options: argparse.Namespace) -> Result:
@@ -210,11 +216,19 @@ def _watch(application: Application, options: argparse.Namespace) -> Result:
 
 
 def _rollback(application: Application, options: argparse.Namespace) -> Result:
-    who = options.who or os.environ.get("SUDO_USER") or getpass.getuser()
-    request = {"release": options.release, "force": options.force, "who": who, "owner": options.owner}
+    request = {"release": options.release, "force": options.force, **_caller(options)}
     if options.check:
         return rollback.foresee(application, request)
     return phases.roll_back(application, request, gone=options.gone)
+
+
+def _restart(application: Application, options: argparse.Namespace) -> Result:
+    return restart.restart(application, _caller(options), gone=options.gone)
+
+
+def _caller(options: argparse.Namespace) -> dict[str, Any]:
+    who = options.who or os.environ.get("SUDO_USER") or getpass.getuser()
+    return {"who": who, "owner": options.owner}
 
 
 def _log(application: Application, options: argparse.Namespace) -> Result:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from farrier_release import audit, rehearse
+from farrier_release import audit, overlap, rehearse
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode, ReleaseError
 from farrier_release.lease import Lease
@@ -108,9 +108,12 @@ def perform(application: Application, lease: Lease) -> dict[str, Any]:
             raise ReleaseError(f"{lease.release} was never built completely.", next_command="deploy again")
         if lease.rehearsal:
             rehearse.still_alive(application, lease)
-        application.run_tasks("before_activate", settings.hooks.before_activate, lease.release)
+        if lease.what != "restart":
+            application.run_tasks("before_activate", settings.hooks.before_activate, lease.release)
         service = look_at(application)
         transition = choose(application, service, manifest)
+        if lease.what == "restart" and transition.how == "reload":
+            transition = Transition("overlap", "a restart was requested", transition.daemon_reload)
         how = transition.how
         edge = _edge_works(application)
         application.say(f"{transition.how}: {transition.why}")
@@ -160,6 +163,7 @@ def recover(application: Application) -> dict[str, Any]:
         except VerificationError as error:
             application.say(str(error))
         else:
+            overlap.end(application)
             _record_good(application, wanted, marker.get("replaced"), marker.get("who", ""))
             marker_path(application).unlink(missing_ok=True)
             audit.record(settings, {**entry, "result": "live", "message": "found good after an interruption"})
@@ -199,7 +203,8 @@ def _flip_and_verify(
         verify(application, lease.release, before=service, how=transition.how, edge=edge)
         if lease.what == "deploy":
             application.run_tasks("after_activate", settings.hooks.after_activate, lease.release)
-        _record_good(application, lease.release, replaced, lease.who)
+        if lease.what != "restart":
+            _record_good(application, lease.release, replaced, lease.who)
     except (ReleaseError, VerificationError, OSError) as error:
         log = error.log if isinstance(error, ReleaseError) else []
         _undo(application, lease, service, str(error), log, flipped)
@@ -213,7 +218,8 @@ def _undo(
 ) -> None:
     """Put back what was live, and only then look for what the application has said. Always raises."""
     service, now = application.configuration.service, time.time()
-    failed = f"{lease.release} did not go live: {reason.rstrip('.')}."
+    goal = "restart" if lease.what == "restart" else "go live"
+    failed = f"{lease.release} did not {goal}: {reason.rstrip('.')}."
     application.say(f"{failed} Undoing.")
     try:
         go_back(application, lease.origin, before)
@@ -230,7 +236,11 @@ def _undo(
     raise ReleaseError(
         f"{failed} {state}",
         log=log,
-        next_command="correct the release and deploy again",
+        next_command=(
+            "correct the inventory: ansible-playbook farrier.kit.site"
+            if lease.what == "restart"
+            else "correct the release and deploy again"
+        ),
         exit_code=ExitCode.UNDONE,
     )
 
@@ -242,7 +252,7 @@ def go_back(application: Application, origin: str | None, before: Service | None
     Raises:
         ReleaseError: it does not serve.
     """
-    settings = application.configuration
+    settings, releases = application.configuration, application.releases
     if origin is None:
         settings.current.unlink(missing_ok=True)
         # The socket too: nothing would answer who waits there.
@@ -254,15 +264,16 @@ def go_back(application: Application, origin: str | None, before: Service | None
     point(settings.current, f"releases/{origin}")
     started = time.time()
     now = look_at(application)
-    ways = ["restart"]
-    if now.active and now.main_pid and (before is None or now.main_pid == before.main_pid):
-        ways.insert(0, "reload")
+    # For a master that was not replaced, a reload; whatever it refuses, it serves `origin` all the time.
+    kept = now.active and before is not None and now.main_pid == before.main_pid
+    best = "reload" if kept else choose(application, now, releases.manifest(origin) or {}).how
+    ways = dict.fromkeys(["restart" if best == "start" else best, "overlap", "restart"])
     reason = ""
     for how in ways:
         try:
             _carry_out(application, Transition(how, "undo"))
-        except ReleaseError as error:
-            reason = error.message
+        except (ReleaseError, VerificationError) as error:
+            reason = str(error)
             # The hand-over worker keeps the old ones when a reload fails: then nothing is lost, and nothing
             # to restart.
         try:
@@ -286,11 +297,14 @@ def _carry_out(application: Application, transition: Transition) -> None:
     """Get the service to what `current` points to.
 
     Raises:
-        ReleaseError: systemd says that it failed.
+        ReleaseError: systemd says that it failed, or the stand-in of an overlap is not good.
+        VerificationError: after an overlap, the service does not serve with all its workers.
     """
     settings = application.configuration
     if transition.daemon_reload:
         application.host.systemctl("daemon-reload")
+    if transition.how == "overlap":
+        overlap.start(application)
     if transition.how != "reload":
         # Otherwise one that was given up on would be refused.
         application.host.systemctl("reset-failed", settings.service)
@@ -298,16 +312,18 @@ def _carry_out(application: Application, transition: Transition) -> None:
     units = [settings.service]
     if transition.how == "start":
         units.insert(0, settings.socket_unit)
-    done = application.host.systemctl(
-        transition.how, *units, timeout_seconds=settings.service_timeout_seconds
-    )
+    verb = "restart" if transition.how == "overlap" else transition.how
+    done = application.host.systemctl(verb, *units, timeout_seconds=settings.service_timeout_seconds)
     if done.returncode != 0:
         release = application.releases.live() or ""
         failure = boot_failure(settings.run_directory, since_seconds=started, release=release)
         raise ReleaseError(
-            f"systemctl {transition.how} {settings.service} failed{f': {failure.error}' if failure else ''}",
+            f"systemctl {verb} {settings.service} failed{f': {failure.error}' if failure else ''}",
             log=failure.traceback if failure else (),
         )
+    if transition.how == "overlap":
+        overlap.wait_until_replaced(application)
+    overlap.end(application)
 
 
 def _edge_works(application: Application) -> bool:

@@ -29,7 +29,7 @@ class Lease:
 
     Args:
         token: secret of the holder; later phases must show it.
-        what: `deploy` or `rollback`.
+        what: `deploy`, `rollback` or `restart`.
         who: who started it, for people.
         owner: the controller's process, as the controller describes it; see `same_owner`.
         release: id of the release that is to go live.

@@ -108,7 +108,8 @@ def perform(application: Application, token: str, outcome: Path) -> dict[str, An
         application.lease_file.drop()
         write_json(outcome, result, mode=0o600)
         prune(application)
-        watch.start(application, lease.release, lease.origin)
+        if lease.what != "restart":
+            watch.start(application, lease.release, lease.origin)
     # Stopped before, it would have taken the new workers' processors.
     rehearse.dismiss(application, lease)
     return result
