@@ -101,6 +101,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
         ({"phase": "build"}, ["build", "--json", "--token", "token"]),
         ({"phase": "status"}, ["status", "--json"]),
         ({"phase": "unlock"}, ["unlock", "--json"]),
+        ({"phase": "restart"}, ["restart", "--json", "--owner", '{"pid": 1}', "--who", "ann"]),
         ({"phase": "unlock", "force": True}, ["unlock", "--json", "--force"]),
         (
             {"phase": "rollback", "release": "r1", "force": True},
