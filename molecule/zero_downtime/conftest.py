@@ -95,8 +95,8 @@ def recorded_run(host: Host) -> RecordedRun:
     for label in ("server package", "rollback of that"):
         boot_seconds = told.step(label).attempt["seconds"]["rehearse"]
         print(
-            f"{label}: slowest {told.slowest_milliseconds(label):.0f} ms, longest gap {told.gap_seconds(label):.2f}"
-            f" s, for an app that starts in {boot_seconds:.2f} s"
+            f"{label}: slowest {told.slowest_milliseconds(label):.0f} ms,"
+            f" longest gap {told.gap_seconds(label):.2f} s, for an app that starts in {boot_seconds:.2f} s"
         )
     return told
 

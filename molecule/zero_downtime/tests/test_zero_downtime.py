@@ -66,7 +66,7 @@ def test_another_server_package_gets_another_master(recorded_run: RecordedRun, l
 
 @pytest.mark.parametrize("label", ["server package", "rollback of that"])
 def test_nobody_waits_for_another_master(recorded_run: RecordedRun, label: str) -> None:
-    """Not much longer than for a reload of the same run, and nothing like the time that the app takes to start."""
+    """Not much longer than for a reload of the same run, and not while the app starts."""
     reloads = [recorded_run.slowest_milliseconds(step.label) for step in recorded_run.alternating]
     assert recorded_run.slowest_milliseconds(label) <= SLOWER_THAN_RELOADS_AT_MOST * max(reloads)
     boot_seconds = recorded_run.step(label).attempt["seconds"]["rehearse"]
