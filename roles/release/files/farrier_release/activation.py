@@ -164,7 +164,8 @@ def recover(application: Application) -> dict[str, Any]:
             application.say(str(error))
         else:
             overlap.end(application)
-            _record_good(application, wanted, marker.get("replaced"), marker.get("who", ""))
+            if wanted != origin:
+                _record_good(application, wanted, marker.get("replaced"), marker.get("who", ""))
             marker_path(application).unlink(missing_ok=True)
             audit.record(settings, {**entry, "result": "live", "message": "found good after an interruption"})
             return {

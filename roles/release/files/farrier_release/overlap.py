@@ -72,10 +72,9 @@ def _fault(application: Application, release: str) -> str:
             timeout_seconds=_PROBE_TIMEOUT_SECONDS,
         )
         fault = answer.fault(release)
-        if not fault:
-            good += 1
-        elif answer.release == release:
-            return f"{settings.health_path} {fault}"
+        good += not fault
         if good == _GOOD_ANSWERS:
             return ""
-    return f"{settings.health_path} over the socket {fault or 'is answered by the other release alone'}"
+        if fault and answer.release in ("", release):  # else the one beside it has answered
+            break
+    return f"{settings.health_path} over the socket {fault}"

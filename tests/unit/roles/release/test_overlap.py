@@ -60,7 +60,7 @@ def test_somebody_accepts_all_the_time(run: Run, two: FakeHost, monkeypatch: pyt
     ("behaviour", "message"),
     [
         (Behaviour(stands_in=False), "it does not start"),
-        (Behaviour(stand_in_status=503), "/healthz answered 503"),
+        (Behaviour(stand_in_status=503), "/healthz over the socket answered 503"),
     ],
 )
 def test_a_stand_in_that_is_not_good_leaves_the_service_alone(
@@ -92,7 +92,7 @@ def test_one_that_is_never_asked_is_not_good(
     monkeypatch.setattr(two, "_stand_in", elsewhere)
     code, result = activate(run, two)
     assert code == ExitCode.UNDONE
-    assert f"not {NEW}" in result["message"]
+    assert f"answered with X-Release {OLD}, not {NEW}" in result["message"]
     assert RESTART not in two.calls
 
 
@@ -130,6 +130,19 @@ def test_a_restart_of_the_live_release(run: Run, host: FakeHost) -> None:
     last = run("status")[1]["attempts"][-1]
     assert (last["what"], last["who"], last["result"]) == ("restart", "ann", "live")
     assert "farrier-test-watch" not in host.calls
+
+
+def test_a_restart_that_was_killed_is_finished(run: Run, host: FakeHost) -> None:
+    """The release went live when it did, and nobody has to do anything."""
+    make_live(host, OLD, activated_at=1.0)
+    host.killed_at = STOP_ALL
+    with pytest.raises(KilledError):
+        run("restart")
+    assert "is finished" in run("recover")[1]["message"]
+    assert host.server.beside is None
+    assert (read_json(host.configuration.release_directory(OLD) / ".farrier.json") or {})[
+        "activated_at"
+    ] == 1.0
 
 
 def test_a_restart_that_fails_changes_nothing(run: Run, host: FakeHost) -> None:
