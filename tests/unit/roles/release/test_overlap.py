@@ -9,7 +9,7 @@ import pytest
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode
 from farrier_release.lease import Lease
-from farrier_release.storage import read_json
+from farrier_release.storage import read_json, write_json
 
 from tests.unit.roles.release.conftest import Run, add_release, make_live
 from tests.unit.roles.release.machine import DONE, PACKAGES, Behaviour, FakeHost, KilledError
@@ -76,6 +76,42 @@ def test_a_stand_in_that_is_not_good_leaves_the_service_alone(
     assert RESTART not in two.calls
     assert STOP_NEW in two.calls
     assert (two.main_pid, two.live(), two.server.release, two.server.beside) == (master, OLD, OLD, None)
+
+
+def test_one_with_too_few_workers_is_not_good(
+    run: Run, two: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has to serve alone while the service restarts."""
+
+    def with_one_of_two(verb: str, unit: str) -> Any:
+        done = stand_in(verb, unit)
+        if verb == "start":
+            write_json(two.configuration.stand_in_directory / NEW / "master.json", {"workers": 2})
+        return done
+
+    stand_in = two._stand_in
+    monkeypatch.setattr(two, "_stand_in", with_one_of_two)
+    code, result = activate(run, two)
+    assert code == ExitCode.UNDONE
+    assert f"1 of 2 workers serve {NEW}" in result["message"]
+    assert RESTART not in two.calls
+
+
+def test_the_same_master_afterwards_is_a_failure(
+    run: Run, two: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would have loaded what it had before, whatever its workers say."""
+
+    def keep_the_master() -> Any:
+        main_pid, done = two.main_pid, start()
+        two.main_pid = main_pid
+        return done
+
+    start = two._start
+    monkeypatch.setattr(two, "_start", keep_the_master)
+    code, result = activate(run, two)
+    assert code == ExitCode.UNDONE
+    assert "test.service was not restarted" in result["message"]
 
 
 def test_one_that_is_never_asked_is_not_good(
