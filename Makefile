@@ -47,6 +47,9 @@ bench-http: packages-bench demo ## Requests per second through nginx with TLS ag
 bench-reload: demo ## The same load on the stock and on the hand-over worker during reloads
 	@python -m tests.benchmarks.reload
 
+bench-overlap: demo ## How long clients wait for another master, by an overlap and by a restart
+	@python -m tests.benchmarks.overlap
+
 bench-workers: demo ## Requests per second of the hand-over worker against the stock one, with no reload
 	@python -m tests.benchmarks.workers
 
@@ -77,4 +80,4 @@ clean: ## Remove the lab and everything that was made
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready bench-fleet bench-provision bench-http bench-reload bench-workers bench-innocents bench-deploy demo test test-load lint unit ssh lock docs clean
+.PHONY: help ready bench-fleet bench-provision bench-http bench-reload bench-overlap bench-workers bench-innocents bench-deploy demo test test-load lint unit ssh lock docs clean

@@ -201,7 +201,7 @@ def attempts_since(before: States, after: States, name: str) -> list[dict[str, A
 
 def row(done: Run, name: str) -> Row:
     """What the table at the end of a run says of a host."""
-    columns = rf"\b{name} +(\S+) +(\S+) +(reload|restart|start|-) +(?:[\d.]+|-) +(\w+)"
+    columns = rf"\b{name} +(\S+) +(\S+) +(reload|overlap|start|-) +(?:[\d.]+|-) +(\w+)"
     found = re.search(columns, done.output)
     assert found, f"no row of {name}:\n{done.output}"
     return Row(*found.groups())

@@ -70,7 +70,7 @@ def recorded_run(host: Host) -> RecordedRun:
     """All that is done to the site, in one go; each test asks one thing about it."""
     workers_before = worker_processes(host)
     clients = load_on(host, DOMAIN, "zero_downtime", rate=REQUESTS_PER_SECOND, downloads=0)
-    # Apart from the others, since a restart waits for downloads, however long they take.
+    # Apart from the others, whose slowest request counts.
     downloads = load_on(host, DOMAIN, "zero_downtime_downloads", connections=0, websockets=0, events=0)
     outside = Outside(address(host), authority(SCENARIO))
     site = Site(AppHost(host, "zero", "observatory"), outside, DOMAIN, SCENARIO / "inventory", clients)
@@ -84,9 +84,9 @@ def recorded_run(host: Host) -> RecordedRun:
             site.command("nginx reload", "systemctl reload nginx.service")
             site.command("certificate renewal", RENEWAL)
             site.wait_for_recycling("recycling")
+            site.deploy("server package", "server")
+            site.roll_back("rollback of that", "green")
             seen_by_downloads = downloads.stop()
-        site.deploy("server package", "server")
-        site.roll_back("rollback of that", "green")
         site.wait_for_requests("the rest", REQUESTS)
         seen_by_clients = clients.stop()
     print(seen_by_clients, seen_by_downloads, sep="\n")
@@ -94,8 +94,10 @@ def recorded_run(host: Host) -> RecordedRun:
     told = RecordedRun(site.steps, seen_by_clients, seen_by_downloads, workers_before, workers_after)
     for label in ("server package", "rollback of that"):
         boot_seconds = told.step(label).attempt["seconds"]["rehearse"]
-        pause_seconds = told.clients.mark(label)["longest_gap_milliseconds"] / 1000
-        print(f"{label}: a pause of {pause_seconds:.2f} s, for an app that starts in {boot_seconds:.2f} s")
+        print(
+            f"{label}: slowest {told.slowest_milliseconds(label):.0f} ms,"
+            f" longest gap {told.gap_seconds(label):.2f} s, for an app that starts in {boot_seconds:.2f} s"
+        )
     return told
 
 

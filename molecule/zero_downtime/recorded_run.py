@@ -72,7 +72,7 @@ class RecordedRun:
     Args:
         steps: what was done.
         clients: report of those with short requests, WebSockets and events, who were there throughout.
-        downloads: report of those who download, who were there but for the restarts.
+        downloads: report of those who download.
         workers_before: number of worker processes before the load.
         workers_after: the same when the load has ended and the last worker has let go.
     """
@@ -86,6 +86,14 @@ class RecordedRun:
     def step(self, label: str) -> Step:
         """The step of that label."""
         return next(step for step in self.steps if step.label == label)
+
+    def slowest_milliseconds(self, label: str) -> float:
+        """Of all requests during a step, how long the slowest one took."""
+        return float(self.clients.mark(label)["milliseconds"]["slowest"])
+
+    def gap_seconds(self, label: str) -> float:
+        """The longest time during a step in which no client got an answer."""
+        return float(self.clients.mark(label)["longest_gap_milliseconds"]) / 1000
 
     @property
     def alternating(self) -> list[Step]:

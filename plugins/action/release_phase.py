@@ -2,8 +2,8 @@
 
 Arguments:
     app: name of the application.
-    phase: deploy, rollback, status or unlock; and where several hosts get a release in order, begin, prepare,
-        activate or abort.
+    phase: deploy, rollback, restart, status or unlock; and where several hosts get a release in order, begin,
+        prepare, activate or abort.
     archive: for `deploy`, `begin` and `prepare`, what `source_archive` returned.
     inventory: for `deploy` and `begin`, the app of the inventory; it must be the same on the host.
     release_stamp: for `begin`, a time such as 20261121T165606Z, where all hosts are to have the same release
@@ -42,9 +42,10 @@ from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import (
     reported,
 )
 
-WITHOUT_LEASE = ("deploy", "begin", "rollback", "status", "unlock")
+WITHOUT_LEASE = ("deploy", "begin", "rollback", "restart", "status", "unlock")
+WITH_CHECK = ("deploy", "begin", "rollback", "status", "unlock")
 # These take the lease, and may take it from a deploy that has died.
-TAKING = ("deploy", "begin", "rollback")
+TAKING = ("deploy", "begin", "rollback", "restart")
 
 Result = dict[str, Any]
 
@@ -83,7 +84,7 @@ class ActionModule(ActionBase):
         app, phase = arguments["app"], arguments["phase"]
         self._host = str((task_vars or {}).get("inventory_hostname", ""))
         check = self._task.check_mode
-        if check and phase not in WITHOUT_LEASE:
+        if check and phase not in WITH_CHECK:
             return {**result, "changed": True, "check": True, "message": f"{app}: would {phase}"}
         if arguments["defer_failure"]:
             return {**result, **reported(app, phase, lambda: self._phase(arguments, check=check))}
@@ -157,9 +158,11 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
             **caller,
         }
         return [*argv, "--request", json.dumps(request), *checking]
+    owner = ["--owner", json.dumps(caller["owner"]), "--who", caller["who"]]
+    if phase == "restart":
+        return [*argv, *owner]
     if phase == "rollback":
         release = ["--release", arguments["release"]] if arguments["release"] else []
-        owner = ["--owner", json.dumps(caller["owner"]), "--who", caller["who"]]
         return [*argv, *release, *owner, *(["--force"] if arguments["force"] else []), *checking]
     if phase == "unlock":
         return [*argv, *(["--force"] if arguments["force"] else []), *checking]

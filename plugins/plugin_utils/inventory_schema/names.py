@@ -10,7 +10,7 @@ from .mistakes import MistakeError
 # `<name>-build` is a user too, and useradd takes at most 32 characters.
 APP_NAME_MAX_LENGTH = 26
 APP_NAME_FORM = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-KIT_SUFFIXES = ("-build", "-rehearsal", "-transaction")
+KIT_SUFFIXES = ("-build", "-rehearsal", "-stand-in", "-transaction")
 
 # Users, groups and units of Debian and of what Farrier installs: an app's own carry its name.
 _NAMES_OF_THE_SYSTEM = """

@@ -1,7 +1,7 @@
-"""`python3 -m farrier_gunicorn.take_up APP…`: reload or restart services for what has changed on disk.
+"""`python3 -m farrier_gunicorn.take_up APP…`: reload services for what has changed on disk.
 
-Run as root. Reloads where a reload is enough, and restarts only with `--restart`; else it says that a restart
-is due. It never restarts a socket: requests wait there. Prints an `Outcome` as JSON.
+Run as root. Where a reload is not enough, it says that a restart is due, which `farrier-release restart` does
+without a pause. It never restarts a socket: requests wait there. Prints an `Outcome` as JSON.
 """
 
 from __future__ import annotations
@@ -81,16 +81,16 @@ class Outcome:
     """What has become of the apps of a host, each with its reason."""
 
     done: dict[str, str] = field(default_factory=dict)
-    """Reloaded or restarted."""
+    """Reloaded."""
     restart: dict[str, str] = field(default_factory=dict)
-    """Still to be restarted."""
+    """To be restarted."""
     sockets: dict[str, str] = field(default_factory=dict)
     """Whose socket unit an operator has to restart."""
     errors: dict[str, str] = field(default_factory=dict)
 
 
-def take_up(machine: Machine, apps: list[str], *, restart: bool) -> Outcome:
-    """Reload or restart every app that needs it; a failure of one does not stop the others."""
+def take_up(machine: Machine, apps: list[str]) -> Outcome:
+    """Reload every app that needs it; a failure of one does not stop the others."""
     outcome = Outcome()
     if apps and machine.needs_daemon_reload(apps):
         machine.systemctl("daemon-reload")
@@ -102,14 +102,12 @@ def take_up(machine: Machine, apps: list[str], *, restart: bool) -> Outcome:
             continue
         if change.socket:
             outcome.sockets[app] = change.socket
-        problem = _carry_out(machine, app, change) if change.how == "reload" else ""
+        problem = _reload(machine, app, change) if change.how == "reload" else ""
         if problem and (reason := _refusal(app)):
             change, problem = Change("restart", reason), ""
-        if change.how == "restart" and restart:
-            problem = _carry_out(machine, app, change)
         if problem:
             outcome.errors[app] = problem
-        elif change.how == "restart" and not restart:
+        elif change.how == "restart":
             outcome.restart[app] = change.why
         elif change.how != "nothing":
             outcome.done[app] = f"{change.how}: {change.why}"
@@ -122,25 +120,22 @@ def _refusal(app: str) -> str:
     return running.settings_error or "" if running and running.needs_restart is True else ""
 
 
-def _carry_out(machine: Machine, app: str, change: Change) -> str:
+def _reload(machine: Machine, app: str, change: Change) -> str:
     """Return why it failed, or ""."""
     since = time.time()
-    # `try-`: a service that has been stopped meanwhile stays so.
-    verb = {"reload": "reload", "restart": "try-restart"}[change.how]
-    done = machine.systemctl(verb, f"{app}.service")
+    done = machine.systemctl("reload", f"{app}.service")
     if done.returncode == 0:
         return ""
     lines = machine.log(app, since) or [done.stderr.strip()]
-    return f"systemctl {verb} {app}.service failed ({change.why}):\n" + "\n".join(lines)
+    return f"systemctl reload {app}.service failed ({change.why}):\n" + "\n".join(lines)
 
 
 def main(arguments: list[str] | None = None, machine: Machine | None = None) -> int:
-    """Exit code 1 if a reload or restart failed, with the reasons on standard error."""
+    """Exit code 1 if a reload failed, with the reasons on standard error."""
     parser = argparse.ArgumentParser(prog="farrier_gunicorn.take_up", description=__doc__)
-    parser.add_argument("--restart", action="store_true", help="restart what a reload cannot update")
     parser.add_argument("apps", nargs="*", metavar="APP")
     options = parser.parse_args(arguments)
-    outcome = take_up(machine or Machine(), options.apps, restart=options.restart)
+    outcome = take_up(machine or Machine(), options.apps)
     print(json.dumps(asdict(outcome)))
     for app, problem in outcome.errors.items():
         print(f"{app}: {problem}", file=sys.stderr)

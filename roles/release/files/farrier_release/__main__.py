@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from farrier_release import audit, reconcile, rollback, transaction, transfer
+from farrier_release import audit, reconcile, restart, rollback, transaction, transfer
 from farrier_release.application import Application
 from farrier_release.begin import begin, describe_owner
 from farrier_release.config import CONFIGURATION_DIRECTORY, load
@@ -28,7 +28,7 @@ from farrier_release.status import problem, status
 Result = dict[str, Any]
 
 # Settings that this tool does not know stop what is about to begin, and nothing that has to come to its end.
-BEGINNING = ("begin", "deploy", "rollback")
+BEGINNING = ("begin", "deploy", "rollback", "restart")
 
 
 def main(
@@ -160,9 +160,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--release", help="release id; by default the release before the live one")
     one.add_argument("--force", action="store_true", help="also if it never went live successfully")
     one.add_argument("--check", action="store_true", help="only show what would be done")
-    one.add_argument("--who", default="", help="who requests it")
-    one.add_argument("--owner", type=_object, default={}, help="JSON: the controller's process")
-    one.add_argument("--gone", default="", help="id of a lease whose holder is known to be dead")
+    _add_caller(one)
+    one = command("restart", _restart, "restart the service of the live release, while a stand-in serves")
+    _add_caller(one)
     command("status", lambda app, _: status(app), "show what is live")
     one = command("log", _log, "show the last deploys and rollbacks")
     one.add_argument("--lines", type=int, default=20, help="how many")
@@ -185,6 +185,12 @@ def _add_index(parser: argparse.ArgumentParser, *, required: bool = True) -> Non
     parser.add_argument("--index", required=required, type=Path, help="file that `offer` wrote")
     parser.add_argument("--index-sha256", required=required, help="what `offer` returned")
     parser.add_argument("--pack", type=Path, help="file that `pack` wrote")
+
+
+def _add_caller(one: Any) -> None:
+    one.add_argument("--who", default="", help="who requests it")
+    one.add_argument("--owner", type=_object, default={}, help="JSON: the controller's process")
+    one.add_argument("--gone", default="", help="id of a lease whose holder is known to be dead")
 
 
 def _begin(application: Application, options: argparse.Namespace) -> Result:
@@ -271,12 +277,24 @@ def _assist(application: Application, token: str, task: transaction.Step) -> Res
 
 
 def _rollback(application: Application, options: argparse.Namespace) -> Result:
-    who = options.who or os.environ.get("SUDO_USER") or getpass.getuser()
-    request = {"release": options.release, "force": options.force, "who": who, "owner": options.owner}
+    request = {"release": options.release, "force": options.force, **_caller(options)}
     if options.check:
         return rollback.foresee(application, request)
     chosen = rollback.choose(application, request, gone=options.gone)
     return _started(application, options, chosen.token, "rollback")
+
+
+def _restart(application: Application, options: argparse.Namespace) -> Result:
+    begun = restart.begin(application, _caller(options), gone=options.gone)
+    if begun is None:
+        service = application.configuration.service
+        return {"changed": False, "message": f"{service} does not run."}
+    return _started(application, options, begun.token, "restart")
+
+
+def _caller(options: argparse.Namespace) -> dict[str, Any]:
+    who = options.who or os.environ.get("SUDO_USER") or getpass.getuser()
+    return {"who": who, "owner": options.owner}
 
 
 def _log(application: Application, options: argparse.Namespace) -> Result:

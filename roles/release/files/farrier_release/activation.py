@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from farrier_release import rehearse
+from farrier_release import overlap, rehearse
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode, ReleaseError
 from farrier_release.probe import ask_edge
@@ -31,9 +31,13 @@ def activate(application: Application, transaction: Transaction) -> dict[str, An
         raise ReleaseError(f"{transaction.release} was never built completely.", next_command="deploy again")
     if transaction.rehearsal:
         rehearse.still_alive(application, transaction)
-    application.run_tasks("before_activate", settings.hooks.before_activate, transaction.release)
+    is_restart = transaction.what == "restart"
+    if not is_restart:
+        application.run_tasks("before_activate", settings.hooks.before_activate, transaction.release)
     service = look_at(application)
     transition = choose(application, service, manifest)
+    if is_restart and transition.how == "reload":
+        transition = Transition("overlap", "a restart was requested", transition.daemon_reload)
     edge = _edge_works(application)
     application.say(f"{transition.how}: {transition.why}")
     replaced = transaction.origin if transaction.what == "deploy" else None
@@ -41,14 +45,15 @@ def activate(application: Application, transaction: Transaction) -> dict[str, An
     transaction.flip["main_pid"] = service.main_pid
     application.state.renew(transaction)
     point(settings.current, f"releases/{transaction.release}")
-    _carry_out(application, transition)
     try:
+        _carry_out(application, transition)
         verify(application, transaction.release, before=service, how=transition.how, edge=edge)
     except VerificationError as error:
         raise ReleaseError(f"{error}.") from None
     if transaction.what == "deploy":
         application.run_tasks("after_activate", settings.hooks.after_activate, transaction.release)
-    record_good(application, transaction)
+    if not is_restart:
+        record_good(application, transaction)
     if transaction.what == "rollback":
         application.run_tasks_regardless("after_rollback", settings.hooks.after_rollback, transaction.release)
     return {"changed": True, "how": transition.how, "why": transition.why, "edge": edge}
@@ -60,7 +65,7 @@ def go_back(application: Application, origin: str | None, main_pid: int | None =
     Raises:
         ReleaseError: it does not serve.
     """
-    settings = application.configuration
+    settings, releases = application.configuration, application.releases
     if origin is None:
         settings.current.unlink(missing_ok=True)
         # The socket too: nothing would answer who waits there.
@@ -71,15 +76,16 @@ def go_back(application: Application, origin: str | None, main_pid: int | None =
     point(settings.current, f"releases/{origin}")
     started = time.time()
     now = look_at(application)
-    ways = ["restart"]
-    if now.active and now.main_pid and main_pid in (None, now.main_pid):
-        ways.insert(0, "reload")
+    # For a master that was not replaced, a reload; whatever it refuses, it serves `origin` all the time.
+    kept = now.active and main_pid is not None and now.main_pid == main_pid
+    best = "reload" if kept else choose(application, now, releases.manifest(origin) or {}).how
+    ways = dict.fromkeys(["restart" if best == "start" else best, "overlap", "restart"])
     reason = ""
     for how in ways:
         try:
             _carry_out(application, Transition(how, "undo"))
-        except ReleaseError as error:
-            reason = error.message
+        except (ReleaseError, VerificationError) as error:
+            reason = str(error)
             # The hand-over worker keeps the old ones when a reload fails: then nothing is lost, and nothing
             # to restart.
         try:
@@ -102,11 +108,14 @@ def _carry_out(application: Application, transition: Transition) -> None:
     """Get the service to what `current` points to.
 
     Raises:
-        ReleaseError: systemd says that it failed.
+        ReleaseError: systemd says that it failed, or the stand-in of an overlap is not good.
+        VerificationError: after an overlap, the service does not serve with all its workers.
     """
     settings = application.configuration
     if transition.daemon_reload:
         application.host.systemctl("daemon-reload")
+    if transition.how == "overlap":
+        overlap.start(application)
     if transition.how != "reload":
         # Otherwise one that was given up on would be refused.
         application.host.systemctl("reset-failed", settings.service)
@@ -114,16 +123,18 @@ def _carry_out(application: Application, transition: Transition) -> None:
     units = [settings.service]
     if transition.how == "start":
         units.insert(0, settings.socket_unit)
-    done = application.host.systemctl(
-        transition.how, *units, timeout_seconds=settings.service_timeout_seconds
-    )
+    verb = "restart" if transition.how == "overlap" else transition.how
+    done = application.host.systemctl(verb, *units, timeout_seconds=settings.service_timeout_seconds)
     if done.returncode != 0:
         release = application.releases.live() or ""
         failure = boot_failure(settings.run_directory, since_seconds=started, release=release)
         raise ReleaseError(
-            f"systemctl {transition.how} {settings.service} failed{f': {failure.error}' if failure else ''}",
+            f"systemctl {verb} {settings.service} failed{f': {failure.error}' if failure else ''}",
             log=failure.traceback if failure else (),
         )
+    if transition.how == "overlap":
+        overlap.wait_until_replaced(application)
+    overlap.end(application)
 
 
 def _edge_works(application: Application) -> bool:

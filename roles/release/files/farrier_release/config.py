@@ -66,6 +66,9 @@ class Configuration:
     # {release} is replaced by the release's id.
     rehearsal_unit: str = ""
     rehearsal_directory: Path = Path()
+    # The same; below the directory, each has one of its own.
+    stand_in_unit: str = ""
+    stand_in_directory: Path = Path()
     lock_directory: Path = Path("/run/farrier")
     log_directory: Path = Path()
     gunicorn_settings: Path = Path()
@@ -131,6 +134,10 @@ class Configuration:
         """Name of the unit that rehearses a release."""
         return self.rehearsal_unit.format(release=release)
 
+    def stand_in_unit_of(self, release: str) -> str:
+        """Name of the unit that serves a release while the service restarts."""
+        return self.stand_in_unit.format(release=release)
+
 
 _PATTERNS = {
     "name": (NAME_PATTERN, "a slug: a lower-case letter, then up to 30 of a-z 0-9 -"),
@@ -139,6 +146,7 @@ _PATTERNS = {
     "subdir": (re.compile(r"(?!/)(?!.*(^|/)\.\.(/|$))[^\0]*"), "a relative path without .."),
     "python": (re.compile(r"/.+|3\.\d+(\.\d+)?"), "a version such as 3.13, or an absolute path"),
     "rehearsal_unit": (re.compile(r".+\{release\}.*"), "a unit name with {release} in it"),
+    "stand_in_unit": (re.compile(r".+\{release\}.*"), "a unit name with {release} in it"),
 }
 _MINIMUM = {"keep_releases": 2, "rehearsal_seconds": 0, "free_disk_min_mb": 0, "watch_seconds": 0}
 
@@ -209,6 +217,8 @@ def parse(data: Any, where: str) -> Configuration:
         "run_directory": Path("/run/farrier") / name,
         "rehearsal_unit": f"{name}-rehearsal@{{release}}.service",
         "rehearsal_directory": Path(f"/run/farrier/{name}-rehearsal"),
+        "stand_in_unit": f"{name}-stand-in@{{release}}.service",
+        "stand_in_directory": Path(f"/run/farrier/{name}-stand-in"),
         "log_directory": Path("/var/log/farrier") / name,
         "gunicorn_settings": CONFIGURATION_DIRECTORY / name / "gunicorn.json",
     }

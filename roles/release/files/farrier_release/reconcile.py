@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from farrier_release import activation, audit, rehearse
+from farrier_release import activation, audit, overlap, rehearse
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode, ReleaseError
 from farrier_release.state import Transaction, unlock_command
@@ -186,7 +186,9 @@ def _finish(application: Application, transaction: Transaction) -> End:
     application.host.systemctl("stop", application.configuration.rehearsal_unit_of(release))
     if transaction.phase == "watch":
         return End(f"{release} is live.")
-    activation.record_good(application, transaction)
+    overlap.end(application)
+    if transaction.what != "restart":
+        activation.record_good(application, transaction)
     entry = {**transaction.entry(), "what": "recover", "who": "farrier-release"}
     message = "found good after an interruption"
     audit.record(application.configuration, {**entry, "result": "live", "message": message})
@@ -205,6 +207,8 @@ def _undo(application: Application, transaction: Transaction, reason: str, fault
         _forget_that_it_was_good(application, release)
     why = fault.message.rstrip(".") if fault else reason
     kept = "did not stay healthy" if transaction.phase == "watch" else "did not go live"
+    if transaction.what == "restart":
+        kept = "did not restart"
     message = f"{release} {kept}: {why}." if fault else f"The activation of {release} was interrupted."
     application.say(f"{message} Undoing.")
     if transaction.rehearsal:
@@ -237,6 +241,8 @@ def _undo(application: Application, transaction: Transaction, reason: str, fault
     audit.record(settings, {**entry, "result": "undone", "message": message})
     message += f" {origin} is live again." if origin else " Nothing is live, as before."
     after = "correct the release and deploy again" if fault else f"{application.command} status; deploy again"
+    if transaction.what == "restart":
+        after = "correct the inventory: ansible-playbook farrier.kit.site"
     return End(message, ReleaseError(message, log=log, next_command=after, exit_code=ExitCode.UNDONE))
 
 

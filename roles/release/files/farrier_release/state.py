@@ -32,7 +32,7 @@ class Transaction:
 
     Args:
         token: secret of its holder; who carries it on must show it.
-        what: `deploy` or `rollback`.
+        what: `deploy`, `rollback` or `restart`.
         who: who started it, for people.
         owner: the controller's process, as the controller describes it.
         release: id of the release that is to go live.

@@ -33,6 +33,7 @@ ORDERS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "receive": (("receive", "rehearse"), "begin"),
     "deploy": (("build", "rehearse", "migrate", "activate"), "begin"),
     "rollback": (("rehearse", "activate"), "begin"),
+    "restart": (("activate",), "begin"),
     "activate": (("activate",), "prepared"),
 }
 FOLLOW_SECONDS = 10.0
@@ -235,7 +236,8 @@ def _is_live(application: Application, transaction: Transaction, found: Result) 
 def _end_of_deploy(application: Application, transaction: Transaction) -> None:
     # Stopped before, it would have taken the new workers' processors.
     rehearse.dismiss(application, transaction)
-    fault = watch(application, transaction) if transaction.origin else ""
+    is_new = transaction.origin not in (None, transaction.release)
+    fault = watch(application, transaction) if is_new else ""
     with application.state.locked(wait_seconds=_LOCK_WAIT_SECONDS):
         current = application.state.read()
         if current is None or current.order != transaction.order:

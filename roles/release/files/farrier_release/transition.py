@@ -1,4 +1,4 @@
-"""Reload or restart? A reload keeps the master, and with it everything that the master has loaded."""
+"""Reload or overlap? A reload keeps the master, and with it everything that the master has loaded."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Transition:
     """How the service gets to another release.
 
     Args:
-        how: `reload`, `restart` or `start`.
+        how: `reload`, `overlap` (a restart, while another instance serves), `start`, or `restart`, for the
+            undo of what has left the service dead.
         why: for people.
         daemon_reload: whether systemd has to read its units first.
     """
@@ -77,22 +78,22 @@ def choose(application: Application, service: Service, manifest: Manifest) -> Tr
     stale = service.need_daemon_reload
     running = master(application.configuration.run_directory)
     if running.get("pid") != service.main_pid or not isinstance(running.get("started_at"), (int, float)):
-        return Transition("restart", "the running master does not report what it was started from", stale)
+        return Transition("overlap", "the running master does not report what it was started from", stale)
     if reason := _unit_reason(service.unit_files, running) or _server_reason(application, running):
-        return Transition("restart", reason, stale)
+        return Transition("overlap", reason, stale)
     python = manifest.get("python", {})
     for key in ("version", "executable"):
         was = running.get("python" if key == "version" else key)
         if was != python.get(key):
-            return Transition("restart", f"Python {was} became {python.get(key)}", stale)
+            return Transition("overlap", f"Python {was} became {python.get(key)}", stale)
     differences = _differences(running.get("packages"), manifest.get("packages", {}))
     if differences:
-        return Transition("restart", ", ".join(differences), stale)
+        return Transition("overlap", ", ".join(differences), stale)
     return Transition("reload", "same Python, same server packages, same unit", stale)
 
 
 def _unit_reason(unit_files: tuple[str, ...], running: dict[str, Any]) -> str:
-    """Why the unit asks for a restart, or "". The kit's own says what it is worth; drop-ins go by time."""
+    """Why the unit asks for another master, or "". The kit's own has a digest; drop-ins go by time."""
     for path in map(Path, unit_files):
         unit = change.unit_of(path)
         is_newer = _modified_seconds(path) > running["started_at"]
@@ -102,7 +103,7 @@ def _unit_reason(unit_files: tuple[str, ...], running: dict[str, Any]) -> str:
 
 
 def _server_reason(application: Application, running: dict[str, Any]) -> str:
-    """Why a change by site.yml requires a restart, or ""."""
+    """Why a change by site.yml requires another master, or ""."""
     settings = application.configuration
     wanted = (read_json(settings.gunicorn_settings) or {}).get("worker_class", running.get("worker_class"))
     return change.server_reason(

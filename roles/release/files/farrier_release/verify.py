@@ -21,13 +21,13 @@ class VerificationError(Exception):
 
 
 def verify(application: Application, release: str, *, before: Service, how: str, edge: bool) -> None:
-    """Wait until everything is as a reload or restart to `release` should have left it.
+    """Wait until everything is as the transition to `release` should have left it.
 
     Args:
         application: whose service.
         release: that should be live.
         before: the service before.
-        how: `reload`, `restart` or `start`.
+        how: `reload`, `overlap`, `restart` or `start`.
         edge: whether to look through nginx too.
 
     Raises:
@@ -35,13 +35,13 @@ def verify(application: Application, release: str, *, before: Service, how: str,
     """
     _check_master(application, before, how)
     limit_seconds = application.configuration.verify_timeout_seconds
-    _until(
+    wait_until(
         lambda: _serving_fault(application, release),
         limit_seconds,
         lambda: _check_master(application, before, how),
     )
     if edge:
-        _until(lambda: _edge_fault(application, release), limit_seconds)
+        wait_until(lambda: _edge_fault(application, release), limit_seconds)
     _check_master(application, before, how)
 
 
@@ -51,7 +51,7 @@ def wait_until_serving(application: Application, release: str, limit_seconds: fl
     Raises:
         VerificationError: they are not within the limit.
     """
-    _until(lambda: _serving_fault(application, release), limit_seconds)
+    wait_until(lambda: _serving_fault(application, release), limit_seconds)
 
 
 def _check_master(application: Application, before: Service, how: str) -> None:
@@ -61,7 +61,7 @@ def _check_master(application: Application, before: Service, how: str) -> None:
         raise VerificationError(f"{service} is not running")
     if how == "reload" and now.main_pid != before.main_pid:
         raise VerificationError(f"the master of {service} ended during the reload")
-    if how == "restart" and now.main_pid == before.main_pid:
+    if how in ("overlap", "restart") and now.main_pid == before.main_pid:
         raise VerificationError(f"{service} was not restarted")
     # A restart by hand sets the counter back to 0.
     if now.restarts > (before.restarts if how == "reload" else 0):
@@ -95,7 +95,7 @@ def _edge_fault(application: Application, release: str) -> str:
     return f"{settings.health_path} through nginx {fault}" if fault else ""
 
 
-def _until(
+def wait_until(
     fault: Callable[[], str], limit_seconds: float, give_up: Callable[[], None] = lambda: None
 ) -> None:
     """Wait until there is no fault.

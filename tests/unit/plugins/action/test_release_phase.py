@@ -106,6 +106,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
         ({"phase": "prepare", "migrate": True}, ["prepare", "--json", "--token", "token", "--migrate"]),
         ({"phase": "status"}, ["status", "--json"]),
         ({"phase": "unlock"}, ["unlock", "--json"]),
+        ({"phase": "restart"}, ["restart", "--json", "--owner", '{"pid": 1}', "--who", "ann"]),
         ({"phase": "unlock", "force": True}, ["unlock", "--json", "--force"]),
         (
             {"phase": "rollback", "release": "r1", "force": True},

@@ -44,6 +44,7 @@ def settings_in(directory: Path) -> dict[str, Any]:
         "socket": str(directory / "web.sock"),
         "run_directory": str(directory / "run"),
         "rehearsal_directory": str(directory / "rehearsal"),
+        "stand_in_directory": str(directory / "stand-in"),
         "lock_directory": str(directory / "lock"),
         "log_directory": str(directory / "log"),
         "gunicorn_settings": str(directory / "gunicorn.json"),

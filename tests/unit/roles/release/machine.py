@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import socket
 import threading
 import time
@@ -40,6 +41,7 @@ class Behaviour:
         claims: the release that it says it is, in the header.
         body: answer's body.
         dies_when_live: whether the whole service ends when it is restarted into this release.
+        stands_in: whether its stand-in starts; `stand_in_status` is what that answers then.
         rehearsal_dies: whether the rehearsal's worker is replaced after it was ready.
         queued_looks: how often systemd is seen to be busy with something else before it starts the rehearsal.
     """
@@ -51,18 +53,32 @@ class Behaviour:
     claims: str | None = None
     body: str = "{}"
     dies_when_live: bool = False
+    stands_in: bool = True
+    stand_in_status: int = 200
     rehearsal_dies: bool = False
     queued_looks: int = 0
 
 
 @dataclass
 class Server:
-    """Answers HTTP on a unix socket as a release would."""
+    """Answers HTTP on a unix socket as a release would.
+
+    Args:
+        path: of the socket.
+        status: of every answer.
+        release: that it says it is.
+        body: of every answer.
+        beside: status and release of another one that accepts on the same socket: they take turns.
+        accepts: whether the first one does.
+    """
 
     path: Path
     status: int = 200
     release: str = ""
     body: str = "{}"
+    beside: tuple[int, str] | None = None
+    accepts: bool = True
+    _turn: int = 0
     _socket: socket.socket | None = None
 
     def start(self) -> None:
@@ -90,7 +106,11 @@ class Server:
                 return
             with connection:
                 connection.recv(65536)
-                head = f"HTTP/1.1 {self.status} X\r\nX-Release: {self.release}\r\nConnection: close\r\n"
+                self._turn += 1
+                status, release = self.status, self.release
+                if self.beside and (self._turn % 2 or not self.accepts):
+                    status, release = self.beside
+                head = f"HTTP/1.1 {status} X\r\nX-Release: {release}\r\nConnection: close\r\n"
                 connection.sendall(f"{head}Content-Length: {len(self.body)}\r\n\r\n{self.body}".encode())
 
 
@@ -116,6 +136,8 @@ class FakeHost(Host):
     build_report: dict[str, Any] | None = None
     # Called in place of the activation's process, to kill it half way.
     interrupt_reload: bool = False
+    # The call of systemctl in place of which the activation's process is killed.
+    killed_at: str = ""
     # Paths by the owner that they were given all at once.
     given: dict[str, set[str]] = field(default_factory=dict)
     _rehearsed: str = ""
@@ -172,9 +194,14 @@ class FakeHost(Host):
 
     def systemctl(self, *arguments: str, timeout_seconds: int = 60) -> Completed:
         self.calls.append(" ".join(arguments))
+        if self.calls[-1] == self.killed_at:
+            self.killed_at = ""
+            raise KilledError
         verb, unit = arguments[0], arguments[-1]
         if "-rehearsal@" in unit:
             return self._rehearse(verb, unit)
+        if "-stand-in@" in unit:
+            return self._stand_in(verb, unit)
         if unit.startswith("farrier-"):
             return DONE
         action = {"start": self._start, "restart": self._start, "reload": self._reload, "stop": self._stop}
@@ -227,14 +254,38 @@ class FakeHost(Host):
 
     def _stop(self) -> Completed:
         self.active, self.main_pid = False, 0
-        self.server.stop()
+        shutil.rmtree(self.configuration.run_directory, ignore_errors=True)
+        self.server.accepts = False
+        if self.server.beside is None:
+            self.server.stop()
         return DONE
 
     def _serve(self, release: str) -> None:
         behaviour = self.behaviour(release)
         self.server.release = behaviour.claims or release
         self.server.status, self.server.body = behaviour.status, behaviour.body
+        self.server.accepts = True
         self._write_worker(self.configuration.run_directory, release, os.getpid())
+
+    def _stand_in(self, verb: str, unit: str) -> Completed:
+        release = unit.partition("@")[2].removesuffix(".service")
+        if verb == "stop":
+            if self.server.beside and release in ("*", self.server.beside[1]):
+                self.server.beside = None
+                if not self.active:
+                    self.server.stop()
+            return DONE
+        behaviour = self.behaviour(release)
+        if not behaviour.boots or not behaviour.stands_in:
+            return Completed(1, "", [])
+        directory = self.configuration.stand_in_directory / release
+        directory.mkdir(parents=True, exist_ok=True)
+        write_json(directory / "master.json", {"workers": 1})
+        self._write_worker(directory, release, os.getpid())
+        self.server.beside = (behaviour.stand_in_status, release)
+        if self.server._socket is None:
+            self.server.start()
+        return DONE
 
     def _write_master(self, release: str) -> None:
         master = {"pid": self.main_pid, "started_at": time.time(), "release": release, "workers": 1}

@@ -52,7 +52,7 @@ def test_a_reload_keeps_the_master(run: Run, two: FakeHost) -> None:
         ({"packages": {"gunicorn": "27.0.1"}}, "uvicorn 0.54.0 became none"),
     ],
 )
-def test_what_the_master_has_loaded_asks_for_a_restart(
+def test_what_the_master_has_loaded_asks_for_an_overlap(
     run: Run, host: FakeHost, manifest: dict[str, Any], why: str
 ) -> None:
     """A reload could not replace it. Which and why is said."""
@@ -60,7 +60,7 @@ def test_what_the_master_has_loaded_asks_for_a_restart(
     add_release(host.configuration, NEW, **manifest)
     master = host.main_pid
     code, result = activate(run, host)
-    assert (code, result["how"]) == (ExitCode.SUCCESS, "restart")
+    assert (code, result["how"]) == (ExitCode.SUCCESS, "overlap")
     assert why in result["why"]
     assert host.main_pid != master
     assert host.server.release == NEW
@@ -86,13 +86,13 @@ def with_unit(two: FakeHost, tmp_path: Path) -> FakeHost:
 
 
 @pytest.mark.parametrize("need_daemon_reload", [True, False])
-def test_a_changed_unit_asks_for_a_restart(run: Run, with_unit: FakeHost, need_daemon_reload: bool) -> None:
+def test_a_changed_unit_asks_for_an_overlap(run: Run, with_unit: FakeHost, need_daemon_reload: bool) -> None:
     """Whether systemd has read it already or not."""
     assert with_unit.unit_file
     with_unit.unit_file.write_text(UNIT.format("two"))
     with_unit.need_daemon_reload = need_daemon_reload
     _, result = activate(run, with_unit)
-    assert (result["how"], result["why"]) == ("restart", "test.service changed since the master was started")
+    assert (result["how"], result["why"]) == ("overlap", "test.service changed since the master was started")
     assert ("daemon-reload" in with_unit.calls) == need_daemon_reload
 
 
@@ -106,13 +106,13 @@ def test_a_reworded_comment_of_the_unit_asks_for_none(run: Run, with_unit: FakeH
     assert "daemon-reload" in with_unit.calls
 
 
-def test_settings_that_a_reload_would_refuse_ask_for_a_restart(run: Run, two: FakeHost) -> None:
+def test_settings_that_a_reload_would_refuse_ask_for_an_overlap(run: Run, two: FakeHost) -> None:
     """site.yml was cut short before it restarted the app: the deploy would fail for it."""
     two.configuration.gunicorn_settings.write_text('{"worker_class": "stock"}')
     assert activate(run, two)[1]["why"] == "worker_class was handover and is stock"
 
 
-def test_a_unit_that_is_newer_than_the_master_asks_for_a_restart(
+def test_a_unit_that_is_newer_than_the_master_asks_for_an_overlap(
     run: Run, two: FakeHost, tmp_path: Path
 ) -> None:
     """daemon-reload was done, a restart was not."""
@@ -123,12 +123,12 @@ def test_a_unit_that_is_newer_than_the_master_asks_for_a_restart(
 
 
 @pytest.mark.parametrize("master", [{}, {"pid": 1, "started_at": 1.0}, {"pid": None, "packages": 3}])
-def test_a_master_that_says_nothing_of_itself_is_restarted(
+def test_a_master_that_says_nothing_of_itself_is_replaced(
     run: Run, two: FakeHost, master: dict[str, Any]
 ) -> None:
     """Or says something of another one: the file may be anything."""
     write_json(two.configuration.run_directory / "master.json", master)
-    assert activate(run, two)[1]["how"] == "restart"
+    assert activate(run, two)[1]["how"] == "overlap"
 
 
 def test_a_service_that_does_not_run_is_started(run: Run, two: FakeHost) -> None:

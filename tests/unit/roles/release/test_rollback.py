@@ -109,11 +109,11 @@ def test_hooks_of_a_rollback(run: Run, history: FakeHost) -> None:
 
 
 def test_foreseen(run: Run, history: FakeHost) -> None:
-    """A host that will have to restart can be taken out of the rotation first."""
+    """The way is known before anything is done."""
     code, result = run("rollback", "--check")
     assert (code, result["release"], result["how"]) == (ExitCode.SUCCESS, OLD, "reload")
     add_release(history.configuration, "20260102T130000Z-restart", verified_at=1.0, packages={})
-    assert run("rollback", "--check", "--release", "20260102T130000Z-restart")[1]["how"] == "restart"
+    assert run("rollback", "--check", "--release", "20260102T130000Z-restart")[1]["how"] == "overlap"
     assert run("rollback", "--check", "--release", "20250101T000000Z-gone")[0] == ExitCode.USAGE
     assert history.server.release == LIVE
     assert run("status")[1]["lease"] is None

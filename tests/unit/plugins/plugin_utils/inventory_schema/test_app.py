@@ -180,7 +180,7 @@ def test_app_names_that_are_no_slug_are_refused(name: str) -> None:
             "admin",
             "systemd-resolve",
         ),
-        *("shop-build", "shop-rehearsal", "shop-transaction"),
+        *("shop-build", "shop-rehearsal", "shop-stand-in", "shop-transaction"),
     ],
 )
 def test_app_names_of_the_system_are_refused(name: str) -> None:
