@@ -186,7 +186,8 @@ def _step(
             fault = ReleaseError(f"{name}: {error}", next_command=f"df -h {application.configuration.root}")
         assert isinstance(fault, ReleaseError)
         transaction.seconds[name] = round(time.monotonic() - started, 3)
-        application.state.renew(transaction)
+        with contextlib.suppress(OSError):  # a disk that is full has room again when the release is gone
+            application.state.renew(transaction)
         end = reconcile(application, reason=f"{name} failed", fault=fault)
         raise (end.error if end and end.error else fault) from None
     transaction.seconds[name] = round(time.monotonic() - started, 3)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from farrier_release.errors import ExitCode
+from farrier_release.state import StateFile
 
 from tests.unit.roles.release.conftest import Run, add_release, make_live, request
 from tests.unit.roles.release.machine import PYTHON, Behaviour, FakeHost, with_settings
@@ -131,6 +132,28 @@ def test_a_disk_that_fills_up_under_the_tool_itself(deploy: Deploy, monkeypatch:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("farrier_release.releases.Releases.write_manifest", full)
+    code, result = deploy.prepare()
+    assert code == ExitCode.FAILED
+    assert "No space left" in result["message"]
+    nothing_has_happened(deploy)
+
+
+def test_a_disk_that_is_full_until_the_release_is_gone(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even the state can be written then; what broke is said all the same."""
+    write = StateFile._write
+
+    def full(state: StateFile, *arguments: Any) -> None:
+        if (
+            deploy.host.configuration.release_directory(deploy.release).exists()
+            and deploy.host.phase() == "build"
+        ):
+            raise OSError(28, "No space left on device")
+        write(state, *arguments)
+
+    monkeypatch.setattr(StateFile, "_write", full)
+    deploy.host.build_report = {**REPORT, "error": "unpack: [Errno 28] No space left on device: 'x'"}
     code, result = deploy.prepare()
     assert code == ExitCode.FAILED
     assert "No space left" in result["message"]
