@@ -185,6 +185,7 @@ def _run(application: Application, order: BuildOrder) -> dict[str, Any]:
             ],
             environment={"PYTHONDONTWRITEBYTECODE": "1"},
             stdin=json.dumps(asdict(order)),
+            keep_stdout=True,
             timeout_seconds=settings.build_timeout_seconds,
         )
     )

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from farrier_release.extract import UnsafeArchiveError, extract
+from farrier_release.output import pass_on
 from farrier_release.server_packages import installed_packages, missing_requirements
 
 
@@ -229,20 +230,18 @@ class Build:
         self._run([self.order.uv, "--quiet", *arguments], f"uv {' '.join(arguments[:2])}", self.project)
 
     def _run(self, argv: list[str], what: str, directory: Path) -> None:
-        done = subprocess.run(
+        with subprocess.Popen(
             argv,
             cwd=directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        sys.stderr.write(done.stdout)
-        if done.returncode != 0:
-            raise StepError(f"{what} failed (exit code {done.returncode}).", done.stdout.splitlines()[-40:])
+        ) as process:
+            assert process.stdout
+            tail = pass_on(process.stdout)
+        if process.returncode != 0:
+            raise StepError(f"{what} failed (exit code {process.returncode}).", tail[-40:])
 
 
 def main() -> None:

@@ -8,14 +8,16 @@ import pwd
 import re
 import shutil
 import subprocess
-import sys
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-_TAIL_LINES = 60
+from farrier_release.output import TAIL_LINES, pass_on
+
 _SHOWN_LINES = 40
+_RESULT_MAX_BYTES = 16 << 20
 # A busy site logs some thousand requests in the seconds that are of interest.
 _JOURNAL_LINES = 20_000
 _REQUEST = re.compile(r'\{"time": .*"method": ')
@@ -27,8 +29,8 @@ class Completed:
 
     Args:
         returncode: exit code; negative for a signal.
-        stdout: all of it.
-        tail: the last lines of its standard error.
+        stdout: its result; "" where there is none.
+        tail: the last lines of its standard error, and of its standard output where that is no result.
     """
 
     returncode: int
@@ -49,6 +51,8 @@ class Sandboxed:
         environment: what systemd's clean environment gets on top. Visible to every user of the host: no
             secrets.
         stdin: text for its standard input.
+        keep_stdout: whether its standard output is a result.
+        show: turns a line of its output into what may be kept and shown of it.
         timeout_seconds: after which systemd ends it.
     """
 
@@ -59,6 +63,8 @@ class Sandboxed:
     properties: Sequence[str] = ()
     environment: Mapping[str, str] | None = None
     stdin: str = ""
+    keep_stdout: bool = False
+    show: Callable[[str], str] = str
     timeout_seconds: int = 900
 
 
@@ -66,7 +72,7 @@ class Host:
     """A machine run by systemd."""
 
     def run_sandboxed(self, task: Sandboxed) -> Completed:
-        """Run a command in a transient unit and wait for it; its standard error is passed on as it comes."""
+        """Run a command in a transient unit and wait for it; its lines are passed on as they come."""
         argv = [
             "systemd-run",
             *("--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"),
@@ -79,7 +85,7 @@ class Host:
             "--",
             *task.command,
         ]
-        return run(argv, stdin=task.stdin)
+        return follow(argv, stdin=task.stdin, keep_stdout=task.keep_stdout, show=task.show)
 
     def start_detached(
         self, unit: str, command: Sequence[str], *, afterwards: str = "", timeout_seconds: int
@@ -159,12 +165,12 @@ def run(
     timeout_seconds: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Completed:
-    """Run a command; its standard error is passed on as it comes.
+    """Run a command of the host in silence, and keep all of its standard output.
 
     Args:
         argv: program and arguments.
-        stdin: text for its standard input, at most some kilobytes.
-        timeout_seconds: after which it is killed.
+        stdin: text for its standard input.
+        timeout_seconds: after which it is killed; None for no limit.
         environment: variables on top of this process's own.
     """
     process = subprocess.Popen(
@@ -174,33 +180,62 @@ def run(
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        env={
-            **os.environ,
-            "LC_ALL": "C.UTF-8",
-            "SYSTEMD_PAGER": "",
-            "SYSTEMD_COLORS": "0",
-            **(environment or {}),
-        },
+        env={**_environment(), **(environment or {})},
     )
-    if timeout_seconds is not None:
-        try:
-            stdout, stderr = process.communicate(stdin, timeout=timeout_seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            stdout, stderr = process.communicate()
-            stderr += f"{argv[0]} took longer than {timeout_seconds} s and was stopped"
-        return Completed(process.returncode, stdout, stderr.splitlines()[-_TAIL_LINES:])
-    assert process.stdin
-    assert process.stdout
-    assert process.stderr
     try:
-        process.stdin.write(stdin)
-        process.stdin.close()
-    except BrokenPipeError:
-        pass
-    tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    for line in process.stderr:
-        tail.append(line.rstrip())
-        sys.stderr.write(line)
-    stdout = process.stdout.read()
-    return Completed(process.wait(), stdout, list(tail))
+        stdout, stderr = process.communicate(stdin, timeout=timeout_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        stdout, stderr = process.communicate()
+        stderr += f"\n{argv[0]} took longer than {timeout_seconds} s and was stopped"
+    return Completed(process.returncode, stdout, stderr.splitlines()[-TAIL_LINES:])
+
+
+def follow(
+    argv: Sequence[str],
+    *,
+    stdin: str = "",
+    keep_stdout: bool = False,
+    show: Callable[[str], str] = str,
+) -> Completed:
+    """Run a command that may print without end: lines are passed on as they come, and only the last are kept.
+
+    Args:
+        argv: program and arguments.
+        stdin: text for its standard input.
+        keep_stdout: whether standard output is the command's result, kept whole (up to 16 MB) and not shown.
+        show: turns a line into what may be kept and shown of it.
+    """
+    # A file, not a pipe: it waits for no reader.
+    with os.fdopen(os.memfd_create("stdin"), "w+", encoding="utf-8") as given:
+        given.write(stdin)
+        given.flush()
+        given.seek(0)
+        process = subprocess.Popen(
+            argv,
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if keep_stdout else subprocess.STDOUT,
+            env=_environment(),
+        )
+    if not keep_stdout:
+        assert process.stdout
+        tail = pass_on(process.stdout, show)
+        return Completed(process.wait(), "", tail)
+    assert process.stderr
+    result = bytearray()
+    reader = threading.Thread(target=_collect, args=(process.stdout, result), daemon=True)
+    reader.start()
+    tail = pass_on(process.stderr, show)
+    reader.join()
+    return Completed(process.wait(), result.decode(errors="replace"), tail)
+
+
+def _collect(stream: IO[bytes], result: bytearray) -> None:
+    """Read a stream to its end; what is more than the limit is read, too, but not kept."""
+    while chunk := stream.read(1 << 16):
+        result += chunk[: _RESULT_MAX_BYTES - len(result)]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}

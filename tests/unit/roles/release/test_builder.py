@@ -232,6 +232,17 @@ def test_a_failing_hook_ends_the_build(workshop: Workshop) -> None:
     assert report.log == ["no pages"]
 
 
+def test_a_hook_that_prints_without_end(workshop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its lines are shown as they come; the end of them is kept."""
+    workshop.write("requirements.txt", workshop.dep)
+    report = workshop.build(
+        {"kind": "requirements.txt", "path": "requirements.txt", "hashes": True},
+        before_build=["sh -c 'seq 100000; exit 3'"],
+    )
+    assert report.log == [str(number) for number in range(99_961, 100_001)]
+    assert capfd.readouterr().err.startswith("1\n2\n3\n")
+
+
 @pytest.mark.parametrize("command", ["no-such-program", "'unbalanced"])
 def test_a_hook_that_cannot_run_ends_the_build(workshop: Workshop, command: str) -> None:
     """It is no traceback."""

@@ -6,11 +6,12 @@ import grp
 import json
 import os
 import pwd
+import sys
 from pathlib import Path
 
 import pytest
 from farrier_release import host
-from farrier_release.host import Completed, Host, Sandboxed, run, without_requests
+from farrier_release.host import Completed, Host, Sandboxed, follow, run, without_requests
 
 
 @pytest.fixture
@@ -23,6 +24,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return Completed(0, "ActiveState=active\nMainPID=7\nDropInPaths=/a /b\nWeird=x=y\n", [])
 
     monkeypatch.setattr(host, "run", note)
+    monkeypatch.setattr(host, "follow", note)
     return lines
 
 
@@ -72,11 +74,36 @@ def test_requests_do_not_drown_what_matters() -> None:
     assert without_requests([request, "Traceback", "", own, request]) == ["Traceback", own]
 
 
-def test_output_is_kept_apart(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_result_is_kept_apart(capfd: pytest.CaptureFixture[str]) -> None:
     """Standard output is the result; standard error is passed on, and its end is kept."""
-    done = run(["sh", "-c", "cat; echo told >&2; exit 3"], stdin="asked")
+    done = follow(["sh", "-c", "cat; echo told >&2; exit 3"], stdin="asked", keep_stdout=True)
     assert done == Completed(3, "asked", ["told"])
     assert capfd.readouterr().err == "told\n"
+
+
+@pytest.mark.parametrize("keep_stdout", [True, False])
+def test_much_output_on_both_streams(capfd: pytest.CaptureFixture[str], keep_stdout: bool) -> None:
+    """A pipe holds 64 KiB: whoever reads one stream to its end before the other waits for ever."""
+    code = "import sys\nfor _ in range(9000): print('o' * 99); print('e' * 99, file=sys.stderr)"
+    done = follow([sys.executable, "-c", code], keep_stdout=keep_stdout)
+    assert done.returncode == 0
+    assert len(done.stdout) == (900_000 if keep_stdout else 0)
+    assert len(done.tail) == 60
+    assert len(capfd.readouterr().err) == (900_000 if keep_stdout else 1_800_000)
+
+
+def test_lines_of_both_streams_come_in_their_order(capfd: pytest.CaptureFixture[str]) -> None:
+    """What a command says in either of them tells what it was doing when it failed."""
+    done = follow(["sh", "-c", "echo 1; echo 2 >&2; echo 3"], show=lambda line: f"<{line}>")
+    assert done == Completed(0, "", ["<1>", "<2>", "<3>"])
+    assert capfd.readouterr().err == "<1>\n<2>\n<3>\n"
+
+
+def test_output_without_a_line_end_needs_no_memory(capfd: pytest.CaptureFixture[str]) -> None:
+    """Nor does a result without end."""
+    endless = [sys.executable, "-c", "print('x' * 40_000_000, end='')"]
+    assert sum(map(len, follow(endless).tail)) < 2_000_000
+    assert len(follow(endless, keep_stdout=True).stdout) == 16 << 20
 
 
 def test_a_command_that_hangs_is_ended() -> None:
@@ -87,8 +114,9 @@ def test_a_command_that_hangs_is_ended() -> None:
 
 
 def test_a_command_that_reads_nothing() -> None:
-    """It may have ended before its input was written."""
-    assert run(["true"], stdin="x" * 60_000).returncode == 0
+    """It may have ended before its input was written, or print much before it reads."""
+    assert run(["true"], stdin="x" * 600_000).returncode == 0
+    assert follow(["true"], stdin="x" * 600_000).returncode == 0
 
 
 def test_users() -> None:
