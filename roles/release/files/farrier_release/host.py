@@ -83,7 +83,7 @@ class Host:
             *(f"--property={line}" for line in task.properties),
             *(f"--setenv={name}={value}" for name, value in (task.environment or {}).items()),
             "--",
-            *task.command,
+            *_literally(task.command),
         ]
         return follow(argv, stdin=task.stdin, keep_stdout=task.keep_stdout, show=task.show)
 
@@ -107,7 +107,7 @@ class Host:
             "--property=TimeoutStopSec=300",
             *([f"--property=ExecStopPost={afterwards}"] if afterwards else []),
             "--",
-            *command,
+            *_literally(command),
         ]
         return run(argv, timeout_seconds=60)
 
@@ -156,6 +156,11 @@ class Host:
 def without_requests(lines: Sequence[str]) -> list[str]:
     """Lines without those of the access log, which would drown the rest on a busy site."""
     return [line for line in lines if line.strip() and not _REQUEST.match(line)]
+
+
+def _literally(command: Sequence[str]) -> list[str]:
+    """A command line of which systemd expands no variables. It expands none in the program's name."""
+    return [command[0], *(word.replace("$", "$$") for word in command[1:])]
 
 
 def run(

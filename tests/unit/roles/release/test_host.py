@@ -60,6 +60,15 @@ def test_a_detached_unit_is_not_waited_for(asked: list[list[str]]) -> None:
     assert "--property=ExecStopPost=tool mend" in argv
 
 
+def test_variables_in_a_command_are_its_own(asked: list[list[str]]) -> None:
+    """systemd would expand them: `psql -c 'select $$a$$'` would select another thing."""
+    task = Sandboxed("unit", "shop", ["/srv/$x/psql", "-c", "select $$a$$, ${HOME}, 100%"], Path("/srv"))
+    Host().run_sandboxed(task)
+    Host().start_detached("unit", ["tool", "$HOME"], timeout_seconds=9)
+    assert asked[0][-3:] == ["/srv/$x/psql", "-c", "select $$$$a$$$$, $${HOME}, 100%"]
+    assert asked[1][-2:] == ["tool", "$$HOME"]
+
+
 def test_properties_are_read(asked: list[list[str]]) -> None:
     """Values may hold anything but a line's end."""
     shown = Host().show("shop.service", "ActiveState", "MainPID")
