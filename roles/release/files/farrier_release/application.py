@@ -12,6 +12,7 @@ from farrier_release.errors import ReleaseError
 from farrier_release.host import Completed, Host, Sandboxed
 from farrier_release.lease import LeaseFile
 from farrier_release.releases import Releases
+from farrier_release.text import printable
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Application:
 
     def say(self, message: str) -> None:
         """Tell the operator what is going on, on standard error."""
-        print(f"{self.configuration.name}: {message}", file=sys.stderr, flush=True)
+        print(printable(f"{self.configuration.name}: {message}"), file=sys.stderr, flush=True)
 
     def run_task(self, kind: str, command: str, release: str) -> Completed:
         """Run one command of the application in a release, as its user, in its environment and sandbox.

@@ -25,7 +25,9 @@ def record(configuration: Configuration, entry: dict[str, Any]) -> None:
     """
     path = configuration.log_directory / "deploys.jsonl"
     line = json.dumps(
-        {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **entry}, separators=(",", ":"), default=str
+        {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **entry},
+        separators=(",", ":"),
+        default=str,
     )
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -15,12 +15,12 @@ from farrier_gunicorn import SUPPORTED
 from farrier_release import interpreter
 from farrier_release.application import Application
 from farrier_release.begin import archive_path
-from farrier_release.builder import BuildOrder
+from farrier_release.builder import BuildOrder, BuildReport
 from farrier_release.errors import ReleaseError, UsageError
 from farrier_release.host import Sandboxed
 from farrier_release.lease import Lease
 from farrier_release.server_packages import unsupported
-from farrier_release.storage import read_json
+from farrier_release.storage import decode_object, read_json
 
 # What a build may not do to the host, whatever its build backends are made of.
 SANDBOX = (
@@ -74,23 +74,23 @@ def build(application: Application, lease: Lease) -> dict[str, Any]:
     started = time.time()
     _make_directories(application, directory, archive)
     report = _run(application, order)
-    if report["error"]:
-        hint = "" if "No space left" not in f"{report['error']} {report['log']}" else f"df -h {settings.root}"
+    if report.error:
+        hint = "" if "No space left" not in f"{report.error} {report.log}" else f"df -h {settings.root}"
         raise ReleaseError(
-            f"The build of {lease.release} failed: {report['error']}",
-            log=report["log"],
+            f"The build of {lease.release} failed: {report.error}",
+            log=report.log,
             next_command=hint or "correct the source and deploy again",
         )
-    python = {"version": report["python_version"], "executable": report["python_executable"]}
-    record(application, lease, python, report["packages"], started)
+    python = {"version": report.python_version, "executable": report.python_executable}
+    record(application, lease, python, report.packages, started)
     archive.unlink()
-    added = report["server_packages"]
+    added = report.server_packages
     return {
         "changed": True,
-        "steps": report["seconds"],
-        "python": report["python_version"],
+        "steps": report.seconds,
+        "python": report.python_version,
         "server_packages": added,
-        "message": f"{lease.release} is built with Python {report['python_version']}"
+        "message": f"{lease.release} is built with Python {report.python_version}"
         + (f"; from the kit: {', '.join(added)}." if added else "."),
     }
 
@@ -166,7 +166,7 @@ def _make_directories(application: Application, directory: Path, archive: Path) 
     application.host.give(archive, "root", user)
 
 
-def _run(application: Application, order: BuildOrder) -> dict[str, Any]:
+def _run(application: Application, order: BuildOrder) -> BuildReport:
     settings = application.configuration
     others = [name for name in application.releases.all() if name != Path(order.release_directory).name]
     # Not their environments too: a mount of its own would keep this build from linking what it has in common
@@ -190,8 +190,8 @@ def _run(application: Application, order: BuildOrder) -> dict[str, Any]:
         )
     )
     try:
-        report: dict[str, Any] = json.loads(done.stdout)
+        report = BuildReport.from_dict(decode_object(done.stdout))
     except ValueError:
         limit = settings.build_timeout_seconds
-        return {"error": f"it was stopped before it finished (time limit {limit} s).", "log": done.tail}
+        return BuildReport(f"it was stopped before it finished (time limit {limit} s).", done.tail)
     return report

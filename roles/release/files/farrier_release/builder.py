@@ -78,6 +78,21 @@ class BuildReport:
     server_packages: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> BuildReport:
+        """The report that a build has written, or whoever had a hand in it.
+
+        Raises:
+            ValueError: it is no report.
+        """
+        wanted = asdict(cls())
+        for name, value in data.items():
+            items = value.values() if isinstance(value, dict) else value
+            kind = (int, float) if name == "seconds" else str
+            if type(value) is not type(wanted.get(name)) or not all(isinstance(item, kind) for item in items):
+                raise ValueError(f"{name} is {value!r}")
+        return cls(**data)
+
 
 class StepError(Exception):
     """A step failed; `log` has the program's own lines."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from farrier_release.output import TAIL_LINES, pass_on
+from farrier_release.text import printable
 
 _SHOWN_LINES = 40
 _RESULT_MAX_BYTES = 16 << 20
@@ -64,7 +65,7 @@ class Sandboxed:
     environment: Mapping[str, str] | None = None
     stdin: str = ""
     keep_stdout: bool = False
-    show: Callable[[str], str] = str
+    show: Callable[[str], str] = printable
     timeout_seconds: int = 900
 
 
@@ -201,7 +202,7 @@ def follow(
     *,
     stdin: str = "",
     keep_stdout: bool = False,
-    show: Callable[[str], str] = str,
+    show: Callable[[str], str] = printable,
 ) -> Completed:
     """Run a command that may print without end: lines are passed on as they come, and only the last are kept.
 

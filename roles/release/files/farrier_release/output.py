@@ -7,12 +7,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import IO
 
+from farrier_release.text import printable
+
 TAIL_LINES = 60
 # A longer line is shown in pieces.
 _LINE_MAX_BYTES = 16 * 1024
 
 
-def pass_on(stream: IO[bytes], show: Callable[[str], str] = str) -> list[str]:
+def pass_on(stream: IO[bytes], show: Callable[[str], str] = printable) -> list[str]:
     """Copy a stream to standard error, line by line, until it ends.
 
     Args:

@@ -11,6 +11,7 @@ from farrier_release.activation import marker_path
 from farrier_release.application import Application
 from farrier_release.probe import certificate_of
 from farrier_release.storage import disk_used_bytes, read_json
+from farrier_release.text import one_line
 from farrier_release.transition import look_at
 from farrier_release.workers import master, workers, wrong_workers
 
@@ -56,7 +57,7 @@ def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
         "certificate_expires": expires,
         "certificate_days": days_until(expires, datetime.now(UTC)) if expires else None,
     }
-    return {**found, "text": lines(found)}
+    return {**found, "text": [one_line(line) for line in lines(found)]}
 
 
 def problem(application: Application, live: str | None) -> str:

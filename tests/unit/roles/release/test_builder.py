@@ -313,3 +313,12 @@ def test_the_order_and_the_report_travel_as_json(workshop: Workshop) -> None:
         check=True,
     )
     assert "absent.tar.gz" in json.loads(done.stdout)["error"]
+
+
+@pytest.mark.parametrize(
+    "forged", [{"error": None}, {"log": "no list"}, {"log": [1]}, {"packages": {"a": []}}, {"more": 1}]
+)
+def test_a_forged_report_is_none(forged: dict[str, Any]) -> None:
+    """Foreign code has a hand in it, and root reads it."""
+    with pytest.raises(ValueError, match="is "):
+        BuildReport.from_dict({"error": "", **forged})
