@@ -122,6 +122,11 @@ class Configuration:
         """uv's cache. Below `root`: within one mount of the build's sandbox, uv links instead of copying."""
         return self.root / "cache"
 
+    @property
+    def tls(self) -> bool:
+        """Whether clients come by TLS; where nginx is on other hosts, they do."""
+        return self.edge is None or self.edge.tls
+
     def release_directory(self, release: str) -> Path:
         """Directory of one release."""
         return self.releases_directory / release
