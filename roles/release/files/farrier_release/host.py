@@ -9,11 +9,13 @@ import re
 import shutil
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from farrier_release.errors import NoAnswerError
 from farrier_release.output import TAIL_LINES, pass_on
 from farrier_release.text import printable
 
@@ -21,6 +23,13 @@ _SHOWN_LINES = 40
 _RESULT_MAX_BYTES = 16 << 20
 # A busy site logs some thousand requests in the seconds that are of interest.
 _JOURNAL_LINES = 20_000
+# What systemctl says when the connection to systemd breaks, or is not there.
+_LOST = re.compile(
+    "scope bus|D-Bus connection|Connection (reset|refused|timed out)|Transport endpoint|Broken pipe"
+)
+_NO_ANSWER_SECONDS = 20
+_ASK_AGAIN_SECONDS = 0.2
+_SHOW_TIMEOUT_SECONDS = 10
 _REQUEST = re.compile(r'\{"time": .*"method": ')
 
 
@@ -131,12 +140,36 @@ class Host:
             os.chown(path, user_id, group_id, follow_symlinks=False)
 
     def systemctl(self, *arguments: str, timeout_seconds: int = 60) -> Completed:
-        """Run `systemctl`."""
-        return run(["systemctl", *arguments], timeout_seconds=timeout_seconds)
+        """Run `systemctl`, and again where it lost systemd, which may be executing itself anew.
+
+        What systemd is asked for twice by that is merged with the first job, or does no harm.
+
+        Raises:
+            NoAnswerError: systemd does not answer.
+        """
+        deadline = time.monotonic() + _NO_ANSWER_SECONDS
+        while True:
+            done = run(["systemctl", *arguments], timeout_seconds=timeout_seconds)
+            lost = arguments[0] == "show" or _LOST.search("\n".join(done.tail))
+            if done.returncode == 0 or not lost:
+                return done
+            if time.monotonic() >= deadline:
+                reason = " ".join(done.tail) or f"exit code {done.returncode}"
+                raise NoAnswerError(
+                    f"systemd does not answer (systemctl {arguments[0]}: {reason}). "
+                    "That says nothing about the application.",
+                    next_command="systemctl is-system-running; journalctl -b -n 50 _PID=1",
+                )
+            time.sleep(_ASK_AGAIN_SECONDS)
 
     def show(self, unit: str, *properties: str) -> dict[str, str]:
-        """Properties of a unit; times as seconds since 1970."""
-        done = self.systemctl("show", "--timestamp=unix", f"--property={','.join(properties)}", "--", unit)
+        """Properties of a unit; times as seconds since 1970.
+
+        Raises:
+            NoAnswerError: systemd does not answer.
+        """
+        arguments = ["show", "--timestamp=unix", f"--property={','.join(properties)}", "--", unit]
+        done = self.systemctl(*arguments, timeout_seconds=_SHOW_TIMEOUT_SECONDS)
         pairs = (line.partition("=") for line in done.stdout.splitlines())
         return {name: value for name, _, value in pairs}
 

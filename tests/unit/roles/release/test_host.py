@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from farrier_release import host
+from farrier_release.errors import NoAnswerError
 from farrier_release.host import Completed, Host, Sandboxed, follow, run, without_requests
 
 
@@ -74,6 +75,51 @@ def test_properties_are_read(asked: list[list[str]]) -> None:
     shown = Host().show("shop.service", "ActiveState", "MainPID")
     assert (shown["MainPID"], shown["DropInPaths"], shown["Weird"]) == ("7", "/a /b", "x=y")
     assert asked[0][-1] == "shop.service"
+
+
+# As systemctl 252 and 257 say it while systemd executes itself anew.
+LOST = (
+    "Failed to connect to system scope bus via local transport: Connection refused",
+    "Failed to get properties: Connection reset by peer",
+    "Failed to get properties: Transport endpoint is not connected",
+    "Failed to reload shop.service: Transport endpoint is not connected",
+    "D-Bus connection terminated while waiting for jobs.",
+    "Failed to wait for response: Connection reset by peer",
+)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[Completed]:
+    """What systemctl answers from now on, one after the other; the last one for ever."""
+    given: list[Completed] = []
+    monkeypatch.setattr(host, "run", lambda *_, **__: given.pop(0) if len(given) > 1 else given[0])
+    monkeypatch.setattr(host, "_ASK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(host, "_NO_ANSWER_SECONDS", 0.2)
+    return given
+
+
+@pytest.mark.parametrize("line", LOST)
+def test_systemd_executes_itself_anew(answers: list[Completed], line: str) -> None:
+    """As unattended-upgrades has it: no unit dies by that, and no job is lost."""
+    answers += [Completed(1, "", [line])] * 3 + [Completed(0, "ActiveState=active\n", [])]
+    assert Host().show("shop.service", "ActiveState") == {"ActiveState": "active"}
+    answers[:] = [Completed(1, "", [line])] * 3 + [Completed(0, "", [])]
+    assert Host().systemctl("reload", "shop.service").returncode == 0
+
+
+def test_systemd_does_not_answer_at_all(answers: list[Completed]) -> None:
+    """Which is no word about the release: not that the service is dead."""
+    answers.append(Completed(1, "", [LOST[0]]))
+    for ask in (lambda: Host().show("shop.service", "ActiveState"), lambda: Host().systemctl("start", "a")):
+        with pytest.raises(NoAnswerError, match="Connection refused") as caught:
+            ask()
+        assert "nothing about the application" in caught.value.message
+
+
+def test_a_job_that_fails_has_failed(answers: list[Completed]) -> None:
+    """Asking again would only hide it."""
+    answers += [Completed(1, "", ["Job for shop.service failed."]), Completed(0, "", [])]
+    assert Host().systemctl("reload", "shop.service").returncode == 1
 
 
 def test_requests_do_not_drown_what_matters() -> None:
