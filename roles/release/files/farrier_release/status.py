@@ -26,6 +26,7 @@ def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
     service = look_at(application)
     lease = application.lease_file.read()
     expires = certificate_of(settings.edge) if settings.edge else None
+    in_use = releases.in_use()
     found: dict[str, Any] = {
         "changed": False,
         "app": settings.name,
@@ -49,7 +50,12 @@ def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
         "problem": problem(application, live),
         "lease": lease.describe() if lease else None,
         "releases": [
-            {"id": name, "good": releases.verified(name), "live": name == live}
+            {
+                "id": name,
+                "good": releases.verified(name),
+                "live": name == live,
+                "in_use": name in in_use,
+            }
             for name in reversed(releases.all())
         ],
         "attempts": audit.last(settings, attempts),

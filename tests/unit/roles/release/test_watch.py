@@ -44,7 +44,7 @@ def test_workers_that_died_with_the_former_ones_in_their_place(run: Run, live: F
     status = run("status")[1]
     assert status["problem"] == ""
     assert (status["attempts"][-1]["result"], status["attempts"][-1]["from"]) == ("undone", NEW)
-    assert {"id": NEW, "good": False, "live": False} in status["releases"]
+    assert (NEW, False, False) in {(one["id"], one["good"], one["live"]) for one in status["releases"]}
 
 
 def test_a_service_that_died(run: Run, live: FakeHost) -> None:
