@@ -21,6 +21,7 @@ from typing import Any
 
 from farrier_release.extract import UnsafeArchiveError, extract
 from farrier_release.output import pass_on
+from farrier_release.seal import unshare
 from farrier_release.server_packages import installed_packages, missing_requirements
 
 
@@ -137,9 +138,8 @@ class Build:
             ("environment", self.make_environment),
             ("dependencies", self.install_locked),
             ("server", self.install_server),
-            ("after_build", lambda: self.hooks("after_build", self.order.after_build)),
+            ("after_build", self.after_build),
             ("bytecode", self.compile),
-            ("protect", self.protect),
         )
         for name, step in steps:
             started = time.monotonic()
@@ -212,6 +212,16 @@ class Build:
         for command in commands:
             self._run(shlex.split(command), f"{kind}: {command!r}", self.project)
 
+    def after_build(self) -> None:
+        """Hooks that may edit what is installed: in this release, not in uv's cache as well."""
+        if self.order.after_build:
+            for directory, _, names in os.walk(self.venv):
+                for path in (f"{directory}/{name}" for name in names):
+                    status = os.lstat(path)
+                    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+                        unshare(path, status)
+        self.hooks("after_build", self.order.after_build)
+
     def compile(self) -> None:
         """What a worker imports is compiled already."""
         pairs = ["", str(self.source)]
@@ -221,14 +231,6 @@ class Build:
             pairs += [str(old), str(library)]
         script = Path(__file__).with_name("bytecode.py")
         self._run([str(self.python), "-I", "-S", str(script), *pairs], "Compiling", self.source)
-
-    def protect(self) -> None:
-        """Nobody else can change the release, whatever modes the build has left: uv's lock is 0666."""
-        for directory, names, files in os.walk(self.order.release_directory):
-            for path in (Path(directory, name) for name in (*names, *files)):
-                mode = path.lstat().st_mode
-                if mode & 0o022 and not stat.S_ISLNK(mode):
-                    path.chmod(stat.S_IMODE(mode) & ~0o022)
 
     def _uv_offline_first(self, *arguments: str) -> None:
         """Run uv from its cache alone, and only if that lacks something with the network.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 import re
@@ -10,7 +9,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -132,12 +131,6 @@ class Host:
     def give(self, path: Path, user: str, group: str) -> None:
         """Change the owner of a file or directory."""
         shutil.chown(path, user, group)
-
-    def give_all(self, paths: Iterable[Path], user: str, group: str) -> None:
-        """Change the owner of files and directories, and of symlinks themselves."""
-        user_id, group_id = pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
-        for path in paths:
-            os.chown(path, user_id, group_id, follow_symlinks=False)
 
     def systemctl(self, *arguments: str, timeout_seconds: int = 60) -> Completed:
         """Run `systemctl`, and again where it lost systemd, which may be executing itself anew.

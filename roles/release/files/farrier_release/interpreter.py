@@ -9,6 +9,7 @@ from pathlib import Path
 from farrier_release.application import Application
 from farrier_release.errors import ReleaseError
 from farrier_release.host import Completed, run
+from farrier_release.storage import sync_file_system
 
 # An interpreter is some 30 MB, from a mirror that may be slow.
 _INSTALL_TIMEOUT_SECONDS = 600
@@ -43,7 +44,9 @@ def choose(application: Application, requires: str) -> str:
         application.say(f"no Python {request} on this host: asking uv for one")
         done = _install(application, request)
         found = _find(application, request, "only-managed")
-        if found is None:
+        if found is not None:
+            sync_file_system(application.configuration.python_directory)
+        else:
             raise ReleaseError(
                 f"The application wants Python {request}; this host has {_distribution()}, "
                 "and uv could not provide one.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import math
 import os
@@ -11,6 +12,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _STATUS_FILE_MAX_BYTES = 1 << 20
 # Far deeper than anything that this tool writes, and shallow enough for whatever walks through it.
 _MAX_DEPTH = 32
@@ -111,6 +113,21 @@ def _is_shallow(data: Any) -> bool:
             return True
         level = [child for one in containers for child in (one.values() if isinstance(one, dict) else one)]
     return False
+
+
+def sync_file_system(path: Path) -> None:
+    """Bring all that was written to the file system of a directory to the disk.
+
+    Raises:
+        OSError: some of it could not be written.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if _LIBC.syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(descriptor)
 
 
 def point(link: Path, target: str) -> None:

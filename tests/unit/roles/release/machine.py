@@ -13,7 +13,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -116,8 +116,6 @@ class FakeHost(Host):
     build_report: dict[str, Any] | None = None
     # Called in place of the activation's process, to kill it half way.
     interrupt_reload: bool = False
-    # Paths by the owner that they were given all at once.
-    given: dict[str, set[str]] = field(default_factory=dict)
     _rehearsed: str = ""
     _queued_looks: int = 0
 
@@ -163,9 +161,6 @@ class FakeHost(Host):
 
     def give(self, path: Path, user: str, group: str) -> None:
         self.calls.append(f"give {path.name} to {user}:{group}")
-
-    def give_all(self, paths: Iterable[Path], user: str, group: str) -> None:
-        self.given[f"{user}:{group}"] = {str(path) for path in paths if path.lstat()}
 
     def systemctl(self, *arguments: str, timeout_seconds: int = 60) -> Completed:
         self.calls.append(" ".join(arguments))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -275,17 +276,18 @@ def test_what_a_worker_imports_is_compiled(workshop: Workshop) -> None:
     assert list((workshop.release / ".venv").glob("lib/*/site-packages/__pycache__/dep.*.pyc"))
 
 
-def test_nobody_else_can_write_to_a_release(workshop: Workshop) -> None:
-    """Whoever gets into the app must not be able to stay in it; uv and hooks leave files open to all."""
+def test_a_hook_that_edits_what_is_installed_edits_this_release_alone(workshop: Workshop) -> None:
+    """Appending goes through a hard link into uv's cache, and from there into every later release."""
     workshop.write("requirements.txt", workshop.dep)
-    report = workshop.build(
-        {"kind": "requirements.txt", "path": "requirements.txt", "hashes": True},
-        after_build=["sh -c 'touch ajar && chmod 0666 ajar'"],
-    )
-    assert report.error == ""
-    modes = {path: path.lstat().st_mode for path in workshop.release.rglob("*") if not path.is_symlink()}
-    assert workshop.release / "source" / "ajar" in modes
-    assert [path for path, mode in modes.items() if mode & 0o022] == []
+    lock = {"kind": "requirements.txt", "path": "requirements.txt", "hashes": True}
+    edit = """python -c 'import dep; open(dep.__file__, "a").write("VERSION += str(5)\\n")'"""
+    assert workshop.build(lock, after_build=[edit]).error == ""
+    assert workshop.python("import dep; print(dep.VERSION)") == "1.05"
+    for name in ("source", ".venv"):
+        shutil.rmtree(workshop.release / name)
+        (workshop.release / name).mkdir()
+    assert workshop.build(lock).error == ""
+    assert workshop.python("import dep; print(dep.VERSION)") == "1.0"
 
 
 def test_the_order_and_the_report_travel_as_json(workshop: Workshop) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from farrier_release import storage
 from farrier_release.errors import ExitCode
 
 from tests.unit.roles.release.conftest import Run, add_release, make_live, request
@@ -88,7 +91,7 @@ def test_a_good_release_goes_live(deploy: Deploy, run: Run) -> None:
         "reload",
     )
     assert list(attempt["seconds"]) == ["fetch", "begin", "build", "rehearse", "migrate", "activate"]
-    assert "build 0.0 s, rehearse" in result["message"]
+    assert re.search(r"build \d+\.\d s, rehearse", result["message"])
     assert "farrier-test-migrate: it" in deploy.host.calls
     assert deploy.host.rehearsal._socket is None
 
@@ -195,6 +198,47 @@ def test_a_release_that_does_not_live(deploy: Deploy, behaviour: Behaviour, mess
     assert message in result["message"]
     assert result["error"]["log"] == [f"a line of test-rehearsal@{deploy.release}.service"]
     assert deploy.host.rehearsal._socket is None
+    nothing_has_happened(deploy)
+
+
+def test_a_release_is_on_disk_before_it_counts(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a power cut in between it is known as incomplete: it has no manifest."""
+    counted: list[bool] = []
+    sync = storage.sync_file_system
+
+    def note(path: Path) -> None:
+        counted.append(
+            deploy.host.configuration.release_directory(deploy.release).joinpath(".farrier.json").exists()
+        )
+        sync(path)
+
+    monkeypatch.setattr("farrier_release.build.sync_file_system", note)
+    assert deploy.phases("build")[0] == ExitCode.SUCCESS
+    assert counted == [False]
+
+
+@pytest.mark.parametrize(("boot_id", "kept"), [("of another boot", False), ("", True)])
+def test_a_cache_after_a_power_cut(deploy: Deploy, boot_id: str, kept: bool) -> None:
+    """What a build was writing when the power failed may be empty; a kill loses nothing."""
+    settings = deploy.host.configuration
+    boot_id = boot_id or Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    (settings.root / ".cache-in-use.json").write_text(json.dumps({"boot_id": boot_id}))
+    (settings.cache_directory / "archive-v0").mkdir(parents=True)
+    (settings.cache_directory / "archive-v0" / "a.py").touch()
+    assert deploy.phases("build")[0] == ExitCode.SUCCESS
+    assert (settings.cache_directory / "archive-v0").exists() is kept
+    assert not (settings.root / ".cache-in-use.json").exists()
+
+
+def test_a_disk_that_fails_at_the_last_moment(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What could not be written does not count as built."""
+
+    def fails(path: Path) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("farrier_release.build.sync_file_system", fails)
+    code, result = deploy.phases("build")
+    assert (code, "Input/output error" in result["message"]) == (ExitCode.FAILED, True)
     nothing_has_happened(deploy)
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import grp
 import json
-import os
-import pwd
 import sys
 from pathlib import Path
 
@@ -178,11 +175,3 @@ def test_users() -> None:
     """By their names."""
     assert Host().has_user("root")
     assert not Host().has_user("no-such-user")
-
-
-def test_owners_are_not_changed_through_a_symlink(tmp_path: Path) -> None:
-    """What a release links to may be the interpreter, or nothing at all."""
-    link = tmp_path / "link"
-    link.symlink_to(tmp_path / "absent")
-    Host().give_all([link], pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name)
-    assert link.is_symlink()
