@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from farrier_release.config import Configuration
+from farrier_release.masking import masking_of
 
 _TAIL_BYTES = 256 * 1024
 
@@ -24,6 +25,7 @@ def record(configuration: Configuration, entry: dict[str, Any]) -> None:
         entry: what, who, from, to, how, result, seconds, message.
     """
     path = configuration.log_directory / "deploys.jsonl"
+    entry = masking_of(configuration).data(entry)
     line = json.dumps(
         {"at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **entry},
         separators=(",", ":"),

@@ -223,6 +223,7 @@ def _run(application: Application, order: BuildOrder) -> BuildReport:
             environment={"PYTHONDONTWRITEBYTECODE": "1"},
             stdin=json.dumps(asdict(order)),
             keep_stdout=True,
+            show=application.masking.text,
             timeout_seconds=settings.build_timeout_seconds,
         )
     )

@@ -12,6 +12,7 @@ from typing import Any
 from farrier_release.errors import ConfigurationError
 
 CONFIGURATION_DIRECTORY = Path("/etc/farrier")
+RELEASE_PATTERN = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 

@@ -8,12 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from farrier_release.config import Configuration
+from farrier_release.config import RELEASE_PATTERN, Configuration
 from farrier_release.errors import UsageError
 from farrier_release.storage import read_json, remove_tree, write_json
 from farrier_release.workers import master, workers
 
-RELEASE_PATTERN = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 STAMP_PATTERN = re.compile(r"\d{8}T\d{6}Z")
 VERSION_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
