@@ -85,7 +85,10 @@ def build(application: Application, lease: Lease) -> dict[str, Any]:
             seal(str(directory), order.live_directory)
             report.seconds["seal"] = round(time.monotonic() - began_to_seal, 3)
     if report.error:
-        hint = "" if "No space left" not in f"{report.error} {report.log}" else f"df -h {settings.root}"
+        full = "No space left" in f"{report.error} {report.log}"
+        hint = (
+            f"df -h {settings.root}; du -sh {settings.root}/* {settings.python_directory}/*" if full else ""
+        )
         raise ReleaseError(
             f"The build of {lease.release} failed: {report.error}",
             log=report.log,

@@ -122,7 +122,9 @@ def test_a_disk_that_fills_up_while_building(deploy: Deploy) -> None:
     deploy.host.build_report = {**REPORT, "error": "unpack: [Errno 28] No space left on device: 'x'"}
     _, result = deploy.phase("build")
     assert "No space left" in result["message"]
-    assert "df -h" in result["error"]["next_command"]
+    next_command = result["error"]["next_command"]
+    assert "df -h" in next_command
+    assert f"du -sh {deploy.host.configuration.root}/*" in next_command
     nothing_has_happened(deploy)
 
 
@@ -340,7 +342,7 @@ def test_old_releases_go_but_never_what_is_needed(deploy: Deploy, run: Run) -> N
     deploy.phases("build", "rehearse", "activate")
     left = sorted(path.name for path in configuration.releases_directory.iterdir())
     assert left == [OLD, "20260104T000000Z-between", deploy.release]
-    assert deploy.host.calls.count("farrier-test-forget: shop") == 1
+    assert deploy.host.calls.count("farrier-test-cache: farrier_release.cache") == 1
     assert run("finish")[1]["removed"] == []
 
 
