@@ -219,6 +219,19 @@ def test_a_release_is_on_disk_before_it_counts(deploy: Deploy, monkeypatch: pyte
     assert counted == [False]
 
 
+def test_releases_of_an_earlier_version_of_the_tool_are_sealed(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are the build user's, and the live one shares its files with uv's cache."""
+    sealed: list[str] = []
+    monkeypatch.setattr("farrier_release.build.is_sealed", lambda path: False)
+    monkeypatch.setattr("farrier_release.build.seal", lambda *directories: sealed.append(directories[0]))
+    live = deploy.host.configuration.release_directory(OLD)
+    (live / ".venv").mkdir()
+    assert deploy.phases("build")[0] == ExitCode.SUCCESS
+    assert sealed == [str(live), str(deploy.host.configuration.release_directory(deploy.release))]
+
+
 @pytest.mark.parametrize(("boot_id", "kept"), [("of another boot", False), ("", True)])
 def test_a_cache_after_a_power_cut(deploy: Deploy, boot_id: str, kept: bool) -> None:
     """What a build was writing when the power failed may be empty; a kill loses nothing."""
