@@ -24,7 +24,7 @@ def seal(directory: str, like: str = "") -> None:
     Raises:
         OSError: no space, for example.
     """
-    waiting = [directory]
+    waiting, links = [directory], []
     while waiting:
         path = waiting.pop()
         with os.scandir(path) as entries:
@@ -32,13 +32,20 @@ def seal(directory: str, like: str = "") -> None:
         for name, status in found:
             if stat.S_ISDIR(status.st_mode):
                 waiting.append(name)
-            if not stat.S_ISREG(status.st_mode):
+            if stat.S_ISLNK(status.st_mode):
+                links.append((name, status))
+            elif not stat.S_ISREG(status.st_mode):
                 _take(name, status)
             elif not (like and _share(f"{like}{name.removeprefix(directory)}", name, status)):
                 if status.st_nlink > 1:
                     unshare(name, status)
                     status = os.lstat(name)
                 _take(name, status)
+    inside = f"{os.path.realpath(directory)}/"
+    for name, status in links:
+        # nginx follows a link to what the link's owner owns: root's own would lead to the whole host.
+        if os.path.realpath(name).startswith(inside):
+            _take(name, status)
 
 
 def is_sealed(path: str) -> bool:
@@ -61,7 +68,7 @@ def _take(path: str, status: os.stat_result) -> None:
     if status.st_uid != os.geteuid() or status.st_gid != os.getegid():
         os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)
     mode = _sealed_mode(status)
-    if mode != stat.S_IMODE(status.st_mode) and not stat.S_ISLNK(status.st_mode):
+    if not stat.S_ISLNK(status.st_mode) and mode != stat.S_IMODE(status.st_mode):
         os.chmod(path, mode)  # noqa: PTH101
 
 
