@@ -69,7 +69,7 @@ def _same(old: str, new: str) -> bool:
             return False
         if (before.st_size, before.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
             return False
-        with open(old, "rb") as first, open(new, "rb") as second:  # noqa: PTH123 - for speed
+        with open(old, "rb") as first, open(new, "rb") as second:  # noqa: PTH123 - strings, for speed
             return first.read() == second.read()
     except OSError:
         return False
@@ -78,10 +78,10 @@ def _same(old: str, new: str) -> bool:
 def _copy(old: str, new: str) -> bool:
     """Copy a file with its time, which lets `seal` share it."""
     try:
-        os.makedirs(os.path.dirname(new), exist_ok=True)  # noqa: PTH103, PTH120
-        with open(old, "rb") as source, open(new, "xb") as target:  # noqa: PTH123
+        os.makedirs(os.path.dirname(new), exist_ok=True)  # noqa: PTH103, PTH120 - strings, for speed
+        with open(old, "rb") as source, open(new, "xb") as target:  # noqa: PTH123 - strings, for speed
             target.write(source.read())
-        time_ns = os.stat(old).st_mtime_ns  # noqa: PTH116
+        time_ns = os.stat(old).st_mtime_ns  # noqa: PTH116 - strings, for speed
         os.utime(new, ns=(time_ns, time_ns))
     except OSError:
         return False

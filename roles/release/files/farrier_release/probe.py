@@ -131,6 +131,7 @@ def _get(
         with connect() as connected:
             connected.sendall(request.encode())
             reader = _Reader(connected, deadline)
+            # The reader stands for the socket: `makefile` is all that is asked of it.
             with http.client.HTTPResponse(reader, method="GET") as response:  # type: ignore[arg-type]
                 response.begin()
                 body = response.read(_BODY_MAX_BYTES)

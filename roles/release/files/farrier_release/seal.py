@@ -57,11 +57,11 @@ def unshare(path: str, status: os.stat_result) -> None:
     """Replace a file by a copy of the same mode and times that has no other name."""
     temporary = f"{path}.farrier-new"
     with suppress(FileNotFoundError):
-        os.unlink(temporary)  # noqa: PTH108 - paths are strings here, for speed
+        os.unlink(temporary)  # noqa: PTH108 - strings, for speed
     shutil.copyfile(path, temporary, follow_symlinks=False)
-    os.chmod(temporary, stat.S_IMODE(status.st_mode))  # noqa: PTH101
+    os.chmod(temporary, stat.S_IMODE(status.st_mode))  # noqa: PTH101 - strings, for speed
     os.utime(temporary, ns=(status.st_atime_ns, status.st_mtime_ns))
-    os.replace(temporary, path)  # noqa: PTH105
+    os.replace(temporary, path)  # noqa: PTH105 - strings, for speed
 
 
 def _take(path: str, status: os.stat_result) -> None:
@@ -69,7 +69,7 @@ def _take(path: str, status: os.stat_result) -> None:
         os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)
     mode = _sealed_mode(status)
     if not stat.S_ISLNK(status.st_mode) and mode != stat.S_IMODE(status.st_mode):
-        os.chmod(path, mode)  # noqa: PTH101
+        os.chmod(path, mode)  # noqa: PTH101 - strings, for speed
 
 
 def _sealed_mode(status: os.stat_result) -> int:
@@ -95,7 +95,7 @@ def _share(other: str, path: str, status: os.stat_result) -> bool:
         os.link(other, temporary, follow_symlinks=False)
     except OSError:  # no more links to this one, or another file system
         return False
-    os.replace(temporary, path)  # noqa: PTH105
+    os.replace(temporary, path)  # noqa: PTH105 - strings, for speed
     return True
 
 
