@@ -152,12 +152,6 @@ BAD = (
         ("/healthz answered 500", "RuntimeError: the mirror is cracked"),
     ),
     BadRelease(
-        "health-of-another-release",
-        health('return JSONResponse({"status": "ok", "release": "20200101T000000Z-other"})'),
-        ("rehearse",),
-        ("/healthz answered with release '20200101T000000Z-other' in its body",),
-    ),
-    BadRelease(
         "dies-after-a-second",
         at_start(*DIE_SOON),
         ("rehearse", "activate"),

@@ -60,6 +60,8 @@ def main(
     except ReleaseError as error:
         result = _failure(application, error)
         code = error.exit_code
+    if application is not None:
+        result = application.masking.data(result)
     result = {"phase": options.phase, **result, "seconds": round(time.monotonic() - started, 3)}
     _show(result, options)
     return int(code)

@@ -10,6 +10,7 @@ from functools import cached_property
 from farrier_release.config import Configuration
 from farrier_release.errors import ReleaseError
 from farrier_release.host import Completed, Host, Sandboxed
+from farrier_release.masking import Masking, masking_of
 from farrier_release.releases import Releases
 from farrier_release.state import StateFile
 
@@ -36,6 +37,11 @@ class Application:
         """What is under way."""
         return StateFile(self.configuration)
 
+    @cached_property
+    def masking(self) -> Masking:
+        """For all that is kept or shown of the application's own text."""
+        return masking_of(self.configuration)
+
     @property
     def command(self) -> str:
         """How to call this tool for this application, for messages."""
@@ -58,7 +64,7 @@ class Application:
 
     def say(self, message: str) -> None:
         """Tell the operator what is going on, on standard error."""
-        print(f"{self.configuration.name}: {message}", file=sys.stderr, flush=True)
+        print(self.masking.text(f"{self.configuration.name}: {message}"), file=sys.stderr, flush=True)
 
     def run_task(self, kind: str, command: str, release: str) -> Completed:
         """Run one command of the application in a release, as its user, in its environment and sandbox.
@@ -90,6 +96,7 @@ class Application:
                     "PATH": f"{binaries}:/usr/local/bin:/usr/bin:/bin",
                     "PYTHONPATH": str(settings.library_directory),
                 },
+                show=self.masking.text,
                 timeout_seconds=settings.migrate_timeout_seconds
                 if kind == "migrate"
                 else settings.task_timeout_seconds,

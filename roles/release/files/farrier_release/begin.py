@@ -232,7 +232,8 @@ def check_space(application: Application) -> None:
     if short:
         raise ReleaseError(
             f"The disk of {settings.releases_directory} is full: {short}. Nothing was changed.",
-            next_command=f"du -sh {settings.root}/* /var/log; free space, or lower keep_releases",
+            next_command=f"du -sh {settings.root}/* {settings.python_directory}/* /var/log; free space, "
+            f"lower keep_releases, or empty uv's cache ({settings.cache_directory})",
         )
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,13 @@ from farrier_gunicorn import SUPPORTED
 from farrier_release import interpreter
 from farrier_release.application import Application
 from farrier_release.begin import archive_path
-from farrier_release.builder import BuildOrder
+from farrier_release.builder import BuildOrder, BuildReport
 from farrier_release.errors import ReleaseError, UsageError
 from farrier_release.host import Sandboxed
+from farrier_release.seal import is_sealed, seal
 from farrier_release.server_packages import unsupported
 from farrier_release.state import Transaction
-from farrier_release.storage import read_json
+from farrier_release.storage import decode_object, read_json, remove_tree, sync_file_system, write_json
 
 # What a build may not do to the host, whatever its build backends are made of.
 SANDBOX = (
@@ -72,25 +76,34 @@ def build(application: Application, lease: Transaction) -> dict[str, Any]:
         after_build=list(settings.hooks.after_build),
     )
     started = time.time()
+    _seal_the_others(application)
     _make_directories(application, directory, archive)
-    report = _run(application, order)
-    if report["error"]:
-        hint = "" if "No space left" not in f"{report['error']} {report['log']}" else f"df -h {settings.root}"
+    with _cache_in_use(application):
+        report = _run(application, order)
+        if not report.error:
+            began_to_seal = time.monotonic()
+            seal(str(directory), order.live_directory)
+            report.seconds["seal"] = round(time.monotonic() - began_to_seal, 3)
+    if report.error:
+        full = "No space left" in f"{report.error} {report.log}"
+        hint = (
+            f"df -h {settings.root}; du -sh {settings.root}/* {settings.python_directory}/*" if full else ""
+        )
         raise ReleaseError(
-            f"The build of {lease.release} failed: {report['error']}",
-            log=report["log"],
+            f"The build of {lease.release} failed: {report.error}",
+            log=report.log,
             next_command=hint or "correct the source and deploy again",
         )
-    python = {"version": report["python_version"], "executable": report["python_executable"]}
-    record(application, lease, python, report["packages"], started)
+    python = {"version": report.python_version, "executable": report.python_executable}
+    record(application, lease, python, report.packages, started)
     archive.unlink()
-    added = report["server_packages"]
+    added = report.server_packages
     return {
         "changed": True,
-        "steps": report["seconds"],
-        "python": report["python_version"],
+        "steps": report.seconds,
+        "python": report.python_version,
         "server_packages": added,
-        "message": f"{lease.release} is built with Python {report['python_version']}"
+        "message": f"{lease.release} is built with Python {report.python_version}"
         + (f"; from the kit: {', '.join(added)}." if added else "."),
     }
 
@@ -102,7 +115,7 @@ def record(
     packages: dict[str, str],
     began_at: float,
 ) -> None:
-    """Write the manifest of the lease's release, whose files are all there: from now on it counts.
+    """Write the manifest of the lease's release, whose files are all on disk: from now on it counts.
 
     Args:
         application: whose release.
@@ -170,12 +183,39 @@ def _make_directories(application: Application, directory: Path, archive: Path) 
     application.host.give(archive, "root", user)
 
 
-def _run(application: Application, order: BuildOrder) -> dict[str, Any]:
+def _seal_the_others(application: Application) -> None:
+    """Releases of an earlier version of this tool are still the build user's."""
+    for release in application.releases.all():
+        directory = str(application.configuration.release_directory(release))
+        if os.path.lexists(f"{directory}/.venv") and not is_sealed(f"{directory}/.venv"):
+            seal(directory)
+
+
+@contextlib.contextmanager
+def _cache_in_use(application: Application) -> Iterator[None]:
+    """All that is written here, uv's cache too, is on disk in the end; a cache of which that is unknown goes.
+
+    Builds trust the cache, but a power cut leaves files in it that are empty.
+    """
+    settings = application.configuration
+    marker = settings.root / ".cache-in-use.json"
+    boot = {"boot_id": Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()}
+    if marker.exists() and read_json(marker) != boot:
+        application.say("the power failed during a build: uv's cache is emptied")
+        for path in settings.cache_directory.iterdir():
+            remove_tree(path) if path.is_dir() else path.unlink()
+    write_json(marker, boot, durable=True)
+    try:
+        yield
+    finally:
+        sync_file_system(settings.root)
+        marker.unlink()
+
+
+def _run(application: Application, order: BuildOrder) -> BuildReport:
     settings = application.configuration
     others = [name for name in application.releases.all() if name != Path(order.release_directory).name]
-    # Not their environments too: a mount of its own would keep this build from linking what it has in common
-    # with them.
-    protected = " ".join(str(settings.release_directory(name) / "source") for name in others)
+    protected = " ".join(str(settings.release_directory(name)) for name in others)
     done = application.host.run_sandboxed(
         Sandboxed(
             unit=application.build_unit,
@@ -189,12 +229,14 @@ def _run(application: Application, order: BuildOrder) -> dict[str, Any]:
             ],
             environment={"PYTHONDONTWRITEBYTECODE": "1"},
             stdin=json.dumps(asdict(order)),
+            keep_stdout=True,
+            show=application.masking.text,
             timeout_seconds=settings.build_timeout_seconds,
         )
     )
     try:
-        report: dict[str, Any] = json.loads(done.stdout)
+        report = BuildReport.from_dict(decode_object(done.stdout))
     except ValueError:
         limit = settings.build_timeout_seconds
-        return {"error": f"it was stopped before it finished (time limit {limit} s).", "log": done.tail}
+        return BuildReport(f"it was stopped before it finished (time limit {limit} s).", done.tail)
     return report

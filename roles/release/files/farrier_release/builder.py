@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from farrier_release.extract import UnsafeArchiveError, extract
+from farrier_release.output import pass_on
+from farrier_release.seal import unshare
 from farrier_release.server_packages import installed_packages, missing_requirements
 
 
@@ -77,6 +79,21 @@ class BuildReport:
     server_packages: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> BuildReport:
+        """The report that a build has written, or whoever had a hand in it.
+
+        Raises:
+            ValueError: it is no report.
+        """
+        wanted = asdict(cls())
+        for name, value in data.items():
+            items = value.values() if isinstance(value, dict) else value
+            kind = (int, float) if name == "seconds" else str
+            if type(value) is not type(wanted.get(name)) or not all(isinstance(item, kind) for item in items):
+                raise ValueError(f"{name} is {value!r}")
+        return cls(**data)
+
 
 class StepError(Exception):
     """A step failed; `log` has the program's own lines."""
@@ -121,9 +138,8 @@ class Build:
             ("environment", self.make_environment),
             ("dependencies", self.install_locked),
             ("server", self.install_server),
-            ("after_build", lambda: self.hooks("after_build", self.order.after_build)),
+            ("after_build", self.after_build),
             ("bytecode", self.compile),
-            ("protect", self.protect),
         )
         for name, step in steps:
             started = time.monotonic()
@@ -196,6 +212,16 @@ class Build:
         for command in commands:
             self._run(shlex.split(command), f"{kind}: {command!r}", self.project)
 
+    def after_build(self) -> None:
+        """Hooks that may edit what is installed: in this release, not in uv's cache as well."""
+        if self.order.after_build:
+            for directory, _, names in os.walk(self.venv):
+                for path in (f"{directory}/{name}" for name in names):
+                    status = os.lstat(path)
+                    if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+                        unshare(path, status)
+        self.hooks("after_build", self.order.after_build)
+
     def compile(self) -> None:
         """What a worker imports is compiled already."""
         pairs = ["", str(self.source)]
@@ -205,14 +231,6 @@ class Build:
             pairs += [str(old), str(library)]
         script = Path(__file__).with_name("bytecode.py")
         self._run([str(self.python), "-I", "-S", str(script), *pairs], "Compiling", self.source)
-
-    def protect(self) -> None:
-        """Nobody else can change the release, whatever modes the build has left: uv's lock is 0666."""
-        for directory, names, files in os.walk(self.order.release_directory):
-            for path in (Path(directory, name) for name in (*names, *files)):
-                mode = path.lstat().st_mode
-                if mode & 0o022 and not stat.S_ISLNK(mode):
-                    path.chmod(stat.S_IMODE(mode) & ~0o022)
 
     def _uv_offline_first(self, *arguments: str) -> None:
         """Run uv from its cache alone, and only if that lacks something with the network.
@@ -230,21 +248,18 @@ class Build:
         self._run(argv, f"uv {' '.join(arguments[:2])}", self.project, is_trial=is_trial)
 
     def _run(self, argv: list[str], what: str, directory: Path, *, is_trial: bool = False) -> None:
-        done = subprocess.run(
+        with subprocess.Popen(
             argv,
             cwd=directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if not is_trial or done.returncode == 0:
-            sys.stderr.write(done.stdout)
-        if done.returncode != 0:
-            raise StepError(f"{what} failed (exit code {done.returncode}).", done.stdout.splitlines()[-40:])
+        ) as process:
+            assert process.stdout
+            tail = pass_on(process.stdout, is_shown=not is_trial)
+        if process.returncode != 0:
+            raise StepError(f"{what} failed (exit code {process.returncode}).", tail[-40:])
 
 
 def main() -> None:

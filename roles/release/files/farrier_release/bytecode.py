@@ -1,26 +1,26 @@
 """Compiles what a release imports, quickly. Run by the release's own Python, as the build user.
 
 The application cannot write in its release, so what is not compiled here would be compiled again by every
-worker at every start. The packages of the live release are mostly the very same files (uv links them from
-its cache): their compiled form is linked, and only the rest is compiled. The same file means the same inode:
-size and time could be equal by chance.
+worker at every start. The packages of the live release are mostly the same files: their compiled form is
+copied, and only the rest is compiled. The same file means the same content and time: Python itself looks at
+size and time alone, which could be equal by chance.
 """
 
 from __future__ import annotations
 
 import compileall
 import os
+import stat
 import sys
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 
 # Fewer files than this are compiled sooner than more processes are started.
 _PARALLEL_FROM = 40
 _CHUNK = 25
 
 
-def link_compiled(old: str, new: str) -> list[str]:
-    """Link compiled files of an old tree into a new one where the source is the same file.
+def copy_compiled(old: str, new: str) -> list[str]:
+    """Copy compiled files of an old tree into a new one where the source is the same.
 
     Args:
         old: directory of the live release, or "" for none.
@@ -31,21 +31,18 @@ def link_compiled(old: str, new: str) -> list[str]:
     """
     suffix = f".{sys.implementation.cache_tag}.pyc"
     left: list[str] = []
-    for directory, directories, _ in os.walk(new):
+    for directory, directories, names in os.walk(new):
         if "__pycache__" in directories:
             directories.remove("__pycache__")
-        sources = {name: inode for name, inode in _inodes(directory).items() if name.endswith(".py")}
-        counterpart = f"{old}{directory.removeprefix(new)}"
-        old_sources = _inodes(counterpart) if old and sources else {}
-        old_compiled = _inodes(f"{counterpart}/__pycache__") if old_sources else {}
-        present = _inodes(f"{directory}/__pycache__") if sources else {}
-        for name, inode in sources.items():
-            compiled = f"{name.removesuffix('.py')}{suffix}"
-            if compiled in present:
+        counterpart = f"{old}{directory.removeprefix(new)}" if old else ""
+        for name in names:
+            compiled = f"__pycache__/{name.removesuffix('.py')}{suffix}"
+            if not name.endswith(".py") or os.path.lexists(f"{directory}/{compiled}"):
                 continue
-            same = old_sources.get(name) == inode and compiled in old_compiled
-            if not same or not _link(f"{counterpart}/__pycache__", f"{directory}/__pycache__", compiled):
-                left.append(f"{directory}/{name}")
+            source = f"{directory}/{name}"
+            same = counterpart and _same(f"{counterpart}/{name}", source)
+            if not same or not _copy(f"{counterpart}/{compiled}", f"{directory}/{compiled}"):
+                left.append(source)
     return left
 
 
@@ -64,23 +61,31 @@ def _compile(sources: list[str]) -> None:
         compileall.compile_file(source, quiet=2)
 
 
-def _link(old: str, new: str, name: str) -> bool:
+def _same(old: str, new: str) -> bool:
+    """Whether two regular files have the same time and the same content."""
     try:
-        Path(new).mkdir(exist_ok=True)
-        # Refused between file systems, where equal inodes mean nothing.
-        os.link(f"{old}/{name}", f"{new}/{name}")
+        before, now = os.lstat(old), os.lstat(new)
+        if not stat.S_ISREG(before.st_mode) or not stat.S_ISREG(now.st_mode):
+            return False
+        if (before.st_size, before.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
+            return False
+        with open(old, "rb") as first, open(new, "rb") as second:  # noqa: PTH123 - strings, for speed
+            return first.read() == second.read()
+    except OSError:
+        return False
+
+
+def _copy(old: str, new: str) -> bool:
+    """Copy a file with its time, which lets `seal` share it."""
+    try:
+        os.makedirs(os.path.dirname(new), exist_ok=True)  # noqa: PTH103, PTH120 - strings, for speed
+        with open(old, "rb") as source, open(new, "xb") as target:  # noqa: PTH123 - strings, for speed
+            target.write(source.read())
+        time_ns = os.stat(old).st_mtime_ns  # noqa: PTH116 - strings, for speed
+        os.utime(new, ns=(time_ns, time_ns))
     except OSError:
         return False
     return True
-
-
-def _inodes(directory: str) -> dict[str, int]:
-    """Names in a directory with their inodes; nothing where there is none."""
-    try:
-        with os.scandir(directory) as entries:
-            return {entry.name: entry.inode() for entry in entries}
-    except OSError:
-        return {}
 
 
 if __name__ == "__main__":
@@ -90,6 +95,6 @@ if __name__ == "__main__":
         [
             source
             for pair in zip(arguments[::2], arguments[1::2], strict=True)
-            for source in link_compiled(*pair)
+            for source in copy_compiled(*pair)
         ]
     )

@@ -12,6 +12,7 @@ from typing import Any
 from farrier_release.errors import ConfigurationError
 
 CONFIGURATION_DIRECTORY = Path("/etc/farrier")
+RELEASE_PATTERN = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9-]{0,30}")
 
 
@@ -125,6 +126,11 @@ class Configuration:
     def cache_directory(self) -> Path:
         """uv's cache. Below `root`: within one mount of the build's sandbox, uv links instead of copying."""
         return self.root / "cache"
+
+    @property
+    def tls(self) -> bool:
+        """Whether clients come by TLS; where nginx is on other hosts, they do."""
+        return self.edge is None or self.edge.tls
 
     def release_directory(self, release: str) -> Path:
         """Directory of one release."""

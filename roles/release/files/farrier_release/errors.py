@@ -80,3 +80,7 @@ class ConfigurationError(ReleaseError):
 
     def __init__(self, message: str, *, next_command: str = "") -> None:
         super().__init__(message, next_command=next_command, exit_code=ExitCode.CONFIGURATION)
+
+
+class NoAnswerError(ReleaseError):
+    """systemd does not answer. Nothing is known by that, least of all of the release."""

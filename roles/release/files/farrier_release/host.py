@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-import grp
 import os
 import pwd
 import re
 import shutil
 import subprocess
-import sys
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-_TAIL_LINES = 60
+from farrier_release.errors import NoAnswerError
+from farrier_release.output import TAIL_LINES, pass_on
+from farrier_release.text import printable
+
 _SHOWN_LINES = 40
+_RESULT_MAX_BYTES = 16 << 20
 # A busy site logs some thousand requests in the seconds that are of interest.
 _JOURNAL_LINES = 20_000
+# What systemctl says when the connection to systemd breaks, or is not there.
+_LOST = re.compile(
+    "scope bus|D-Bus connection|Connection (reset|refused|timed out)|Transport endpoint|Broken pipe"
+)
+_NO_ANSWER_SECONDS = 20
+_ASK_AGAIN_SECONDS = 0.2
+_SHOW_TIMEOUT_SECONDS = 10
 _REQUEST = re.compile(r'\{"time": .*"method": ')
 
 
@@ -27,8 +38,8 @@ class Completed:
 
     Args:
         returncode: exit code; negative for a signal.
-        stdout: all of it.
-        tail: the last lines of its standard error.
+        stdout: its result; "" where there is none.
+        tail: the last lines of its standard error, and of its standard output where that is no result.
     """
 
     returncode: int
@@ -49,6 +60,8 @@ class Sandboxed:
         environment: what systemd's clean environment gets on top. Visible to every user of the host: no
             secrets.
         stdin: text for its standard input.
+        keep_stdout: whether its standard output is a result.
+        show: turns a line of its output into what may be kept and shown of it.
         timeout_seconds: after which systemd ends it.
     """
 
@@ -59,6 +72,8 @@ class Sandboxed:
     properties: Sequence[str] = ()
     environment: Mapping[str, str] | None = None
     stdin: str = ""
+    keep_stdout: bool = False
+    show: Callable[[str], str] = printable
     timeout_seconds: int = 900
 
 
@@ -66,7 +81,7 @@ class Host:
     """A machine run by systemd."""
 
     def run_sandboxed(self, task: Sandboxed) -> Completed:
-        """Run a command in a transient unit and wait for it; its standard error is passed on as it comes."""
+        """Run a command in a transient unit and wait for it; its lines are passed on as they come."""
         argv = [
             "systemd-run",
             *("--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"),
@@ -77,9 +92,9 @@ class Host:
             *(f"--property={line}" for line in task.properties),
             *(f"--setenv={name}={value}" for name, value in (task.environment or {}).items()),
             "--",
-            *task.command,
+            *_literally(task.command),
         ]
-        return run(argv, stdin=task.stdin)
+        return follow(argv, stdin=task.stdin, keep_stdout=task.keep_stdout, show=task.show)
 
     def start_detached(
         self, unit: str, command: Sequence[str], *, afterwards: str = "", timeout_seconds: int
@@ -101,7 +116,7 @@ class Host:
             "--property=TimeoutStopSec=300",
             *([f"--property=ExecStopPost={afterwards}"] if afterwards else []),
             "--",
-            *command,
+            *_literally(command),
         ]
         return run(argv, timeout_seconds=60)
 
@@ -117,19 +132,37 @@ class Host:
         """Change the owner of a file or directory."""
         shutil.chown(path, user, group)
 
-    def give_all(self, paths: Iterable[Path], user: str, group: str) -> None:
-        """Change the owner of files and directories, and of symlinks themselves."""
-        user_id, group_id = pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid
-        for path in paths:
-            os.chown(path, user_id, group_id, follow_symlinks=False)
-
     def systemctl(self, *arguments: str, timeout_seconds: int = 60) -> Completed:
-        """Run `systemctl`."""
-        return run(["systemctl", *arguments], timeout_seconds=timeout_seconds)
+        """Run `systemctl`, and again where it lost systemd, which may be executing itself anew.
+
+        What systemd is asked for twice by that is merged with the first job, or does no harm.
+
+        Raises:
+            NoAnswerError: systemd does not answer.
+        """
+        deadline = time.monotonic() + _NO_ANSWER_SECONDS
+        while True:
+            done = run(["systemctl", *arguments], timeout_seconds=timeout_seconds)
+            lost = arguments[0] == "show" or _LOST.search("\n".join(done.tail))
+            if done.returncode == 0 or not lost:
+                return done
+            if time.monotonic() >= deadline:
+                reason = " ".join(done.tail) or f"exit code {done.returncode}"
+                raise NoAnswerError(
+                    f"systemd does not answer (systemctl {arguments[0]}: {reason}). "
+                    "That says nothing about the application.",
+                    next_command="systemctl is-system-running; journalctl -b -n 50 _PID=1",
+                )
+            time.sleep(_ASK_AGAIN_SECONDS)
 
     def show(self, unit: str, *properties: str) -> dict[str, str]:
-        """Properties of a unit; times as seconds since 1970."""
-        done = self.systemctl("show", "--timestamp=unix", f"--property={','.join(properties)}", "--", unit)
+        """Properties of a unit; times as seconds since 1970.
+
+        Raises:
+            NoAnswerError: systemd does not answer.
+        """
+        arguments = ["show", "--timestamp=unix", f"--property={','.join(properties)}", "--", unit]
+        done = self.systemctl(*arguments, timeout_seconds=_SHOW_TIMEOUT_SECONDS)
         pairs = (line.partition("=") for line in done.stdout.splitlines())
         return {name: value for name, _, value in pairs}
 
@@ -152,6 +185,11 @@ def without_requests(lines: Sequence[str]) -> list[str]:
     return [line for line in lines if line.strip() and not _REQUEST.match(line)]
 
 
+def _literally(command: Sequence[str]) -> list[str]:
+    """A command line of which systemd expands no variables. It expands none in the program's name."""
+    return [command[0], *(word.replace("$", "$$") for word in command[1:])]
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -159,12 +197,12 @@ def run(
     timeout_seconds: int | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Completed:
-    """Run a command; its standard error is passed on as it comes.
+    """Run a command of the host in silence, and keep all of its standard output.
 
     Args:
         argv: program and arguments.
-        stdin: text for its standard input, at most some kilobytes.
-        timeout_seconds: after which it is killed.
+        stdin: text for its standard input.
+        timeout_seconds: after which it is killed; None for no limit.
         environment: variables on top of this process's own.
     """
     process = subprocess.Popen(
@@ -174,33 +212,62 @@ def run(
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        env={
-            **os.environ,
-            "LC_ALL": "C.UTF-8",
-            "SYSTEMD_PAGER": "",
-            "SYSTEMD_COLORS": "0",
-            **(environment or {}),
-        },
+        env={**_environment(), **(environment or {})},
     )
-    if timeout_seconds is not None:
-        try:
-            stdout, stderr = process.communicate(stdin, timeout=timeout_seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            stdout, stderr = process.communicate()
-            stderr += f"{argv[0]} took longer than {timeout_seconds} s and was stopped"
-        return Completed(process.returncode, stdout, stderr.splitlines()[-_TAIL_LINES:])
-    assert process.stdin
-    assert process.stdout
-    assert process.stderr
     try:
-        process.stdin.write(stdin)
-        process.stdin.close()
-    except BrokenPipeError:
-        pass
-    tail: deque[str] = deque(maxlen=_TAIL_LINES)
-    for line in process.stderr:
-        tail.append(line.rstrip())
-        sys.stderr.write(line)
-    stdout = process.stdout.read()
-    return Completed(process.wait(), stdout, list(tail))
+        stdout, stderr = process.communicate(stdin, timeout=timeout_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        stdout, stderr = process.communicate()
+        stderr += f"\n{argv[0]} took longer than {timeout_seconds} s and was stopped"
+    return Completed(process.returncode, stdout, stderr.splitlines()[-TAIL_LINES:])
+
+
+def follow(
+    argv: Sequence[str],
+    *,
+    stdin: str = "",
+    keep_stdout: bool = False,
+    show: Callable[[str], str] = printable,
+) -> Completed:
+    """Run a command that may print without end: lines are passed on as they come, and only the last are kept.
+
+    Args:
+        argv: program and arguments.
+        stdin: text for its standard input.
+        keep_stdout: whether standard output is the command's result, kept whole (up to 16 MB) and not shown.
+        show: turns a line into what may be kept and shown of it.
+    """
+    # A file, not a pipe: it waits for no reader.
+    with os.fdopen(os.memfd_create("stdin"), "w+", encoding="utf-8") as given:
+        given.write(stdin)
+        given.flush()
+        given.seek(0)
+        process = subprocess.Popen(
+            argv,
+            stdin=given,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if keep_stdout else subprocess.STDOUT,
+            env=_environment(),
+        )
+    if not keep_stdout:
+        assert process.stdout
+        tail = pass_on(process.stdout, show)
+        return Completed(process.wait(), "", tail)
+    assert process.stderr
+    result = bytearray()
+    reader = threading.Thread(target=_collect, args=(process.stdout, result), daemon=True)
+    reader.start()
+    tail = pass_on(process.stderr, show)
+    reader.join()
+    return Completed(process.wait(), result.decode(errors="replace"), tail)
+
+
+def _collect(stream: IO[bytes], result: bytearray) -> None:
+    """Read a stream to its end; what is more than the limit is read, too, but not kept."""
+    while chunk := stream.read(1 << 16):
+        result += chunk[: _RESULT_MAX_BYTES - len(result)]
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}

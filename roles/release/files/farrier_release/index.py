@@ -87,7 +87,7 @@ def decode(data: bytes) -> Index:
         for key, kind in (("directories", Directory), ("links", Link), ("files", File)):
             found[key] = [kind(*entry) for entry in found[key]]
         return Index(**found)
-    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError) as error:
+    except (OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, RecursionError) as error:
         raise NotPortableError(f"this is no index of a release: {error}") from None
 
 

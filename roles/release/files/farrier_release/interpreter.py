@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import platform
+import time
 from pathlib import Path
 
 from farrier_release.application import Application
+from farrier_release.config import CONFIGURATION_DIRECTORY, Configuration, load
 from farrier_release.errors import ReleaseError
 from farrier_release.host import Completed, run
+from farrier_release.releases import Releases
+from farrier_release.state import StateFile
+from farrier_release.storage import remove_tree, sync_file_system
+from farrier_release.workers import master
 
 # An interpreter is some 30 MB, from a mirror that may be slow.
 _INSTALL_TIMEOUT_SECONDS = 600
 _FIND_TIMEOUT_SECONDS = 60
+_YOUNG_SECONDS = 3600
 
 
 def choose(application: Application, requires: str) -> str:
@@ -43,7 +50,9 @@ def choose(application: Application, requires: str) -> str:
         application.say(f"no Python {request} on this host: asking uv for one")
         done = _install(application, request)
         found = _find(application, request, "only-managed")
-        if found is None:
+        if found is not None:
+            sync_file_system(application.configuration.python_directory)
+        else:
             raise ReleaseError(
                 f"The application wants Python {request}; this host has {_distribution()}, "
                 "and uv could not provide one.",
@@ -74,6 +83,45 @@ def platform_of(python: dict[str, str]) -> str:
     system = platform.freedesktop_os_release()
     version = system.get("VERSION_ID") or system.get("VERSION_CODENAME", "")
     return " ".join([system["ID"], version, platform.machine(), python["executable"], python["version"]])
+
+
+def remove_unused(settings: Configuration, directory: Path = CONFIGURATION_DIRECTORY) -> list[Path]:
+    """Remove the interpreters that uv has provided and that no release of any application uses.
+
+    None is removed while a deploy of another application is under way, or shortly after its installation.
+
+    Args:
+        settings: of the application whose releases were pruned.
+        directory: where all applications have their settings.
+
+    Returns:
+        Their directories.
+    """
+    try:
+        others = [load(path.parent.name, directory) for path in directory.glob("*/release.json")]
+    except ReleaseError:
+        return []
+    used: set[str] = set()
+    for other in others:
+        if other.name != settings.name and StateFile(other).read() is not None:
+            return []
+        releases = Releases(other)
+        manifests = [releases.manifest(release) or {} for release in releases.all()]
+        used |= {str(manifest.get("python", {}).get("executable")) for manifest in manifests}
+        used |= {str(master(other.run_directory).get("executable")), os.path.realpath(other.python or "/")}
+    if settings.name not in {other.name for other in others}:
+        return []
+    removed = []
+    for path in settings.python_directory.glob("*-*"):
+        if path.is_symlink() or not path.is_dir() or time.time() - path.stat().st_mtime < _YOUNG_SECONDS:
+            continue
+        if not any(executable.startswith(f"{os.path.realpath(path)}/") for executable in used):
+            remove_tree(path)
+            removed.append(path)
+    for link in settings.python_directory.glob("*-*"):
+        if link.is_symlink() and not link.exists():
+            link.unlink()
+    return removed
 
 
 def _find(application: Application, request: str, preference: str) -> str | None:

@@ -34,7 +34,7 @@ def start(application: Application) -> None:
     try:
         if done.returncode != 0:
             raise VerificationError("it does not start")
-        wait_until(lambda: _fault(application, release), settings.verify_timeout_seconds)
+        wait_until(lambda _: _fault(application, release), settings.verify_timeout_seconds)
     except VerificationError as error:
         log = application.host.journal(unit, since_seconds=started)
         end(application, release)
@@ -49,7 +49,7 @@ def wait_until_replaced(application: Application) -> None:
     """
     settings = application.configuration
     release = application.releases.live() or ""
-    wait_until(lambda: wrong_workers(settings.run_directory, release), settings.verify_timeout_seconds)
+    wait_until(lambda _: wrong_workers(settings.run_directory, release), settings.verify_timeout_seconds)
 
 
 def end(application: Application, release: str = "*") -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import http.client
-import json
+import io
+import secrets
 import socket
 import ssl
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from farrier_release.config import Edge
 from farrier_release.host import run
 
 _BODY_MAX_BYTES = 65536
+# nginx gives up on a head of more than 16 KiB.
+_ANSWER_MAX_BYTES = _BODY_MAX_BYTES + 32 * 1024
 _CERTIFICATE_TIMEOUT_SECONDS = 5
 
 
@@ -22,13 +28,11 @@ class Answer:
     Args:
         status: HTTP status, or 0 when there was no answer.
         release: the X-Release header, or "".
-        body_release: key `release` of a JSON body, or "".
         error: why there was no answer, or "".
     """
 
     status: int
     release: str = ""
-    body_release: str = ""
     error: str = ""
 
     def fault(self, release: str) -> str:
@@ -39,51 +43,55 @@ class Answer:
             return f"answered {self.status}"
         if self.release != release:
             return f"answered with X-Release {self.release or '(none)'}, not {release}"
-        if self.body_release not in ("", release):
-            return f"answered with release {self.body_release!r} in its body, not {release}"
         return ""
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout_seconds: float) -> None:
-        super().__init__("localhost", timeout=timeout_seconds)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
-def ask(address: str, path: str, host: str, *, timeout_seconds: float) -> Answer:
-    """Send a GET on a fresh connection to where gunicorn listens.
+def ask(address: str, path: str, host: str, *, timeout_seconds: float, tls: bool = True) -> Answer:
+    """Send a GET, as nginx would pass it on, on a fresh connection to where gunicorn listens.
 
     Args:
         address: path of a unix socket, or address:port.
         path: what to ask for.
         host: Host header.
-        timeout_seconds: for each step of the connection.
+        timeout_seconds: for all of it, from the connection to the end of the answer.
+        tls: whether nginx speaks TLS to its clients.
     """
-    connection: http.client.HTTPConnection
-    if address.startswith("/"):
-        connection = _UnixConnection(address, timeout_seconds)
-    else:
-        connection = http.client.HTTPConnection(address, timeout=timeout_seconds)
-    return _get(connection, path, host)
+    client = "127.0.0.1"
+    headers = {
+        "Host": host,
+        "X-Real-IP": client,
+        "X-Forwarded-For": client,
+        "X-Forwarded-Host": host,
+        "X-Forwarded-Port": "443" if tls else "80",
+        "X-Forwarded-Proto": "https" if tls else "http",
+        "X-Request-ID": secrets.token_hex(16),
+    }
+
+    def connect() -> socket.socket:
+        if not address.startswith("/"):
+            name, _, port = address.rpartition(":")
+            return socket.create_connection((name.strip("[]"), int(port)), timeout_seconds)
+        connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            connected.settimeout(timeout_seconds)
+            connected.connect(address)
+        except OSError:
+            connected.close()
+            raise
+        return connected
+
+    return _get(connect, path, headers, timeout_seconds)
 
 
 def ask_edge(edge: Edge, path: str, *, timeout_seconds: float) -> Answer:
-    """Send a GET on a fresh connection through nginx."""
-    if not edge.tls:
-        return _get(
-            http.client.HTTPConnection(edge.address, edge.port, timeout=timeout_seconds), path, edge.host
-        )
-    connection = http.client.HTTPSConnection(edge.host, edge.port, timeout=timeout_seconds)
-    try:
-        connection.sock = _handshake(edge, timeout_seconds)
-    except OSError as error:
-        return Answer(0, error=str(error) or type(error).__name__)
-    return _get(connection, path, edge.host)
+    """Send a GET on a fresh connection through nginx; `timeout_seconds` are for all of it."""
+
+    def connect() -> socket.socket:
+        if edge.tls:
+            return _handshake(edge, timeout_seconds)
+        return socket.create_connection((edge.address, edge.port), timeout_seconds)
+
+    return _get(connect, path, {"Host": edge.host}, timeout_seconds)
 
 
 def certificate_of(edge: Edge) -> str | None:
@@ -113,23 +121,49 @@ def _handshake(edge: Edge, timeout_seconds: float) -> ssl.SSLSocket:
     return context.wrap_socket(raw, server_hostname=edge.host)
 
 
-def _get(connection: http.client.HTTPConnection, path: str, host: str) -> Answer:
+def _get(
+    connect: Callable[[], socket.socket], path: str, headers: dict[str, str], timeout_seconds: float
+) -> Answer:
+    deadline = time.monotonic() + timeout_seconds
+    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    request = "\r\n".join([*lines, "User-Agent: farrier-release", "Connection: close", "", ""])
     try:
-        connection.request(
-            "GET", path, headers={"Host": host, "Connection": "close", "User-Agent": "farrier-release"}
-        )
-        response = connection.getresponse()
-        body = response.read(_BODY_MAX_BYTES)
-        return Answer(response.status, response.getheader("X-Release", ""), _release_in(body))
+        with connect() as connected:
+            connected.sendall(request.encode())
+            reader = _Reader(connected, deadline)
+            # The reader stands for the socket: `makefile` is all that is asked of it.
+            with http.client.HTTPResponse(reader, method="GET") as response:  # type: ignore[arg-type]
+                response.begin()
+                body = response.read(_BODY_MAX_BYTES)
+                if response.length and len(body) < _BODY_MAX_BYTES:
+                    raise http.client.IncompleteRead(body, response.length)
+                return Answer(response.status, response.getheader("X-Release", ""))
+    except TimeoutError:
+        return Answer(0, error=f"gave no complete answer within {timeout_seconds:.1f} s")
     except (OSError, http.client.HTTPException) as error:
         return Answer(0, error=str(error) or type(error).__name__)
-    finally:
-        connection.close()
 
 
-def _release_in(body: bytes) -> str:
-    try:
-        data = json.loads(body)
-    except ValueError:
-        return ""
-    return str(data["release"]) if isinstance(data, dict) and data.get("release") else ""
+class _Reader(io.RawIOBase):
+    """What arrives on a socket until a deadline; stands for the socket in front of `http.client`."""
+
+    def __init__(self, connected: socket.socket, deadline: float) -> None:
+        self._connected, self._deadline = connected, deadline
+        self._left = _ANSWER_MAX_BYTES
+
+    def makefile(self, _: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        remaining_seconds = self._deadline - time.monotonic()
+        if remaining_seconds <= 0:
+            raise TimeoutError
+        self._connected.settimeout(remaining_seconds)
+        count = self._connected.recv_into(buffer)
+        self._left -= count
+        if self._left < 0:
+            raise http.client.HTTPException(f"answered with more than {_ANSWER_MAX_BYTES} bytes")
+        return count

@@ -68,7 +68,9 @@ def reconcile(application: Application, *, reason: str, fault: ReleaseError | No
         end.error.step = transaction.phase
     result = {"error": end.error.details()} if end.error else {"changed": True, "message": end.message}
     # The result of a release that went live was reported when it did.
-    application.state.end(transaction, None if transaction.phase == "watch" else result)
+    application.state.end(
+        transaction, None if transaction.phase == "watch" else application.masking.data(result)
+    )
     return end
 
 
@@ -236,7 +238,7 @@ def _undo(application: Application, transaction: Transaction, reason: str, fault
         )
         found.step = transaction.phase
         if transaction.phase != "watch":
-            application.state.report(transaction, {"error": found.details()})
+            application.state.report(transaction, application.masking.data({"error": found.details()}))
         raise found
     audit.record(settings, {**entry, "result": "undone", "message": message})
     message += f" {origin} is live again." if origin else " Nothing is live, as before."

@@ -129,7 +129,13 @@ def _wait_until_good(application: Application, release: str, unit: str, started:
 def _ask(application: Application) -> Answer:
     settings = application.configuration
     socket = str(settings.rehearsal_directory / "http.sock")
-    return ask(socket, settings.health_path, settings.health_host, timeout_seconds=_PROBE_TIMEOUT_SECONDS)
+    return ask(
+        socket,
+        settings.health_path,
+        settings.health_host,
+        timeout_seconds=_PROBE_TIMEOUT_SECONDS,
+        tls=settings.tls,
+    )
 
 
 def _serving(application: Application) -> list[int]:

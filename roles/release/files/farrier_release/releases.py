@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from farrier_release.config import Configuration
+from farrier_release.config import RELEASE_PATTERN, Configuration
 from farrier_release.errors import UsageError
 from farrier_release.storage import read_json, remove_tree, write_json
+from farrier_release.workers import master, workers
 
-RELEASE_PATTERN = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 STAMP_PATTERN = re.compile(r"\d{8}T\d{6}Z")
 VERSION_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -87,11 +87,11 @@ class Releases:
         remove_tree(directory)
 
     def in_use(self) -> set[str]:
-        """Releases that must stay: the live one, the one before it, and the one the server was started in."""
-        master = read_json(self._configuration.run_directory / "master.json") or {}
-        return {
-            name for name in (self.live(), self.previous(), master.get("release")) if isinstance(name, str)
-        }
+        """Releases that must stay: the live one, the one before it, and all that the server still runs."""
+        run_directory = self._configuration.run_directory
+        running = [worker.release for worker in workers(run_directory)]
+        names = (self.live(), self.previous(), master(run_directory).get("release"), *running)
+        return {name for name in names if isinstance(name, str) and name}
 
     def choose_for_rollback(self, wanted: str | None, *, force: bool) -> str:
         """The release to go back to.

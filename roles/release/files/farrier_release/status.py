@@ -10,6 +10,7 @@ from farrier_release import audit
 from farrier_release.application import Application
 from farrier_release.probe import certificate_of
 from farrier_release.storage import disk_used_bytes
+from farrier_release.text import one_line
 from farrier_release.transition import look_at
 from farrier_release.workers import master, workers, wrong_workers
 
@@ -25,6 +26,7 @@ def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
     transaction = application.state.read()
     is_watched = transaction is not None and transaction.phase == "watch"
     expires = certificate_of(settings.edge) if settings.edge else None
+    in_use = releases.in_use()
     found: dict[str, Any] = {
         "changed": False,
         "app": settings.name,
@@ -49,7 +51,12 @@ def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
         "lease": transaction.describe() if transaction and not is_watched else None,
         "watched": is_watched,
         "releases": [
-            {"id": name, "good": releases.verified(name), "live": name == live}
+            {
+                "id": name,
+                "good": releases.verified(name),
+                "live": name == live,
+                "in_use": name in in_use,
+            }
             for name in reversed(releases.all())
         ],
         "attempts": audit.last(settings, attempts),
@@ -57,7 +64,7 @@ def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
         "certificate_expires": expires,
         "certificate_days": days_until(expires, datetime.now(UTC)) if expires else None,
     }
-    return {**found, "text": lines(found)}
+    return {**found, "text": [one_line(line) for line in lines(found)]}
 
 
 def problem(application: Application, live: str | None) -> str:

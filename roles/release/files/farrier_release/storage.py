@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
+import math
 import os
 import shutil
 import stat
 from pathlib import Path
 from typing import Any
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _STATUS_FILE_MAX_BYTES = 1 << 20
+# Far deeper than anything that this tool writes, and shallow enough for whatever walks through it.
+_MAX_DEPTH = 32
 
 
 def write_json(path: Path, data: Any, *, mode: int = 0o644, durable: bool = False) -> None:
@@ -49,7 +54,8 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = F
 def read_json(path: Path) -> dict[str, Any] | None:
     """Read a JSON object from a file that anybody may have put there.
 
-    Symlinks and anything but a regular file of at most a megabyte are taken for no file.
+    Symlinks and anything but a regular file of at most a megabyte are taken for no file; so is what is no
+    JSON by the standard, is nested deeply, or has numbers that do not fit in 64 bits.
 
     Returns:
         The object, or None when there is none.
@@ -63,10 +69,65 @@ def read_json(path: Path) -> dict[str, Any] | None:
         if not stat.S_ISREG(status.st_mode) or status.st_size > _STATUS_FILE_MAX_BYTES:
             return None
         try:
-            data = json.loads(file.read())
+            return decode_object(file.read())
         except ValueError:
             return None
-    return data if isinstance(data, dict) else None
+
+
+def decode_object(data: str | bytes) -> dict[str, Any]:
+    """Decode a JSON object that anybody may have written.
+
+    Raises:
+        ValueError: it is none, is nested deeply, or has numbers that do not fit in 64 bits.
+    """
+    try:
+        decoded = json.loads(data, parse_constant=_refused, parse_float=_finite, parse_int=_of_64_bits)
+    except RecursionError:
+        decoded = None
+    if not isinstance(decoded, dict) or not _is_shallow(decoded):
+        raise ValueError("not a JSON object")
+    return decoded
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is too large")
+    return number
+
+
+def _of_64_bits(text: str) -> int:
+    if not -(1 << 63) <= (number := int(text)) < 1 << 63:
+        raise ValueError(f"{text} is too large")
+    return number
+
+
+def _is_shallow(data: Any) -> bool:
+    level = [data]
+    for _ in range(_MAX_DEPTH):
+        containers = [one for one in level if isinstance(one, (dict, list))]
+        if not containers:
+            return True
+        level = [child for one in containers for child in (one.values() if isinstance(one, dict) else one)]
+    return False
+
+
+def sync_file_system(path: Path) -> None:
+    """Bring all that was written to the file system of a directory to the disk.
+
+    Raises:
+        OSError: some of it could not be written.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if _LIBC.syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(descriptor)
 
 
 def point(link: Path, target: str) -> None:

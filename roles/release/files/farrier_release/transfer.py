@@ -4,8 +4,7 @@ The building host offers an index of its files (offer) and bundles what somebody
 host says what it lacks (want), and makes the release of what travelled and of what it has (receive), which
 is in place of a build and ends as one does: nothing of it counts before the manifest is written.
 
-What a host has in another of its releases is linked, as uv links what releases have in common from its
-cache: a finished release is never written in, and all of them belong to the build user. Where mode or time
+What a host has in another of its releases is linked: all of them are sealed, see `seal`. Where mode or time
 differ it is copied, since links share these.
 """
 
@@ -34,9 +33,10 @@ from farrier_release.index import (
     open_own,
     unaltered,
 )
+from farrier_release.seal import is_sealed
 from farrier_release.server_packages import installed_packages
 from farrier_release.state import Transaction
-from farrier_release.storage import write_bytes
+from farrier_release.storage import sync_file_system, write_bytes
 
 _CHUNK_BYTES = 1 << 18
 
@@ -153,7 +153,6 @@ def receive(
     root.mkdir(mode=0o755)
     for directory in index.directories:
         (root / directory.path).mkdir(mode=0o700)
-    made = [root / path for path, _ in (*index.directories, *index.links)]
     travelling: dict[str, list[File]] = {}
     linked = 0
     for file in index.files:
@@ -161,7 +160,6 @@ def receive(
         if held is not None and _link(held, root, file):
             linked += 1
             continue
-        made.append(root / file.path)
         if held is None:
             travelling.setdefault(file.sha256, []).append(file)
         else:
@@ -174,7 +172,7 @@ def receive(
         (root / link.path).symlink_to(link.target)
     for directory in index.directories:
         (root / directory.path).chmod(directory.mode)
-    application.host.give_all(made, settings.build_user, settings.build_user)
+    sync_file_system(root)
     packages = installed_packages(root / ".venv")
     build.record(application, lease, lease.request["python"], packages, began_at)
     write_bytes(application.releases.index_path(lease.release), data, durable=True)
@@ -253,7 +251,7 @@ def _accept(application: Application, lease: Transaction, data: bytes, sha256: s
 
 
 def _link(held: tuple[str, File], root: Path, file: File) -> bool:
-    if held[1][1:] != file[1:]:
+    if held[1][1:] != file[1:] or not is_sealed(held[0]):
         return False
     try:
         os.link(held[0], root / file.path, follow_symlinks=False)

@@ -12,7 +12,8 @@ from farrier_release.workers import wrong_workers
 
 _POLL_SECONDS = 0.03
 _GIVE_UP_EVERY_SECONDS = 0.25
-_PROBE_TIMEOUT_SECONDS = 5
+_PROBE_TIMEOUT_SECONDS = 5.0
+_PROBE_MIN_SECONDS = 0.2
 _PROBES = 3
 
 
@@ -36,12 +37,12 @@ def verify(application: Application, release: str, *, before: Service, how: str,
     _check_master(application, before, how)
     limit_seconds = application.configuration.verify_timeout_seconds
     wait_until(
-        lambda: _serving_fault(application, release),
+        lambda seconds: _serving_fault(application, release, seconds),
         limit_seconds,
         lambda: _check_master(application, before, how),
     )
     if edge:
-        wait_until(lambda: _edge_fault(application, release), limit_seconds)
+        wait_until(lambda seconds: _edge_fault(application, release, seconds), limit_seconds)
     _check_master(application, before, how)
 
 
@@ -51,7 +52,7 @@ def wait_until_serving(application: Application, release: str, limit_seconds: fl
     Raises:
         VerificationError: they are not within the limit.
     """
-    wait_until(lambda: _serving_fault(application, release), limit_seconds)
+    wait_until(lambda seconds: _serving_fault(application, release, seconds), limit_seconds)
 
 
 def _check_master(application: Application, before: Service, how: str) -> None:
@@ -68,8 +69,9 @@ def _check_master(application: Application, before: Service, how: str) -> None:
         raise VerificationError(f"{service} died and systemd restarted it")
 
 
-def _serving_fault(application: Application, release: str) -> str:
+def _serving_fault(application: Application, release: str, limit_seconds: float) -> str:
     settings = application.configuration
+    deadline = time.monotonic() + limit_seconds
     fault = wrong_workers(settings.run_directory, release)
     if fault:
         return fault
@@ -78,7 +80,8 @@ def _serving_fault(application: Application, release: str) -> str:
             settings.socket,
             settings.health_path,
             settings.health_host,
-            timeout_seconds=_PROBE_TIMEOUT_SECONDS,
+            timeout_seconds=_within(deadline - time.monotonic()),
+            tls=settings.tls,
         )
         fault = answer.fault(release)
         if fault:
@@ -86,29 +89,34 @@ def _serving_fault(application: Application, release: str) -> str:
     return ""
 
 
-def _edge_fault(application: Application, release: str) -> str:
+def _edge_fault(application: Application, release: str, limit_seconds: float) -> str:
     """nginx may still hold connections to old workers, and each of them may answer once more."""
     settings = application.configuration
     assert settings.edge is not None
-    answer = ask_edge(settings.edge, settings.health_path, timeout_seconds=_PROBE_TIMEOUT_SECONDS)
+    answer = ask_edge(settings.edge, settings.health_path, timeout_seconds=_within(limit_seconds))
     fault = answer.fault(release)
     return f"{settings.health_path} through nginx {fault}" if fault else ""
 
 
+def _within(seconds: float) -> float:
+    """Time for one probe: what is left, but enough for an answer that is ready."""
+    return min(_PROBE_TIMEOUT_SECONDS, max(_PROBE_MIN_SECONDS, seconds))
+
+
 def wait_until(
-    fault: Callable[[], str], limit_seconds: float, give_up: Callable[[], None] = lambda: None
+    fault: Callable[[float], str], limit_seconds: float, give_up: Callable[[], None] = lambda: None
 ) -> None:
     """Wait until there is no fault.
 
     Args:
-        fault: returns what is wrong, or "".
+        fault: returns what is wrong, or ""; it is told how many seconds are left.
         limit_seconds: how long to wait.
         give_up: called now and then; raises when waiting is of no use.
     """
     deadline = time.monotonic() + limit_seconds
     next_look = time.monotonic() + _GIVE_UP_EVERY_SECONDS
     while True:
-        found = fault()
+        found = fault(deadline - time.monotonic())
         if not found:
             return
         if time.monotonic() >= deadline:

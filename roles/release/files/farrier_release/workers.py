@@ -7,13 +7,17 @@ itself.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from farrier_release.storage import read_json
 
+_PID = re.compile(r"[1-9][0-9]{0,9}")
 _TRACEBACK_LINES = 40
+# The end of the year 9999 in seconds since 1970: later times cannot be written down.
+_LAST_MOMENT = 253_402_300_800
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,15 @@ def workers(run_directory: Path) -> list[Worker]:
     found = []
     for path in (run_directory / "workers").glob("*.json"):
         data = read_json(path)
-        if not data or not path.stem.isdecimal() or not Path(f"/proc/{path.stem}").exists():
+        if not data or not _PID.fullmatch(path.stem) or not Path(f"/proc/{path.stem}").exists():
             continue
-        since = data.get("since")
+        since: Any = data.get("since")
         found.append(
             Worker(
                 pid=int(path.stem),
                 release=str(data.get("release", "")),
                 state=str(data.get("state", "")),
-                since=float(since) if isinstance(since, (int, float)) else 0.0,
+                since=since if type(since) in (int, float) and 0 <= since < _LAST_MOMENT else 0.0,
             )
         )
     return sorted(found, key=lambda worker: worker.pid)
@@ -85,7 +89,7 @@ def boot_failure(run_directory: Path, *, since_seconds: float, release: str) -> 
 def wrong_workers(run_directory: Path, release: str) -> str:
     """Why not all wanted workers serve a release, or "" when they do. Draining ones do not count."""
     wanted = master(run_directory).get("workers")
-    if not isinstance(wanted, int):
+    if type(wanted) is not int or wanted < 1:
         return (
             f"the server does not report how many workers it wants ({os.fspath(run_directory)}/master.json)"
         )

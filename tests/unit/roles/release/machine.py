@@ -14,7 +14,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -138,8 +138,6 @@ class FakeHost(Host):
     interrupt_reload: bool = False
     # The call of systemctl in place of which the activation's process is killed.
     killed_at: str = ""
-    # Paths by the owner that they were given all at once.
-    given: dict[str, set[str]] = field(default_factory=dict)
     _rehearsed: str = ""
     _queued_looks: int = 0
 
@@ -188,9 +186,6 @@ class FakeHost(Host):
 
     def give(self, path: Path, user: str, group: str) -> None:
         self.calls.append(f"give {path.name} to {user}:{group}")
-
-    def give_all(self, paths: Iterable[Path], user: str, group: str) -> None:
-        self.given[f"{user}:{group}"] = {str(path) for path in paths if path.lstat()}
 
     def systemctl(self, *arguments: str, timeout_seconds: int = 60) -> Completed:
         self.calls.append(" ".join(arguments))

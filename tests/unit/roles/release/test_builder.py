@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -232,6 +233,17 @@ def test_a_failing_hook_ends_the_build(workshop: Workshop) -> None:
     assert report.log == ["no pages"]
 
 
+def test_a_hook_that_prints_without_end(workshop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its lines are shown as they come; the end of them is kept."""
+    workshop.write("requirements.txt", workshop.dep)
+    report = workshop.build(
+        {"kind": "requirements.txt", "path": "requirements.txt", "hashes": True},
+        before_build=["sh -c 'seq 100000; exit 3'"],
+    )
+    assert report.log == [str(number) for number in range(99_961, 100_001)]
+    assert capfd.readouterr().err.startswith("1\n2\n3\n")
+
+
 @pytest.mark.parametrize("command", ["no-such-program", "'unbalanced"])
 def test_a_hook_that_cannot_run_ends_the_build(workshop: Workshop, command: str) -> None:
     """It is no traceback."""
@@ -264,17 +276,18 @@ def test_what_a_worker_imports_is_compiled(workshop: Workshop) -> None:
     assert list((workshop.release / ".venv").glob("lib/*/site-packages/__pycache__/dep.*.pyc"))
 
 
-def test_nobody_else_can_write_to_a_release(workshop: Workshop) -> None:
-    """Whoever gets into the app must not be able to stay in it; uv and hooks leave files open to all."""
+def test_a_hook_that_edits_what_is_installed_edits_this_release_alone(workshop: Workshop) -> None:
+    """Appending goes through a hard link into uv's cache, and from there into every later release."""
     workshop.write("requirements.txt", workshop.dep)
-    report = workshop.build(
-        {"kind": "requirements.txt", "path": "requirements.txt", "hashes": True},
-        after_build=["sh -c 'touch ajar && chmod 0666 ajar'"],
-    )
-    assert report.error == ""
-    modes = {path: path.lstat().st_mode for path in workshop.release.rglob("*") if not path.is_symlink()}
-    assert workshop.release / "source" / "ajar" in modes
-    assert [path for path, mode in modes.items() if mode & 0o022] == []
+    lock = {"kind": "requirements.txt", "path": "requirements.txt", "hashes": True}
+    edit = """python -c 'import dep; open(dep.__file__, "a").write("VERSION += str(5)\\n")'"""
+    assert workshop.build(lock, after_build=[edit]).error == ""
+    assert workshop.python("import dep; print(dep.VERSION)") == "1.05"
+    for name in ("source", ".venv"):
+        shutil.rmtree(workshop.release / name)
+        (workshop.release / name).mkdir()
+    assert workshop.build(lock).error == ""
+    assert workshop.python("import dep; print(dep.VERSION)") == "1.0"
 
 
 def test_the_order_and_the_report_travel_as_json(workshop: Workshop) -> None:
@@ -302,3 +315,12 @@ def test_the_order_and_the_report_travel_as_json(workshop: Workshop) -> None:
         check=True,
     )
     assert "absent.tar.gz" in json.loads(done.stdout)["error"]
+
+
+@pytest.mark.parametrize(
+    "forged", [{"error": None}, {"log": "no list"}, {"log": [1]}, {"packages": {"a": []}}, {"more": 1}]
+)
+def test_a_forged_report_is_none(forged: dict[str, Any]) -> None:
+    """Foreign code has a hand in it, and root reads it."""
+    with pytest.raises(ValueError, match="is "):
+        BuildReport.from_dict({"error": "", **forged})

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import grp
 import json
-import os
-import pwd
+import sys
 from pathlib import Path
 
 import pytest
 from farrier_release import host
-from farrier_release.host import Completed, Host, Sandboxed, run, without_requests
+from farrier_release.errors import NoAnswerError
+from farrier_release.host import Completed, Host, Sandboxed, follow, run, without_requests
 
 
 @pytest.fixture
@@ -23,6 +22,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
         return Completed(0, "ActiveState=active\nMainPID=7\nDropInPaths=/a /b\nWeird=x=y\n", [])
 
     monkeypatch.setattr(host, "run", note)
+    monkeypatch.setattr(host, "follow", note)
     return lines
 
 
@@ -58,11 +58,65 @@ def test_a_detached_unit_is_not_waited_for(asked: list[list[str]]) -> None:
     assert "--property=ExecStopPost=tool mend" in argv
 
 
+def test_variables_in_a_command_are_its_own(asked: list[list[str]]) -> None:
+    """systemd would expand them: `psql -c 'select $$a$$'` would select another thing."""
+    task = Sandboxed("unit", "shop", ["/srv/$x/psql", "-c", "select $$a$$, ${HOME}, 100%"], Path("/srv"))
+    Host().run_sandboxed(task)
+    Host().start_detached("unit", ["tool", "$HOME"], timeout_seconds=9)
+    assert asked[0][-3:] == ["/srv/$x/psql", "-c", "select $$$$a$$$$, $${HOME}, 100%"]
+    assert asked[1][-2:] == ["tool", "$$HOME"]
+
+
 def test_properties_are_read(asked: list[list[str]]) -> None:
     """Values may hold anything but a line's end."""
     shown = Host().show("shop.service", "ActiveState", "MainPID")
     assert (shown["MainPID"], shown["DropInPaths"], shown["Weird"]) == ("7", "/a /b", "x=y")
     assert asked[0][-1] == "shop.service"
+
+
+# As systemctl 252 and 257 say it while systemd executes itself anew.
+LOST = (
+    "Failed to connect to system scope bus via local transport: Connection refused",
+    "Failed to get properties: Connection reset by peer",
+    "Failed to get properties: Transport endpoint is not connected",
+    "Failed to reload shop.service: Transport endpoint is not connected",
+    "D-Bus connection terminated while waiting for jobs.",
+    "Failed to wait for response: Connection reset by peer",
+)
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[Completed]:
+    """What systemctl answers from now on, one after the other; the last one for ever."""
+    given: list[Completed] = []
+    monkeypatch.setattr(host, "run", lambda *_, **__: given.pop(0) if len(given) > 1 else given[0])
+    monkeypatch.setattr(host, "_ASK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(host, "_NO_ANSWER_SECONDS", 0.2)
+    return given
+
+
+@pytest.mark.parametrize("line", LOST)
+def test_systemd_executes_itself_anew(answers: list[Completed], line: str) -> None:
+    """As unattended-upgrades has it: no unit dies by that, and no job is lost."""
+    answers += [Completed(1, "", [line])] * 3 + [Completed(0, "ActiveState=active\n", [])]
+    assert Host().show("shop.service", "ActiveState") == {"ActiveState": "active"}
+    answers[:] = [Completed(1, "", [line])] * 3 + [Completed(0, "", [])]
+    assert Host().systemctl("reload", "shop.service").returncode == 0
+
+
+def test_systemd_does_not_answer_at_all(answers: list[Completed]) -> None:
+    """Which is no word about the release: not that the service is dead."""
+    answers.append(Completed(1, "", [LOST[0]]))
+    for ask in (lambda: Host().show("shop.service", "ActiveState"), lambda: Host().systemctl("start", "a")):
+        with pytest.raises(NoAnswerError, match="Connection refused") as caught:
+            ask()
+        assert "nothing about the application" in caught.value.message
+
+
+def test_a_job_that_fails_has_failed(answers: list[Completed]) -> None:
+    """Asking again would only hide it."""
+    answers += [Completed(1, "", ["Job for shop.service failed."]), Completed(0, "", [])]
+    assert Host().systemctl("reload", "shop.service").returncode == 1
 
 
 def test_requests_do_not_drown_what_matters() -> None:
@@ -72,11 +126,36 @@ def test_requests_do_not_drown_what_matters() -> None:
     assert without_requests([request, "Traceback", "", own, request]) == ["Traceback", own]
 
 
-def test_output_is_kept_apart(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_result_is_kept_apart(capfd: pytest.CaptureFixture[str]) -> None:
     """Standard output is the result; standard error is passed on, and its end is kept."""
-    done = run(["sh", "-c", "cat; echo told >&2; exit 3"], stdin="asked")
+    done = follow(["sh", "-c", "cat; echo told >&2; exit 3"], stdin="asked", keep_stdout=True)
     assert done == Completed(3, "asked", ["told"])
     assert capfd.readouterr().err == "told\n"
+
+
+@pytest.mark.parametrize("keep_stdout", [True, False])
+def test_much_output_on_both_streams(capfd: pytest.CaptureFixture[str], keep_stdout: bool) -> None:
+    """A pipe holds 64 KiB: whoever reads one stream to its end before the other waits for ever."""
+    code = "import sys\nfor _ in range(9000): print('o' * 99); print('e' * 99, file=sys.stderr)"
+    done = follow([sys.executable, "-c", code], keep_stdout=keep_stdout)
+    assert done.returncode == 0
+    assert len(done.stdout) == (900_000 if keep_stdout else 0)
+    assert len(done.tail) == 60
+    assert len(capfd.readouterr().err) == (900_000 if keep_stdout else 1_800_000)
+
+
+def test_lines_of_both_streams_come_in_their_order(capfd: pytest.CaptureFixture[str]) -> None:
+    """What a command says in either of them tells what it was doing when it failed."""
+    done = follow(["sh", "-c", "echo 1; echo 2 >&2; echo 3"], show=lambda line: f"<{line}>")
+    assert done == Completed(0, "", ["<1>", "<2>", "<3>"])
+    assert capfd.readouterr().err == "<1>\n<2>\n<3>\n"
+
+
+def test_output_without_a_line_end_needs_no_memory(capfd: pytest.CaptureFixture[str]) -> None:
+    """Nor does a result without end."""
+    endless = [sys.executable, "-c", "print('x' * 40_000_000, end='')"]
+    assert sum(map(len, follow(endless).tail)) < 2_000_000
+    assert len(follow(endless, keep_stdout=True).stdout) == 16 << 20
 
 
 def test_a_command_that_hangs_is_ended() -> None:
@@ -87,19 +166,12 @@ def test_a_command_that_hangs_is_ended() -> None:
 
 
 def test_a_command_that_reads_nothing() -> None:
-    """It may have ended before its input was written."""
-    assert run(["true"], stdin="x" * 60_000).returncode == 0
+    """It may have ended before its input was written, or print much before it reads."""
+    assert run(["true"], stdin="x" * 600_000).returncode == 0
+    assert follow(["true"], stdin="x" * 600_000).returncode == 0
 
 
 def test_users() -> None:
     """By their names."""
     assert Host().has_user("root")
     assert not Host().has_user("no-such-user")
-
-
-def test_owners_are_not_changed_through_a_symlink(tmp_path: Path) -> None:
-    """What a release links to may be the interpreter, or nothing at all."""
-    link = tmp_path / "link"
-    link.symlink_to(tmp_path / "absent")
-    Host().give_all([link], pwd.getpwuid(os.getuid()).pw_name, grp.getgrgid(os.getgid()).gr_name)
-    assert link.is_symlink()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime
 
 import pytest
 from farrier_release import audit
 from farrier_release.__main__ import main
 from farrier_release.status import days_until
+from farrier_release.storage import write_json
 
-from tests.unit.roles.release.conftest import Run, make_live
+from tests.unit.roles.release.conftest import Run, add_release, make_live
 from tests.unit.roles.release.machine import FakeHost
 
 LIVE = "20260103T000000Z-v3"
@@ -30,7 +32,19 @@ def test_what_is_live(run: Run, host: FakeHost) -> None:
     assert [worker["release"] for worker in status["workers"]] == [LIVE]
     assert status["workers"][0]["since"].endswith("Z")
     assert status["service"]["active"] is True
-    assert status["releases"] == [{"id": LIVE, "good": True, "live": True}]
+    assert status["releases"] == [{"id": LIVE, "good": True, "live": True, "in_use": True}]
+
+
+def test_a_release_whose_worker_is_draining_is_in_use(run: Run, host: FakeHost) -> None:
+    """It imports as late as it likes, and serves files to its last request: nobody prunes under it."""
+    for number in range(1, 8):
+        add_release(host.configuration, f"2025010{number}T000000Z-v{number}", verified_at=1.0)
+    make_live(host, LIVE)
+    draining = {"release": "20250102T000000Z-v2", "state": "draining", "since": 1.0}
+    write_json(host.configuration.run_directory / "workers" / f"{os.getppid()}.json", draining)
+    assert run("finish")[1]["removed"] == ["20250101T000000Z-v1", "20250103T000000Z-v3"]
+    found = {release["id"]: release["in_use"] for release in run("status")[1]["releases"]}
+    assert [name for name, in_use in found.items() if in_use] == [LIVE, "20250102T000000Z-v2"]
 
 
 def test_a_service_that_is_down_is_a_problem(run: Run, host: FakeHost) -> None:
