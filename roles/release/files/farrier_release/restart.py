@@ -45,4 +45,9 @@ def restart(application: Application, request: dict[str, Any], *, gone: str = ""
             request=request,
         )
         application.lease_file.take(lease)
-    return activation.activate(application, lease)
+    try:
+        return activation.activate(application, lease)
+    finally:
+        left = application.lease_file.read()
+        if left is not None and left.token == lease.token:  # its process was killed
+            application.lease_file.drop()
