@@ -66,7 +66,7 @@ class HandoverArbiter(Arbiter):
 
     def handle_usr2(self) -> None:
         """Refuse: gunicorn cannot hand the sockets of systemd to a second master."""
-        self.log.error("USR2 is not supported: systemctl restart replaces the master under the held socket")
+        self.log.error("USR2 is not supported: farrier-release restart replaces the master without a pause")
 
     def kill_workers(self, sig: int) -> None:
         """Signal every worker. But for USR1, which gunicorn passes on, that is the end of all of them."""

@@ -82,14 +82,14 @@ class Master:
         for key in ("name", "run_directory", "hands_over"):
             if getattr(configuration, key) != getattr(running, key):
                 shown = "worker_class" if key == "hands_over" else key
-                raise RestartNeededError(f"{shown} has changed: systemctl restart {running.name}.service")
+                raise RestartNeededError(f"{shown} has changed: farrier-release --app {running.name} restart")
         if not (configuration.virtual_environment / "bin" / "python").exists():
             raise ConfigurationError(
                 f"{configuration.virtual_environment} is missing; build the release again"
             )
         obstacle = self.release_change.obstacle(configuration)
         if obstacle:
-            raise RestartNeededError(f"{obstacle}: systemctl restart {running.name}.service")
+            raise RestartNeededError(f"{obstacle}: farrier-release --app {running.name} restart")
 
     @property
     def trusted_proxies(self) -> str:

@@ -22,11 +22,11 @@ from tests.unit.roles.app_server.test_handover import codes
         (lambda host: host.write_settings(wrokers=2), "there is no setting wrokers"),
         (
             lambda host: host.write_settings(run_directory="/run/other"),
-            "run_directory has changed: systemctl",
+            "run_directory has changed: farrier-release",
         ),
         (
             lambda host: host.write_settings(worker_class="stock"),
-            "worker_class has changed: systemctl restart",
+            "worker_class has changed: farrier-release --app example restart",
         ),
         (lambda host: host.write_settings(keepalive_seconds=1), "longer than proxy_keepalive_seconds"),
         (lambda host: (host.directory / "environment.json").write_text("[]"), "must hold one JSON object"),
@@ -116,7 +116,7 @@ def test_package_of_the_master_in_another_version_is_refused(host: Host) -> None
     refused = host.deploy("2")
     assert refused.returncode == 1
     assert "release 2 brings uvicorn 0.1" in refused.stderr
-    assert "systemctl restart example.service" in refused.stderr
+    assert "farrier-release --app example restart" in refused.stderr
     assert codes(host) == {"1"}
 
 

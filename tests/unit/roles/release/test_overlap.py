@@ -184,6 +184,16 @@ def test_a_restart_that_was_killed_is_finished(run: Run, host: FakeHost) -> None
     ] == 1.0
 
 
+def test_a_restart_that_was_killed_locks_nobody_out(run: Run, host: FakeHost) -> None:
+    """The next one need not wait for its lease to become stale."""
+    make_live(host, OLD)
+    host.killed_at = RESTART
+    with pytest.raises(KilledError):
+        run("restart")
+    assert run("restart")[0] == ExitCode.SUCCESS
+    assert host.server.beside is None
+
+
 def test_a_restart_that_fails_changes_nothing(run: Run, host: FakeHost) -> None:
     """A sandbox in which the app does not start is noticed while it serves outside of it."""
     make_live(host, OLD)
