@@ -11,6 +11,8 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
@@ -86,10 +88,26 @@ class HandoverArbiter(Arbiter):
                 return
             worker = self.WORKERS.pop(pid, None)
             if worker is not None:
-                self._worker_gone(worker, os.waitstatus_to_exitcode(wait_status))
+                self._survive(partial(self._worker_gone, worker, os.waitstatus_to_exitcode(wait_status)))
+
+    def murder_workers(self) -> None:
+        """End workers without a heartbeat."""
+        self._survive(super().murder_workers)
 
     def manage_workers(self) -> None:
         """Bring what is nearer to what is wanted. Called after every signal and at least once a second."""
+        self._survive(self._manage)
+
+    def _survive(self, step: Callable[[], None]) -> None:
+        """Take a step of the loop. gunicorn ends the master, and all workers, for any exception in it."""
+        try:
+            step()
+        except Exception:
+            if self.serving is None:
+                raise
+            self.log.exception("An error of the master, which goes on, and so do its workers")
+
+    def _manage(self) -> None:
         if self._reload_wanted:
             self._begin_reload()
         self._enforce_deadlines()
@@ -266,12 +284,12 @@ class HandoverArbiter(Arbiter):
         stage, order = worker.shared_state.stage, worker.shared_state.order
         worker.tmp.close()
         worker.shared_state.close()
-        status.worker_path(configuration.run_directory, worker.pid).unlink(missing_ok=True)
+        status.forget_worker(configuration.run_directory, worker.pid)
         if order is not Order.SERVE:
             if exit_code == -signal.SIGKILL:
                 self.log.warning("Worker %s did not end in time and was killed", worker.pid)
             return
-        ending = f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
+        ending = _in_words(exit_code)
         self.log.error("Worker %s ended unexpectedly: %s", worker.pid, ending)
         generation = worker.generation
         if stage is Stage.BOOTING:
@@ -312,6 +330,16 @@ class HandoverArbiter(Arbiter):
     def _notify(self, condition: str, *, ready: bool = False) -> None:
         if self._notify_socket is not None:
             systemd.notify(self._notify_socket, condition, ready=ready)
+
+
+def _in_words(exit_code: int) -> str:
+    """How a process ended, from its exit code or the negative number of a signal."""
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    try:
+        return signal.Signals(-exit_code).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {-exit_code}"
 
 
 def _accepts(worker: HandoverWorker) -> bool:

@@ -113,6 +113,12 @@ def worker_path(run_directory: Path, pid: int) -> Path:
     return run_directory / "workers" / f"{pid}.json"
 
 
+def forget_worker(run_directory: Path, pid: int) -> None:
+    """Remove what the worker `pid`, which has ended, said of itself; as far as that is possible."""
+    with contextlib.suppress(OSError):
+        worker_path(run_directory, pid).unlink()
+
+
 def read_master(run_directory: Path) -> MasterStatus | None:
     """The master's status, or None when there is no readable one."""
     return _read(run_directory / "master.json", MasterStatus)

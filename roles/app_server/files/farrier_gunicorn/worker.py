@@ -27,6 +27,7 @@ _logger = logging.getLogger("gunicorn.error")
 
 # Any code but 3 and 4, by which gunicorn would take the whole master down.
 _BOOT_FAILED = 1
+_INTERRUPTED = 1
 _HEARTBEAT_MOST_SECONDS = 1.0
 _STATES: dict[Stage, status.WorkerState] = {
     Stage.BOOTING: "booting",
@@ -60,7 +61,11 @@ class HandoverWorker(UvicornWorker):
             super().init_process()
         except BaseException as error:
             if self.shared_state.stage is not Stage.BOOTING:
-                raise
+                if isinstance(error, (Exception, SystemExit)):
+                    raise
+                # Such as KeyboardInterrupt: gunicorn would go on as a second master, and end the siblings.
+                _logger.critical("The worker was interrupted", exc_info=error)
+                sys.exit(_INTERRUPTED)
             self._report_failure(error)
             for listener in self.sockets:
                 listener.close()

@@ -109,6 +109,19 @@ async def end(scope, receive, send):
     os._exit(int(scope["query_string"]))
 
 
+async def kill(scope, receive, send):
+    os.kill(os.getpid(), int(scope["query_string"]))
+    await asyncio.sleep(3600)
+
+
+async def interrupt(scope, receive, send):
+    async def fail():
+        raise KeyboardInterrupt
+
+    scope["state"]["task"] = asyncio.create_task(fail())
+    await asyncio.sleep(3600)
+
+
 async def websocket(receive, send):
     await receive()
     await send({"type": "websocket.accept"})
@@ -126,5 +139,7 @@ ROUTES = {
     "/slow": slow,
     "/events": events,
     "/end": end,
+    "/kill": kill,
+    "/interrupt": interrupt,
     "/import-late": import_late,
 }
