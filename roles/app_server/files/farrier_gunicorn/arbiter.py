@@ -30,6 +30,7 @@ _BOOTING_GRACE_SECONDS = 2.0
 _SHORT_LIFE_SECONDS = 5.0
 # Seconds for which the previous generation is kept, in case every worker of the new one dies.
 _PROBATION_SECONDS = 10.0
+_SENT_AWAY = "was sent SIGTERM by another process"
 
 
 class HandoverArbiter(Arbiter):
@@ -110,6 +111,7 @@ class HandoverArbiter(Arbiter):
     def _manage(self) -> None:
         if self._reload_wanted:
             self._begin_reload()
+        self._take_note_of_leavers()
         self._enforce_deadlines()
         if self.candidate is not None:
             self._bring_up(self.candidate)
@@ -261,6 +263,14 @@ class HandoverArbiter(Arbiter):
         worker.retired_at = time.monotonic()
         self.kill_worker(worker.pid, signal.SIGTERM)
 
+    def _take_note_of_leavers(self) -> None:
+        """Replace workers that somebody else has sent away, and give them no more time than others."""
+        for worker in self.WORKERS.values():
+            if worker.retired_at is None and worker.shared_state.stage is Stage.LEAVING:
+                worker.shared_state.order = Order.GO
+                worker.retired_at = time.monotonic()
+                self._note_end(worker, _SENT_AWAY)
+
     def _enforce_deadlines(self) -> None:
         now = time.monotonic()
         for worker in list(self.WORKERS.values()):
@@ -290,17 +300,24 @@ class HandoverArbiter(Arbiter):
                 self.log.warning("Worker %s did not end in time and was killed", worker.pid)
             return
         ending = _in_words(exit_code)
-        self.log.error("Worker %s ended unexpectedly: %s", worker.pid, ending)
         generation = worker.generation
         if stage is Stage.BOOTING:
+            self.log.error("Worker %s ended unexpectedly: %s", worker.pid, ending)
             error = generation.recorded_failure(None if generation is self.candidate else worker.pid)
             if error is None:
                 error = f"a worker ended during its start-up: {ending}"
                 generation.record_failure(worker.pid, "exit", error)
             self._note_failed_start(generation, error)
             return
+        left = stage is Stage.LEAVING  # so soon that nobody has noticed
+        self._note_end(worker, _SENT_AWAY if left else f"ended unexpectedly: {ending}")
+
+    def _note_end(self, worker: HandoverWorker, ending: str) -> None:
+        """A worker that was ready has ended, or will, and nobody here has ordered it."""
+        self.log.error("Worker %s %s", worker.pid, ending)
+        generation = worker.generation
         if generation is self.candidate or self.standby is not None:
-            error = f"a worker ended soon after its start-up: {ending}"
+            error = f"soon after its start-up, a worker {ending}"
             generation.record_failure(worker.pid, "exit", error)
             if generation is self.candidate:
                 generation.failure = error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -15,6 +16,8 @@ from uvicorn.server import Server
 
 from farrier_gunicorn.application import ServedApplication
 from farrier_gunicorn.shared_state import Order, SharedState, Stage
+
+_logger = logging.getLogger("uvicorn.error")
 
 TICK_SECONDS = 0.05
 # While nobody accepts, how long a proxy may be late with closing a connection that is idle.
@@ -30,15 +33,20 @@ _CANCEL_AFTER_SECONDS = 1
 
 @dataclass(frozen=True)
 class DrainTimes:
-    """How long a drain may take in all, and for idle connections while nobody accepts, in seconds."""
+    """How long the end of a worker may take, in seconds."""
 
     total: float
+    """For the drain."""
+    end: float
+    """For the drain and the app's shutdown handlers. The master kills the worker a little later."""
     idle_at_stop: float
+    """For idle connections while nobody accepts."""
 
     @classmethod
     def of(cls, graceful_timeout_seconds: float, proxy_keepalive_seconds: float) -> DrainTimes:
         reserve = min(_SHUTDOWN_MOST_SECONDS, graceful_timeout_seconds * _SHUTDOWN_SHARE)
-        return cls(graceful_timeout_seconds - reserve, proxy_keepalive_seconds + _PROXY_LATE_SECONDS)
+        total = graceful_timeout_seconds - reserve
+        return cls(total, total + 0.8 * reserve, proxy_keepalive_seconds + _PROXY_LATE_SECONDS)
 
 
 class HandoverServer(Server):
@@ -63,6 +71,7 @@ class HandoverServer(Server):
         self._max_requests = max_requests
         self._on_stage = on_stage
         self._terminated = False
+        self._told_to_go_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._listeners = sockets or []
@@ -85,8 +94,9 @@ class HandoverServer(Server):
             # Nothing has been accepted yet, and a start-up that hangs would never come to look at a flag.
             signal.signal(sig, signal.SIG_DFL)
             signal.raise_signal(sig)
-        # Not remembered: uvicorn would raise it again and die of it before the worker has cleaned up.
-        self.should_exit = self._terminated = True
+        # Not passed on: uvicorn would leave out its loop, and with it the drain, if it came just before that;
+        # and raise the signal again at the end, before the worker has cleaned up.
+        self._terminated = True
 
     def quit(self) -> None:
         """End at once, without a drain."""
@@ -105,7 +115,11 @@ class HandoverServer(Server):
         order = self._shared_state.order
         if os.getppid() != self._master_pid:
             return Order.STOP
-        return Order.GO if self._terminated and order is Order.SERVE else order
+        return Order.GO if self._leaves_by_itself else order
+
+    @property
+    def _leaves_by_itself(self) -> bool:
+        return self._terminated and self._shared_state.order is Order.SERVE
 
     async def main_loop(self) -> None:
         await super().main_loop()
@@ -129,6 +143,14 @@ class HandoverServer(Server):
         self._application.closing = self.should_exit = False
         self._on_stage(Stage.READY)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        ends_at = (self._told_to_go_at or asyncio.get_running_loop().time()) + self._times.end
+        try:
+            async with asyncio.timeout_at(ends_at):
+                await super().shutdown(sockets)
+        except TimeoutError:
+            _logger.error("The app's shutdown handlers take longer than request_timeout_seconds allows")
+
     async def _drain(self) -> bool:
         """Answer what is connected or about to be, until the proxy has closed its connections.
 
@@ -137,7 +159,7 @@ class HandoverServer(Server):
         self._application.closing = True
         for server in self.servers:
             server.close()
-        self._on_stage(Stage.DRAINING)
+        self._on_stage(Stage.LEAVING if self._leaves_by_itself else Stage.DRAINING)
         began = last_busy = asyncio.get_running_loop().time()
         counter = 0
         while True:
@@ -148,7 +170,11 @@ class HandoverServer(Server):
             order = self._order()
             if order is Order.SERVE:
                 return True
+            if self._leaves_by_itself and self._shared_state.stage is not Stage.LEAVING:
+                self._on_stage(Stage.LEAVING)  # it was to be called back
             now = asyncio.get_running_loop().time()
+            if order is not Order.STAND_BY:
+                self._told_to_go_at = self._told_to_go_at or now
             self._application.end_websockets()
             if order is Order.STOP or now - began >= self._times.total - _EVENT_STREAMS_SECONDS:
                 self._application.end_event_streams()

@@ -14,6 +14,8 @@ class Stage(IntEnum):
     RECYCLING = 2
     """Has served its number of requests, goes on serving, and asks for a replacement."""
     DRAINING = 3
+    LEAVING = 4
+    """Drains, and ends, though the master did not say so: somebody else has sent SIGTERM."""
 
 
 class Order(IntEnum):

@@ -34,6 +34,7 @@ _STATES: dict[Stage, status.WorkerState] = {
     Stage.READY: "ready",
     Stage.RECYCLING: "ready",
     Stage.DRAINING: "draining",
+    Stage.LEAVING: "draining",
 }
 
 

@@ -34,11 +34,16 @@ async def live(receive, send):
                 raise
             await send({"type": "lifespan.startup.complete"})
         else:
+            await shutdown()
             await send({"type": "lifespan.shutdown.complete"})
             return
 
 
 async def startup():
+    pass
+
+
+async def shutdown():
     pass
 
 
