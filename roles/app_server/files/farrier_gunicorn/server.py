@@ -178,7 +178,8 @@ class HandoverServer(Server):
             self._application.end_websockets()
             if order is Order.STOP or now - began >= self._times.total - _EVENT_STREAMS_SECONDS:
                 self._application.end_event_streams()
-            if self.force_exit or now - began >= self._times.total:
+            # Standing by takes as long as the master says. Its requests go on meanwhile.
+            if self.force_exit or (now - began >= self._times.total and order is not Order.STAND_BY):
                 break
             if self.server_state.tasks:  # requests, and what the app does after them
                 last_busy = now

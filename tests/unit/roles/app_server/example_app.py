@@ -107,7 +107,8 @@ async def events(scope, receive, send):
 
 
 async def block(scope, receive, send):
-    time.sleep(3600)
+    time.sleep(float(scope["query_string"] or 3600))
+    await answer(send, {"release": RELEASE_OF_THE_CODE})
 
 
 async def end(scope, receive, send):
