@@ -152,6 +152,8 @@ def _read_object(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: is not UTF-8") from None
     except json.JSONDecodeError as error:
         raise ConfigurationError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, or brackets without an end
+        raise ConfigurationError(f"{path}: holds what no settings are made of; run site.yml again") from None
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: must hold one JSON object")
     return values
