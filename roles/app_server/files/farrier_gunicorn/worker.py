@@ -83,7 +83,8 @@ class HandoverWorker(UvicornWorker):
         self.config.app = self.wsgi
         self.config.headers = [("X-Release", configuration.release)]
         self.config.load()
-        self._application = ServedApplication(self.config.loaded_app, configuration.release, AccessLog())
+        log = AccessLog(configuration.name)
+        self._application = ServedApplication(self.config.loaded_app, configuration.release, log)
         self.config.loaded_app = self._application
         server = HandoverServer(
             self.config,
