@@ -17,7 +17,7 @@ from functools import partial
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
-from farrier_gunicorn import status, systemd
+from farrier_gunicorn import systemd
 from farrier_gunicorn.generation import Generation
 from farrier_gunicorn.master import Master
 from farrier_gunicorn.shared_state import Order, Stage
@@ -290,11 +290,10 @@ class HandoverArbiter(Arbiter):
                 self.kill_worker(worker.pid, signal.SIGABRT)  # the worker's stack goes to the journal
 
     def _worker_gone(self, worker: HandoverWorker, exit_code: int) -> None:
-        configuration = worker.generation.configuration
         stage, order = worker.shared_state.stage, worker.shared_state.order
         worker.tmp.close()
         worker.shared_state.close()
-        status.forget_worker(configuration.run_directory, worker.pid)
+        self._survive(partial(worker.cfg.child_exit, self, worker))
         if order is not Order.SERVE:
             if exit_code == -signal.SIGKILL:
                 self.log.warning("Worker %s did not end in time and was killed", worker.pid)

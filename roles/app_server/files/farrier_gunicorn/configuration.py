@@ -46,6 +46,8 @@ class Configuration:
     backlog: int
     max_requests: int
     max_requests_jitter: int
+    worker_memory_max_mb: int
+    """At which a worker is replaced; 0 for never."""
     bind: tuple[str, ...]
     """Empty under systemd, which hands over its socket."""
     environment: Mapping[str, str]
@@ -127,7 +129,7 @@ def load(environ: Mapping[str, str]) -> Configuration:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """What gunicorn.json holds, each value checked. Raises ConfigurationError."""
-    values = _read_object(path)
+    values = {**_ADDED_LATER, **_read_object(path)}
     _check_values(path, values)
     return values
 
@@ -212,9 +214,14 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "backlog": _whole_number(1),
     "max_requests": _whole_number(0),
     "max_requests_jitter": _whole_number(0),
+    "worker_memory_max_mb": _whole_number(0),
     "boot_timeout_seconds": _whole_number(1),
     "subdir": _subdirectory,
 }
+
+
+# What a file of an earlier version does not have: it is read between two steps of an upgrade.
+_ADDED_LATER: dict[str, Any] = {"worker_memory_max_mb": 0}
 
 
 def _check_values(path: Path, values: dict[str, Any]) -> None:

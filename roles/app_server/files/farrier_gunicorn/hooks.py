@@ -61,7 +61,7 @@ def post_worker_init(worker: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """In a stock master, when a worker has ended; the hand-over master does not call it."""
+    """In the master, when a worker has ended."""
     status.forget_worker(worker.generation.configuration.run_directory, worker.pid)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import mmap
 import os
 import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from uvicorn.config import Config
@@ -20,6 +22,8 @@ from farrier_gunicorn.shared_state import Order, SharedState, Stage
 _logger = logging.getLogger("uvicorn.error")
 
 TICK_SECONDS = 0.05
+# uvicorn's ticks: a look a second.
+_TICKS_BETWEEN_LOOKS_AT_MEMORY = 10
 # While nobody accepts, how long a proxy may be late with closing a connection that is idle.
 _PROXY_LATE_SECONDS = 2.0
 # Of the graceful timeout, what is kept for cancelling the app's tasks and for its shutdown handlers.
@@ -29,6 +33,12 @@ _SHUTDOWN_MOST_SECONDS = 5.0
 _EVENT_STREAMS_SECONDS = 1.0
 # How long uvicorn waits, at the end of a drain that was cut, before it cancels what still runs.
 _CANCEL_AFTER_SECONDS = 1
+
+
+def resident_memory_mb() -> int:
+    """Memory of this process that is not swapped out, in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * mmap.PAGESIZE // 2**20
 
 
 @dataclass(frozen=True)
@@ -61,6 +71,7 @@ class HandoverServer(Server):
         times: DrainTimes,
         master_pid: int,
         max_requests: int,
+        memory_max_mb: int,
         on_stage: Callable[[Stage], None],
     ) -> None:
         super().__init__(config)
@@ -69,6 +80,7 @@ class HandoverServer(Server):
         self._times = times
         self._master_pid = master_pid
         self._max_requests = max_requests
+        self._memory_max_mb = memory_max_mb
         self._on_stage = on_stage
         self._terminated = False
         self._told_to_go_at: float | None = None
@@ -83,6 +95,7 @@ class HandoverServer(Server):
                 for duplicate in duplicates:
                     duplicate.close()
         if self.started:  # before uvicorn 0.51, a failed start-up is no exception
+            self._check_memory_at_start()
             self._on_stage(Stage.READY)
 
     def _duplicates(self) -> list[socket.socket]:
@@ -105,11 +118,31 @@ class HandoverServer(Server):
     async def on_tick(self, counter: int) -> bool:
         if self._order() is not Order.SERVE:
             self.should_exit = True
-        elif (
-            self.server_state.total_requests >= self._max_requests and self._shared_state.stage is Stage.READY
-        ):
+        elif self._shared_state.stage is Stage.READY and self._is_used_up(counter):
             self._on_stage(Stage.RECYCLING)
         return await super().on_tick(counter)
+
+    def _is_used_up(self, counter: int) -> bool:
+        """Whether it is time for a replacement."""
+        if self.server_state.total_requests + self._application.websockets >= self._max_requests:
+            return True
+        if not self._memory_max_mb or counter % _TICKS_BETWEEN_LOOKS_AT_MEMORY:
+            return False
+        memory_mb = resident_memory_mb()
+        if memory_mb < self._memory_max_mb:
+            return False
+        _logger.info("The worker has %s MB and is replaced: worker_memory_max_mb", memory_mb)
+        return True
+
+    def _check_memory_at_start(self) -> None:
+        memory_mb = resident_memory_mb()
+        if 0 < self._memory_max_mb <= memory_mb:  # a replacement would ask for the next one
+            _logger.error(
+                "The worker has %s MB at its start, so worker_memory_max_mb (%s) has no effect",
+                memory_mb,
+                self._memory_max_mb,
+            )
+            self._memory_max_mb = 0
 
     def _order(self) -> Order:
         order = self._shared_state.order

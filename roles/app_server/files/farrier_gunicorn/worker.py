@@ -95,6 +95,7 @@ class HandoverWorker(UvicornWorker):
             ),
             master_pid=self.ppid,
             max_requests=self.max_requests,
+            memory_max_mb=configuration.worker_memory_max_mb,
             on_stage=self.enter_stage,
         )
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.quit)

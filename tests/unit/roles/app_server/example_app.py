@@ -115,6 +115,14 @@ async def end(scope, receive, send):
     os._exit(int(scope["query_string"]))
 
 
+HELD = []
+
+
+async def hold(scope, receive, send):
+    HELD.append(b"x" * (int(scope["query_string"]) * 2**20))
+    await answer(send, {"pid": os.getpid()})
+
+
 async def kill(scope, receive, send):
     os.kill(os.getpid(), int(scope["query_string"]))
     await asyncio.sleep(3600)
@@ -145,6 +153,7 @@ ROUTES = {
     "/slow": slow,
     "/events": events,
     "/end": end,
+    "/hold": hold,
     "/kill": kill,
     "/interrupt": interrupt,
     "/import-late": import_late,

@@ -51,6 +51,7 @@ class Host:
             "backlog": 512,
             "max_requests": 0,
             "max_requests_jitter": 0,
+            "worker_memory_max_mb": 0,
             "boot_timeout_seconds": 10,
             "subdir": "project",
             **settings,
