@@ -1,4 +1,4 @@
-"""The units of an app as Ansible renders them, and that a worker under their limits serves what nginx sends."""
+"""The units of an app as Ansible renders them, and a worker under their limits."""
 
 from __future__ import annotations
 
@@ -74,6 +74,24 @@ def test_open_files_are_enough_for_what_nginx_sends(render: Callable[..., dict[s
     for vcpus, connections, expected in ((2, 4096, 16_384), (16, 5000, 80_000)):
         found = render(vcpus=vcpus, connections=connections)
         assert [settings(found[unit])["LimitNOFILE"] for unit in UNITS] == [str(expected)] * 2
+
+
+def test_limits_of_the_inventory_hold_for_the_service_and_for_the_rehearsal(
+    render: Callable[..., dict[str, str]],
+) -> None:
+    """What is not limited is left to systemd."""
+    limits = {"memory_max_mb": 1024, "cpu_percent_max": 150, "tasks_max": 500, "worker_memory_max_mb": 256}
+    found = render(vcpus=8, **limits)
+    for unit in UNITS:
+        values = settings(found[unit])
+        assert [values[key] for key in ("MemoryMax", "CPUQuota", "TasksMax")] == ["1024M", "150%", "500"]
+        assert "Environment=PYTHONUNBUFFERED=1" in found[unit].splitlines()
+    gunicorn = json.loads(found["gunicorn.json"])
+    assert (gunicorn["worker_memory_max_mb"], gunicorn["workers"]) == (256, 4)
+    found = render(vcpus=8)
+    assert not {"MemoryMax", "CPUQuota", "TasksMax"} & settings(found["app.service"]).keys()
+    gunicorn = json.loads(found["gunicorn.json"])
+    assert (gunicorn["worker_memory_max_mb"], gunicorn["workers"]) == (0, 8)
 
 
 @contextmanager
