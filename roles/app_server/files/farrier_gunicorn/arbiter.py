@@ -249,8 +249,9 @@ class HandoverArbiter(Arbiter):
         except (OSError, RuntimeError) as error:  # no memory, no process, no space for the heartbeat's file
             generation.record_failure(0, "fork", f"{type(error).__name__}: {error}")
             self._note_failed_start(generation, f"a worker cannot be forked: {error}")
-        if self.serving is not None:
-            self._use(self.serving)
+        finally:
+            if self.serving is not None:
+                self._use(self.serving)
 
     def _use(self, generation: Generation) -> None:
         """Have gunicorn work by the settings of `generation`."""
