@@ -20,8 +20,9 @@ from typing import Any
 
 _JOURNAL = "/run/systemd/journal/stdout"
 _EVERY_SECONDS = 0.1
-# What waits while the journal does not take it; lines beyond that are lost and counted.
-_WAITING_BYTES_MOST = 1_000_000
+# What waits while the journal takes nothing; lines beyond that are lost and counted. As much as systemd lets
+# the kernel keep of standard output, and more than a process without privileges can ask for.
+_WAITING_BYTES_MOST = 8_000_000
 _LAST_WORDS_SECONDS = 1.0
 # To a socket that others write to, Linux passes on as much in one piece, or nothing.
 _ONE_PIECE_BYTES = 32_000

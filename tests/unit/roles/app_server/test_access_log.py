@@ -14,6 +14,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+from farrier_gunicorn import access_log
 from farrier_gunicorn.access_log import AccessLog
 
 LET_GO_SECONDS = 10.0
@@ -71,9 +72,12 @@ def test_lines_are_sent_by_themselves(journal: tuple[socket.socket, socket.socke
     assert read_all(theirs) == [{"n": 0}, {"n": 1}, {"n": 2}]
 
 
-def test_a_journal_that_stands_still_stops_nobody(journal: tuple[socket.socket, socket.socket]) -> None:
+def test_a_journal_that_stands_still_stops_nobody(
+    journal: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its lines wait, up to a bound; what was lost is said, and nothing arrives in pieces."""
     ours, theirs = journal
+    monkeypatch.setattr(access_log, "_WAITING_BYTES_MOST", 1_000_000)
 
     async def serve() -> list[dict[str, object]]:
         log = AccessLog("app", ours.fileno())
