@@ -46,7 +46,12 @@ def worker_count(app: Any, vcpus: int, memory_mb: int, app_count: int = 1) -> di
     from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
 
     result = inventory_schema.worker_count(
-        app["workers"], int(vcpus), int(memory_mb), app["worker_memory_mb"], int(app_count)
+        app["workers"],
+        int(vcpus),
+        int(memory_mb),
+        app["worker_memory_mb"],
+        int(app_count),
+        app["memory_max_mb"],
     )
     return asdict(result)
 

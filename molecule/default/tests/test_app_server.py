@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -120,6 +121,19 @@ def test_access_log_is_json_under_the_apps_name(host: Host) -> None:
     assert any(
         entry.get("path", "").startswith("/version") and entry.get("status") == 200 for entry in entries
     ), lines[-5:]
+
+
+def test_each_worker_has_its_own_stream_in_the_journal_of_the_service(host: Host) -> None:
+    """`journalctl -u NAME` finds its lines, though it is not systemd that has opened the stream."""
+    host.check_output(
+        "curl --silent --unix-socket /run/farrier/sockets/observatory.sock http://localhost/version?probe=log"
+    )
+    time.sleep(1)
+    shown = host.check_output("journalctl --no-pager --output=json --unit=observatory.service --lines=50")
+    entries = [json.loads(line) for line in shown.splitlines()]
+    senders = {entry["_PID"] for entry in entries if str(entry["MESSAGE"]).startswith('{"time": ')}
+    assert senders
+    assert properties(host, "observatory.service", "MainPID")["MainPID"] not in senders
 
 
 def test_a_killed_service_comes_back_by_itself(host: Host) -> None:

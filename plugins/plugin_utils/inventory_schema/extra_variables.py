@@ -29,6 +29,7 @@ TASK_NAMES = (
     "app_server_apps",
     "app_server_private_listeners",
     "app_server_proxy_addresses",
+    "app_server_proxy_connections",
     "app_server_restarts_due",
     "app_server_socket_restarts_due",
     "base_packages_ahead",

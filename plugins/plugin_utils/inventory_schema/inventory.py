@@ -9,6 +9,7 @@ from .certificates import Reader, certificate_problems, read_plainly
 from .explain import app_problems, shown, subject_of, suggestion
 from .fleet_checks import fleet_problems
 from .hosts import MISSING, HostView
+from .limits import limit_problems
 from .mistakes import Problem, Unresolved, merge
 from .renamed import renamed_problems
 from .sources import snippet_problems, source_problems
@@ -82,6 +83,7 @@ def _entry_problems(view: HostView, read: Reader) -> list[Problem]:
             if isinstance(raw.get("edge"), Mapping):
                 found += snippet_problems(subject, raw["edge"])
             found += certificate_problems(subject, raw, read)
+            found += limit_problems(subject, raw)
             found += _shared_variable_problems(subject, raw.get("env"), raw.get("secrets"))
             if isinstance(name, str) and name in names:
                 what, fix = "is also the name of an earlier app", "give each app a name of its own"

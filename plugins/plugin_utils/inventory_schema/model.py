@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from . import names, ports, values
+from . import limits, names, ports, sizing, values
 from .mistakes import MistakeError
 
 AppName = Annotated[str, AfterValidator(names.app_name)]
@@ -316,10 +316,38 @@ class App(Strict):
         "handover",
     )
     worker_memory_mb: int = key(
-        "Memory that one worker may need. It limits the number of workers.", "number of MB", 256, 128, ge=16
+        "Memory that one worker may need. It limits the number of workers.",
+        "number of MB",
+        256,
+        sizing.WORKER_MEMORY_MB,
+        ge=16,
+    )
+    worker_memory_max_mb: int | None = key(
+        "Memory at which a worker is replaced, without a failed request. Unset: never.",
+        "number of MB",
+        512,
+        None,
+        ge=32,
+    )
+    memory_max_mb: int | None = key(
+        "Memory of all workers together. Above it, the kernel kills some of them. Unset: no limit.",
+        "number of MB",
+        2048,
+        None,
+        ge=64,
+    )
+    cpu_percent_max: int | None = key(
+        "Processor time of the app. 100 is one core. Unset: no limit.", "number of percent", 150, None, ge=5
+    )
+    tasks_max: int | None = key(
+        "Processes and threads of the app, all together. Unset: systemd's own limit.",
+        "number",
+        500,
+        None,
+        ge=16,
     )
     max_requests: int = key(
-        "Requests after which a worker is replaced (up to 10 % more, at random). `0`: never.",
+        "Requests and WebSockets after which a worker is replaced (up to 10 % more, at random). `0`: never.",
         "number",
         10_000,
         100_000,
@@ -368,6 +396,22 @@ class App(Strict):
     def _port_of_name(self) -> App:
         if self.port is None:
             self.port = ports.derived(self.name)
+        return self
+
+    @model_validator(mode="after")
+    def _limits(self) -> App:
+        limits.check(
+            workers=self.workers,
+            worker_memory_mb=self.worker_memory_mb,
+            worker_memory_max_mb=self.worker_memory_max_mb,
+            memory_max_mb=self.memory_max_mb,
+            tasks_max=self.tasks_max,
+        )
+        if self.worker_memory_max_mb is not None and not self.worker_class.startswith("handover"):
+            raise MistakeError(
+                f"has worker_memory_max_mb, which a worker of class {self.worker_class} does not know",
+                "remove it, or write worker_class: handover",
+            )
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 # For the system, nginx and the masters, before workers are counted.
 SYSTEM_MEMORY_MB = 256
+# Of one worker, unless the app says otherwise.
+WORKER_MEMORY_MB = 128
 # A reload runs the old and the new workers side by side.
 GENERATIONS = 2
 
@@ -19,7 +21,12 @@ class WorkerCount:
 
 
 def worker_count(
-    workers: int | str, vcpus: int, memory_mb: int, worker_memory_mb: int, app_count: int = 1
+    workers: int | str,
+    vcpus: int,
+    memory_mb: int,
+    worker_memory_mb: int,
+    app_count: int = 1,
+    memory_max_mb: int | None = None,
 ) -> WorkerCount:
     """Apply the worker policy of an app to a host; the result is never below 1.
 
@@ -29,6 +36,7 @@ def worker_count(
         memory_mb: Memory of the host in MB.
         worker_memory_mb: What one worker may need, in MB.
         app_count: Apps that share the host's memory equally, from 1.
+        memory_max_mb: What the app may have of it, in MB; None for no limit.
     """
     cores = f"{vcpus} core{'' if vcpus == 1 else 's'}"
     if workers == "per_core":
@@ -38,6 +46,7 @@ def worker_count(
     else:
         wanted, reason = int(workers), "as the inventory says"
     share_mb = max(0, memory_mb - SYSTEM_MEMORY_MB) // app_count
+    share_mb = min(share_mb, memory_max_mb or share_mb)
     limit = max(1, share_mb // (worker_memory_mb * GENERATIONS))
     if wanted <= limit:
         return WorkerCount(wanted, reason)

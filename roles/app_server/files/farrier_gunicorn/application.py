@@ -33,6 +33,8 @@ class ServedApplication:
         """Whether answers ask the proxy not to use the connection again."""
         self.startup_failure: str | None = None
         """What the app said of its start-up, when that failed."""
+        self.websockets = 0
+        """How many there have been; uvicorn counts requests only."""
         self._event_streams: set[EventStream] = set()
         self._websockets: set[WebSocket] = set()
         self._endings: set[asyncio.Task[None]] = set()
@@ -102,6 +104,7 @@ class ServedApplication:
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
+        self.websockets += 1
         status = 403
         websocket = WebSocket(send)
 

@@ -11,11 +11,13 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
-from farrier_gunicorn import status, systemd
+from farrier_gunicorn import systemd
 from farrier_gunicorn.generation import Generation
 from farrier_gunicorn.master import Master
 from farrier_gunicorn.shared_state import Order, Stage
@@ -28,6 +30,7 @@ _BOOTING_GRACE_SECONDS = 2.0
 _SHORT_LIFE_SECONDS = 5.0
 # Seconds for which the previous generation is kept, in case every worker of the new one dies.
 _PROBATION_SECONDS = 10.0
+_SENT_AWAY = "was sent SIGTERM by another process"
 
 
 class HandoverArbiter(Arbiter):
@@ -86,12 +89,29 @@ class HandoverArbiter(Arbiter):
                 return
             worker = self.WORKERS.pop(pid, None)
             if worker is not None:
-                self._worker_gone(worker, os.waitstatus_to_exitcode(wait_status))
+                self._survive(partial(self._worker_gone, worker, os.waitstatus_to_exitcode(wait_status)))
+
+    def murder_workers(self) -> None:
+        """End workers without a heartbeat."""
+        self._survive(super().murder_workers)
 
     def manage_workers(self) -> None:
         """Bring what is nearer to what is wanted. Called after every signal and at least once a second."""
+        self._survive(self._manage)
+
+    def _survive(self, step: Callable[[], None]) -> None:
+        """Take a step of the loop. gunicorn ends the master, and all workers, for any exception in it."""
+        try:
+            step()
+        except Exception:
+            if self.serving is None:
+                raise
+            self.log.exception("An error of the master, which goes on, and so do its workers")
+
+    def _manage(self) -> None:
         if self._reload_wanted:
             self._begin_reload()
+        self._take_note_of_leavers()
         self._enforce_deadlines()
         if self.candidate is not None:
             self._bring_up(self.candidate)
@@ -229,8 +249,9 @@ class HandoverArbiter(Arbiter):
         except (OSError, RuntimeError) as error:  # no memory, no process, no space for the heartbeat's file
             generation.record_failure(0, "fork", f"{type(error).__name__}: {error}")
             self._note_failed_start(generation, f"a worker cannot be forked: {error}")
-        if self.serving is not None:
-            self._use(self.serving)
+        finally:
+            if self.serving is not None:
+                self._use(self.serving)
 
     def _use(self, generation: Generation) -> None:
         """Have gunicorn work by the settings of `generation`."""
@@ -242,6 +263,14 @@ class HandoverArbiter(Arbiter):
         worker.shared_state.order = Order.GO
         worker.retired_at = time.monotonic()
         self.kill_worker(worker.pid, signal.SIGTERM)
+
+    def _take_note_of_leavers(self) -> None:
+        """Replace workers that somebody else has sent away, and give them no more time than others."""
+        for worker in self.WORKERS.values():
+            if worker.retired_at is None and worker.shared_state.stage is Stage.LEAVING:
+                worker.shared_state.order = Order.GO
+                worker.retired_at = time.monotonic()
+                self._note_end(worker, _SENT_AWAY)
 
     def _enforce_deadlines(self) -> None:
         now = time.monotonic()
@@ -262,27 +291,33 @@ class HandoverArbiter(Arbiter):
                 self.kill_worker(worker.pid, signal.SIGABRT)  # the worker's stack goes to the journal
 
     def _worker_gone(self, worker: HandoverWorker, exit_code: int) -> None:
-        configuration = worker.generation.configuration
         stage, order = worker.shared_state.stage, worker.shared_state.order
         worker.tmp.close()
         worker.shared_state.close()
-        status.worker_path(configuration.run_directory, worker.pid).unlink(missing_ok=True)
+        self._survive(partial(worker.cfg.child_exit, self, worker))
         if order is not Order.SERVE:
             if exit_code == -signal.SIGKILL:
                 self.log.warning("Worker %s did not end in time and was killed", worker.pid)
             return
-        ending = f"exit code {exit_code}" if exit_code >= 0 else signal.Signals(-exit_code).name
-        self.log.error("Worker %s ended unexpectedly: %s", worker.pid, ending)
+        ending = _in_words(exit_code)
         generation = worker.generation
         if stage is Stage.BOOTING:
+            self.log.error("Worker %s ended unexpectedly: %s", worker.pid, ending)
             error = generation.recorded_failure(None if generation is self.candidate else worker.pid)
             if error is None:
                 error = f"a worker ended during its start-up: {ending}"
                 generation.record_failure(worker.pid, "exit", error)
             self._note_failed_start(generation, error)
             return
+        left = stage is Stage.LEAVING  # so soon that nobody has noticed
+        self._note_end(worker, _SENT_AWAY if left else f"ended unexpectedly: {ending}")
+
+    def _note_end(self, worker: HandoverWorker, ending: str) -> None:
+        """A worker that was ready has ended, or will, and nobody here has ordered it."""
+        self.log.error("Worker %s %s", worker.pid, ending)
+        generation = worker.generation
         if generation is self.candidate or self.standby is not None:
-            error = f"a worker ended soon after its start-up: {ending}"
+            error = f"soon after its start-up, a worker {ending}"
             generation.record_failure(worker.pid, "exit", error)
             if generation is self.candidate:
                 generation.failure = error
@@ -312,6 +347,16 @@ class HandoverArbiter(Arbiter):
     def _notify(self, condition: str, *, ready: bool = False) -> None:
         if self._notify_socket is not None:
             systemd.notify(self._notify_socket, condition, ready=ready)
+
+
+def _in_words(exit_code: int) -> str:
+    """How a process ended, from its exit code or the negative number of a signal."""
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    try:
+        return signal.Signals(-exit_code).name
+    except ValueError:  # most real-time signals have no name
+        return f"signal {-exit_code}"
 
 
 def _accepts(worker: HandoverWorker) -> bool:

@@ -46,6 +46,8 @@ class Configuration:
     backlog: int
     max_requests: int
     max_requests_jitter: int
+    worker_memory_max_mb: int
+    """At which a worker is replaced; 0 for never."""
     bind: tuple[str, ...]
     """Empty under systemd, which hands over its socket."""
     environment: Mapping[str, str]
@@ -127,7 +129,7 @@ def load(environ: Mapping[str, str]) -> Configuration:
 
 def read_settings(path: Path) -> dict[str, Any]:
     """What gunicorn.json holds, each value checked. Raises ConfigurationError."""
-    values = _read_object(path)
+    values = {**_ADDED_LATER, **_read_object(path)}
     _check_values(path, values)
     return values
 
@@ -152,6 +154,8 @@ def _read_object(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: is not UTF-8") from None
     except json.JSONDecodeError as error:
         raise ConfigurationError(f"{path}:{error.lineno}:{error.colno}: not JSON: {error.msg}") from None
+    except (ValueError, RecursionError):  # a number of thousands of digits, or brackets without an end
+        raise ConfigurationError(f"{path}: holds what no settings are made of; run site.yml again") from None
     if not isinstance(values, dict):
         raise ConfigurationError(f"{path}: must hold one JSON object")
     return values
@@ -210,9 +214,14 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "backlog": _whole_number(1),
     "max_requests": _whole_number(0),
     "max_requests_jitter": _whole_number(0),
+    "worker_memory_max_mb": _whole_number(0),
     "boot_timeout_seconds": _whole_number(1),
     "subdir": _subdirectory,
 }
+
+
+# What a file of an earlier version does not have: it is read between two steps of an upgrade.
+_ADDED_LATER: dict[str, Any] = {"worker_memory_max_mb": 0}
 
 
 def _check_values(path: Path, values: dict[str, Any]) -> None:

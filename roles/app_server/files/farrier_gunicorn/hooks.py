@@ -61,9 +61,8 @@ def post_worker_init(worker: Any) -> None:
 
 
 def child_exit(server: Any, worker: Any) -> None:
-    """In a stock master, when a worker has ended; the hand-over master does not call it."""
-    run_directory = worker.generation.configuration.run_directory
-    status.worker_path(run_directory, worker.pid).unlink(missing_ok=True)
+    """In the master, when a worker has ended."""
+    status.forget_worker(worker.generation.configuration.run_directory, worker.pid)
 
 
 def _write_state(worker: Any, state: status.WorkerState) -> None:

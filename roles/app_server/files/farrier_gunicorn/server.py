@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import mmap
 import os
 import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 
 from uvicorn.config import Config
@@ -16,7 +19,11 @@ from uvicorn.server import Server
 from farrier_gunicorn.application import ServedApplication
 from farrier_gunicorn.shared_state import Order, SharedState, Stage
 
+_logger = logging.getLogger("uvicorn.error")
+
 TICK_SECONDS = 0.05
+# uvicorn's ticks: a look a second.
+_TICKS_BETWEEN_LOOKS_AT_MEMORY = 10
 # While nobody accepts, how long a proxy may be late with closing a connection that is idle.
 _PROXY_LATE_SECONDS = 2.0
 # Of the graceful timeout, what is kept for cancelling the app's tasks and for its shutdown handlers.
@@ -28,17 +35,28 @@ _EVENT_STREAMS_SECONDS = 1.0
 _CANCEL_AFTER_SECONDS = 1
 
 
+def resident_memory_mb() -> int:
+    """Memory of this process that is not swapped out, in MB."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * mmap.PAGESIZE // 2**20
+
+
 @dataclass(frozen=True)
 class DrainTimes:
-    """How long a drain may take in all, and for idle connections while nobody accepts, in seconds."""
+    """How long the end of a worker may take, in seconds."""
 
     total: float
+    """For the drain."""
+    end: float
+    """For the drain and the app's shutdown handlers. The master kills the worker a little later."""
     idle_at_stop: float
+    """For idle connections while nobody accepts."""
 
     @classmethod
     def of(cls, graceful_timeout_seconds: float, proxy_keepalive_seconds: float) -> DrainTimes:
         reserve = min(_SHUTDOWN_MOST_SECONDS, graceful_timeout_seconds * _SHUTDOWN_SHARE)
-        return cls(graceful_timeout_seconds - reserve, proxy_keepalive_seconds + _PROXY_LATE_SECONDS)
+        total = graceful_timeout_seconds - reserve
+        return cls(total, total + 0.8 * reserve, proxy_keepalive_seconds + _PROXY_LATE_SECONDS)
 
 
 class HandoverServer(Server):
@@ -53,6 +71,7 @@ class HandoverServer(Server):
         times: DrainTimes,
         master_pid: int,
         max_requests: int,
+        memory_max_mb: int,
         on_stage: Callable[[Stage], None],
     ) -> None:
         super().__init__(config)
@@ -61,8 +80,10 @@ class HandoverServer(Server):
         self._times = times
         self._master_pid = master_pid
         self._max_requests = max_requests
+        self._memory_max_mb = memory_max_mb
         self._on_stage = on_stage
         self._terminated = False
+        self._told_to_go_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._listeners = sockets or []
@@ -74,6 +95,7 @@ class HandoverServer(Server):
                 for duplicate in duplicates:
                     duplicate.close()
         if self.started:  # before uvicorn 0.51, a failed start-up is no exception
+            self._check_memory_at_start()
             self._on_stage(Stage.READY)
 
     def _duplicates(self) -> list[socket.socket]:
@@ -85,8 +107,9 @@ class HandoverServer(Server):
             # Nothing has been accepted yet, and a start-up that hangs would never come to look at a flag.
             signal.signal(sig, signal.SIG_DFL)
             signal.raise_signal(sig)
-        # Not remembered: uvicorn would raise it again and die of it before the worker has cleaned up.
-        self.should_exit = self._terminated = True
+        # Not passed on: uvicorn would leave out its loop, and with it the drain, if it came just before that;
+        # and raise the signal again at the end, before the worker has cleaned up.
+        self._terminated = True
 
     def quit(self) -> None:
         """End at once, without a drain."""
@@ -95,17 +118,41 @@ class HandoverServer(Server):
     async def on_tick(self, counter: int) -> bool:
         if self._order() is not Order.SERVE:
             self.should_exit = True
-        elif (
-            self.server_state.total_requests >= self._max_requests and self._shared_state.stage is Stage.READY
-        ):
+        elif self._shared_state.stage is Stage.READY and self._is_used_up(counter):
             self._on_stage(Stage.RECYCLING)
         return await super().on_tick(counter)
+
+    def _is_used_up(self, counter: int) -> bool:
+        """Whether it is time for a replacement."""
+        if self.server_state.total_requests + self._application.websockets >= self._max_requests:
+            return True
+        if not self._memory_max_mb or counter % _TICKS_BETWEEN_LOOKS_AT_MEMORY:
+            return False
+        memory_mb = resident_memory_mb()
+        if memory_mb < self._memory_max_mb:
+            return False
+        _logger.info("The worker has %s MB and is replaced: worker_memory_max_mb", memory_mb)
+        return True
+
+    def _check_memory_at_start(self) -> None:
+        memory_mb = resident_memory_mb()
+        if 0 < self._memory_max_mb <= memory_mb:  # a replacement would ask for the next one
+            _logger.error(
+                "The worker has %s MB at its start, so worker_memory_max_mb (%s) has no effect",
+                memory_mb,
+                self._memory_max_mb,
+            )
+            self._memory_max_mb = 0
 
     def _order(self) -> Order:
         order = self._shared_state.order
         if os.getppid() != self._master_pid:
             return Order.STOP
-        return Order.GO if self._terminated and order is Order.SERVE else order
+        return Order.GO if self._leaves_by_itself else order
+
+    @property
+    def _leaves_by_itself(self) -> bool:
+        return self._terminated and self._shared_state.order is Order.SERVE
 
     async def main_loop(self) -> None:
         await super().main_loop()
@@ -129,6 +176,14 @@ class HandoverServer(Server):
         self._application.closing = self.should_exit = False
         self._on_stage(Stage.READY)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        ends_at = (self._told_to_go_at or asyncio.get_running_loop().time()) + self._times.end
+        try:
+            async with asyncio.timeout_at(ends_at):
+                await super().shutdown(sockets)
+        except TimeoutError:
+            _logger.error("The app's shutdown handlers take longer than request_timeout_seconds allows")
+
     async def _drain(self) -> bool:
         """Answer what is connected or about to be, until the proxy has closed its connections.
 
@@ -137,7 +192,7 @@ class HandoverServer(Server):
         self._application.closing = True
         for server in self.servers:
             server.close()
-        self._on_stage(Stage.DRAINING)
+        self._on_stage(Stage.LEAVING if self._leaves_by_itself else Stage.DRAINING)
         began = last_busy = asyncio.get_running_loop().time()
         counter = 0
         while True:
@@ -148,11 +203,16 @@ class HandoverServer(Server):
             order = self._order()
             if order is Order.SERVE:
                 return True
+            if self._leaves_by_itself and self._shared_state.stage is not Stage.LEAVING:
+                self._on_stage(Stage.LEAVING)  # it was to be called back
             now = asyncio.get_running_loop().time()
+            if order is not Order.STAND_BY:
+                self._told_to_go_at = self._told_to_go_at or now
             self._application.end_websockets()
             if order is Order.STOP or now - began >= self._times.total - _EVENT_STREAMS_SECONDS:
                 self._application.end_event_streams()
-            if self.force_exit or now - began >= self._times.total:
+            # Standing by takes as long as the master says. Its requests go on meanwhile.
+            if self.force_exit or (now - began >= self._times.total and order is not Order.STAND_BY):
                 break
             if self.server_state.tasks:  # requests, and what the app does after them
                 last_busy = now

@@ -12,8 +12,10 @@ class Stage(IntEnum):
     BOOTING = 0
     READY = 1
     RECYCLING = 2
-    """Has served its number of requests, goes on serving, and asks for a replacement."""
+    """Has served its number of requests or passed its memory, goes on serving, and asks for a replacement."""
     DRAINING = 3
+    LEAVING = 4
+    """Drains, and ends, though the master did not say so: somebody else has sent SIGTERM."""
 
 
 class Order(IntEnum):

@@ -8,17 +8,23 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
+import re
 import stat
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast, get_args
 
 WorkerState = Literal["booting", "ready", "draining"]
 
-# The files belong to the app's user: a reader with more rights than that one trusts neither type nor size.
+# The files belong to the app's user: a reader with more rights than that one trusts no type, size or number.
 _MAX_BYTES = 256 * 1024
+_MAX_WORKERS = 1000
+# Of process ids, counts and seconds since 1970: a time before the year 5139 can be shown.
+_MAX_NUMBER = 10**11
 
 
 @dataclass(frozen=True)
@@ -113,6 +119,12 @@ def worker_path(run_directory: Path, pid: int) -> Path:
     return run_directory / "workers" / f"{pid}.json"
 
 
+def forget_worker(run_directory: Path, pid: int) -> None:
+    """Remove what the worker `pid`, which has ended, said of itself; as far as that is possible."""
+    with contextlib.suppress(OSError):
+        worker_path(run_directory, pid).unlink()
+
+
 def read_master(run_directory: Path) -> MasterStatus | None:
     """The master's status, or None when there is no readable one."""
     return _read(run_directory / "master.json", MasterStatus)
@@ -126,23 +138,80 @@ def read_failure(run_directory: Path) -> Failure | None:
 def read_workers(run_directory: Path) -> list[WorkerStatus]:
     """Every worker that there is now, oldest generation first."""
     try:
-        paths = list((run_directory / "workers").glob("[0-9]*.json"))
+        with os.scandir(run_directory / "workers") as entries:
+            names = [entry.name for entry in itertools.islice(entries, _MAX_WORKERS)]
     except OSError:
         return []
-    records = [_read(path, WorkerStatus) for path in paths]
-    return sorted((r for r in records if r is not None), key=lambda r: (r.generation, r.pid))
+    pids = [int(name.removesuffix(".json")) for name in names if re.fullmatch(r"[1-9][0-9]{0,9}\.json", name)]
+    records = [(pid, _read(worker_path(run_directory, pid), WorkerStatus)) for pid in pids]
+    found = [record for pid, record in records if record is not None and record.pid == pid]
+    return sorted(found, key=lambda record: (record.generation, record.pid))
 
 
 def _read(path: Path, record: type[_Record]) -> _Record | None:
     try:
         content = json.loads(_read_regular_file(path))
-    except (OSError, ValueError, RecursionError):
+        values = {f.name: _FIELDS[str(f.type)](content[f.name]) for f in fields(record) if f.name in content}
+        return record(**values)
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
-    names = {f.name for f in fields(record)}
-    try:
-        return record(**{name: value for name, value in content.items() if name in names})
-    except (AttributeError, TypeError):
-        return None
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _MAX_NUMBER:
+        raise ValueError
+    return value
+
+
+def _seconds(value: Any) -> float:
+    if type(value) not in (int, float) or not 0 <= value < _MAX_NUMBER:  # nor is NaN
+        raise ValueError
+    return float(value)
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError
+    return value
+
+
+def _text(value: Any) -> str:
+    """A text that can be printed: lone surrogates, which JSON allows, are written out."""
+    if not isinstance(value, str):
+        raise ValueError
+    return value.encode(errors="backslashreplace").decode()
+
+
+def _state(value: Any) -> WorkerState:
+    if value not in get_args(WorkerState):
+        raise ValueError
+    return cast(WorkerState, value)
+
+
+def _texts(value: Any) -> list[str]:
+    if not isinstance(value, list):
+        raise ValueError
+    return [_text(item) for item in value]
+
+
+def _text_by_text(value: Any) -> dict[str, str]:
+    if not isinstance(value, dict):
+        raise ValueError
+    return {_text(key): _text(item) for key, item in value.items()}
+
+
+# Type of a field -> what turns a value of the file into it, or raises ValueError or TypeError.
+_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "int": _number,
+    "int | None": lambda value: None if value is None else _number(value),
+    "float": _seconds,
+    "bool": _flag,
+    "str": _text,
+    "str | None": lambda value: None if value is None else _text(value),
+    "WorkerState": _state,
+    "list[str]": _texts,
+    "dict[str, str]": _text_by_text,
+}
 
 
 def _read_regular_file(path: Path) -> bytes:

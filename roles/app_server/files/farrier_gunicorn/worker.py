@@ -27,12 +27,14 @@ _logger = logging.getLogger("gunicorn.error")
 
 # Any code but 3 and 4, by which gunicorn would take the whole master down.
 _BOOT_FAILED = 1
+_INTERRUPTED = 1
 _HEARTBEAT_MOST_SECONDS = 1.0
 _STATES: dict[Stage, status.WorkerState] = {
     Stage.BOOTING: "booting",
     Stage.READY: "ready",
     Stage.RECYCLING: "ready",
     Stage.DRAINING: "draining",
+    Stage.LEAVING: "draining",
 }
 
 
@@ -60,7 +62,11 @@ class HandoverWorker(UvicornWorker):
             super().init_process()
         except BaseException as error:
             if self.shared_state.stage is not Stage.BOOTING:
-                raise
+                if isinstance(error, (Exception, SystemExit)):
+                    raise
+                # Such as KeyboardInterrupt: gunicorn would go on as a second master, and end the siblings.
+                _logger.critical("The worker was interrupted", exc_info=error)
+                sys.exit(_INTERRUPTED)
             self._report_failure(error)
             for listener in self.sockets:
                 listener.close()
@@ -77,7 +83,8 @@ class HandoverWorker(UvicornWorker):
         self.config.app = self.wsgi
         self.config.headers = [("X-Release", configuration.release)]
         self.config.load()
-        self._application = ServedApplication(self.config.loaded_app, configuration.release, AccessLog())
+        log = AccessLog(configuration.name)
+        self._application = ServedApplication(self.config.loaded_app, configuration.release, log)
         self.config.loaded_app = self._application
         server = HandoverServer(
             self.config,
@@ -88,6 +95,7 @@ class HandoverWorker(UvicornWorker):
             ),
             master_pid=self.ppid,
             max_requests=self.max_requests,
+            memory_max_mb=configuration.worker_memory_max_mb,
             on_stage=self.enter_stage,
         )
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.quit)

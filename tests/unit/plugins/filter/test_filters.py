@@ -94,6 +94,13 @@ def test_memory_limits_the_number(workers: int | str, memory_mb: int, app_count:
     assert worker_count(workers, 2, memory_mb, 128, app_count).count == expected
 
 
+def test_the_apps_own_limit_counts_too(filters: dict[str, Callable[..., Any]]) -> None:
+    """Where it is less than the app's share of the host."""
+    (app,) = filters["app_defaults"]([{**APP, "memory_max_mb": 600}])
+    assert filters["worker_count"](app, 8, 8192)["count"] == 2
+    assert filters["worker_count"](app, 8, 512)["count"] == 1
+
+
 def test_limited_number_says_why() -> None:
     """An operator who asked for 8 and got 1 finds the reason beside the number."""
     reason = worker_count(8, 2, 700, 128).reason

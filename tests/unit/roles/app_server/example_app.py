@@ -34,11 +34,16 @@ async def live(receive, send):
                 raise
             await send({"type": "lifespan.startup.complete"})
         else:
+            await shutdown()
             await send({"type": "lifespan.shutdown.complete"})
             return
 
 
 async def startup():
+    pass
+
+
+async def shutdown():
     pass
 
 
@@ -102,11 +107,33 @@ async def events(scope, receive, send):
 
 
 async def block(scope, receive, send):
-    time.sleep(3600)
+    time.sleep(float(scope["query_string"] or 3600))
+    await answer(send, {"release": RELEASE_OF_THE_CODE})
 
 
 async def end(scope, receive, send):
     os._exit(int(scope["query_string"]))
+
+
+HELD = []
+
+
+async def hold(scope, receive, send):
+    HELD.append(b"x" * (int(scope["query_string"]) * 2**20))
+    await answer(send, {"pid": os.getpid()})
+
+
+async def kill(scope, receive, send):
+    os.kill(os.getpid(), int(scope["query_string"]))
+    await asyncio.sleep(3600)
+
+
+async def interrupt(scope, receive, send):
+    async def fail():
+        raise KeyboardInterrupt
+
+    scope["state"]["task"] = asyncio.create_task(fail())
+    await asyncio.sleep(3600)
 
 
 async def websocket(receive, send):
@@ -126,5 +153,8 @@ ROUTES = {
     "/slow": slow,
     "/events": events,
     "/end": end,
+    "/hold": hold,
+    "/kill": kill,
+    "/interrupt": interrupt,
     "/import-late": import_late,
 }

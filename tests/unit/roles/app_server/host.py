@@ -51,6 +51,7 @@ class Host:
             "backlog": 512,
             "max_requests": 0,
             "max_requests_jitter": 0,
+            "worker_memory_max_mb": 0,
             "boot_timeout_seconds": 10,
             "subdir": "project",
             **settings,
@@ -69,13 +70,16 @@ class Host:
 
     # Releases
 
-    def add_release(self, name: str, *, prologue: str = "", startup: str = "pass") -> Path:
-        """A release whose module begins with `prologue` and whose start-up handler runs `startup`."""
+    def add_release(
+        self, name: str, *, prologue: str = "", startup: str = "pass", shutdown: str = "pass"
+    ) -> Path:
+        """A release whose module begins with `prologue`, and whose handlers run `startup` and `shutdown`."""
         release = self.directory / "releases" / name
         project = release / "source" / "project"
         project.mkdir(parents=True)
         code = EXAMPLE_APP.replace("@RELEASE@", name)
-        code = code.replace("async def startup():\n    pass", f"async def startup():\n    {startup}")
+        for handler, body in (("startup", startup), ("shutdown", shutdown)):
+            code = code.replace(f"async def {handler}():\n    pass", f"async def {handler}():\n    {body}")
         (project / "example.py").write_text(f"{prologue}\n{code}")
         (project / "imported_late.py").write_text(f"RELEASE = {name!r}\n")
         virtual_environment = release / ".venv"

@@ -9,8 +9,12 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
+from farrier_gunicorn import access_log
 from farrier_gunicorn.access_log import AccessLog
 
 LET_GO_SECONDS = 10.0
@@ -40,11 +44,11 @@ def read_all(theirs: socket.socket) -> list[dict[str, object]]:
     return [json.loads(line) for line in data.splitlines()]
 
 
-def write_and_close(descriptor: int, *entries: dict[str, object]) -> float:
+def write_and_close(descriptor: int, *entries: dict[str, object], journal: str = "/nowhere") -> float:
     """Write lines as a worker that ends; returns the seconds that the end took."""
 
     async def serve() -> float:
-        log = AccessLog(descriptor)
+        log = AccessLog("app", descriptor, journal)
         for entry in entries:
             log.write(entry)
         began = time.monotonic()
@@ -59,7 +63,7 @@ def test_lines_are_sent_by_themselves(journal: tuple[socket.socket, socket.socke
     ours, theirs = journal
 
     async def serve() -> None:
-        log = AccessLog(ours.fileno())
+        log = AccessLog("app", ours.fileno())
         for number in range(3):
             log.write({"n": number})
         await asyncio.sleep(0.3)
@@ -68,12 +72,15 @@ def test_lines_are_sent_by_themselves(journal: tuple[socket.socket, socket.socke
     assert read_all(theirs) == [{"n": 0}, {"n": 1}, {"n": 2}]
 
 
-def test_a_journal_that_stands_still_stops_nobody(journal: tuple[socket.socket, socket.socket]) -> None:
+def test_a_journal_that_stands_still_stops_nobody(
+    journal: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its lines wait, up to a bound; what was lost is said, and nothing arrives in pieces."""
     ours, theirs = journal
+    monkeypatch.setattr(access_log, "_WAITING_BYTES_MOST", 1_000_000)
 
     async def serve() -> list[dict[str, object]]:
-        log = AccessLog(ours.fileno())
+        log = AccessLog("app", ours.fileno())
         began = time.monotonic()
         for number in range(2000):
             log.write({"n": number, "path": "x" * 1000})
@@ -85,7 +92,7 @@ def test_a_journal_that_stands_still_stops_nobody(journal: tuple[socket.socket, 
             try:
                 data += theirs.recv(1_000_000)
             except BlockingIOError:
-                if data.endswith(b"\n"):
+                if not log.is_waiting:
                     log.write({"n": -1})
                 await asyncio.sleep(0.15)
         return [json.loads(line) for line in data.splitlines()]
@@ -117,6 +124,153 @@ def test_nobody_listens(journal: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = journal
     theirs.close()
     write_and_close(ours.fileno(), {"n": 0})
+
+
+def write_in_a_process(descriptor: int, identifier: str, number: int, journal: str = "") -> int:
+    """Write lines as one worker of several does; its process id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    with suppress(BaseException):  # nothing of the tests is to run in here
+
+        async def serve() -> None:
+            log = AccessLog(identifier, descriptor, journal or "/nowhere")
+            for n in range(number):
+                log.write({"worker": identifier, "n": n, "path": "x" * (n * 37 % 1500)})
+                if n % 100 == 0:
+                    await asyncio.sleep(0.01)
+            while log.is_waiting:
+                await asyncio.sleep(0.05)
+            log.close()
+
+        asyncio.run(asyncio.wait_for(serve(), 60))
+        code = 0
+    os._exit(code)
+
+
+def read_slowly(theirs: socket.socket) -> bytes:
+    """What comes until the other end is closed, with a pause after each piece."""
+    data = b""
+    while part := theirs.recv(50_000):
+        data += part
+        time.sleep(0.002)
+    return data
+
+
+def test_workers_that_share_a_slow_journal_do_not_mix_their_lines() -> None:
+    """Each begins its turn with the beginning of a line and ends it with an end."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        pids = [write_in_a_process(ours.fileno(), name, 4000) for name in "abc"]
+        ours.close()
+        lines = [json.loads(line) for line in read_slowly(theirs).splitlines()]
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [0, 0, 0]
+    for name in "abc":
+        numbers = [line["n"] for line in lines if line.get("worker") == name]
+        assert numbers == sorted(numbers)
+    lost = sum(line.get("lost_lines", 0) for line in lines)
+    assert len([line for line in lines if "n" in line]) + lost == 12_000
+
+
+class Journald:
+    """systemd's journal, as far as streams are concerned: a header of seven lines, then lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.streams: list[bytes] = []
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(str(path))
+        self.listener.listen(2)
+
+    def serve(self, streams: int) -> None:
+        """Take so many streams, and read each to its end."""
+
+        def read(number: int) -> None:
+            stream, _ = self.listener.accept()
+            with stream:
+                self.streams.append(read_slowly(stream))
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(read, range(streams)))
+
+
+@pytest.fixture
+def journald(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Journald, int]]:
+    """It, and the standard output that it has given to a service."""
+    journald = Journald(tmp_path / "stdout")
+    ours, theirs = socket.socketpair()
+    with journald.listener, ours, theirs:
+        found = os.fstat(ours.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+        yield journald, ours.fileno()
+        assert read_all(theirs) == []
+
+
+def test_each_worker_has_a_stream_of_its_own_in_the_journal(journald: tuple[Journald, int]) -> None:
+    """What the app prints, or another worker, cannot get into its lines."""
+    server, descriptor = journald
+    pids = [write_in_a_process(descriptor, name, 2000, str(server.path)) for name in "ab"]
+    server.serve(2)
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [0, 0]
+    for stream in server.streams:
+        *header, entries = stream.split(b"\n", 7)
+        assert header[0] in (b"a", b"b")
+        assert header[1:] == [b"", b"6", b"0", b"0", b"0", b"0"]
+        lines = [json.loads(line) for line in entries.splitlines()]
+        assert {line["worker"] for line in lines if "worker" in line} == {header[0].decode()}
+        assert sum(line.get("lost_lines", 1) for line in lines) == 2000
+
+
+def test_a_journal_that_was_restarted_gets_whole_lines(journald: tuple[Journald, int]) -> None:
+    """The line in the middle of which it ended is lost, and counted."""
+    server, descriptor = journald
+
+    async def serve() -> None:
+        log = AccessLog("a", descriptor, str(server.path))
+        for n in range(2000):
+            log.write({"n": n, "path": "x" * 400})
+        await asyncio.sleep(0.2)
+        stream, _ = server.listener.accept()
+        stream.recv(1001)
+        stream.close()
+        await asyncio.sleep(0.2)
+        reading = asyncio.create_task(asyncio.to_thread(server.serve, 1))
+        while log.is_waiting:
+            await asyncio.sleep(0.05)
+        log.write({"n": "last"})
+        log.close()
+        await reading
+
+    asyncio.run(asyncio.wait_for(serve(), 30))
+    lines = [json.loads(line) for line in server.streams[0].splitlines()[7:]]
+    assert lines[-1] == {"n": "last"}
+    assert {"lost_lines": 1} in [{key: line[key] for key in line if key == "lost_lines"} for line in lines]
+    assert 1000 < len(lines) < 2000
+
+
+def test_without_the_journals_socket_lines_go_to_standard_output(
+    journal: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A sandbox may hide it."""
+    ours, theirs = journal
+    found = os.fstat(ours.fileno())
+    monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+    write_and_close(ours.fileno(), {"n": 0}, journal=str(tmp_path / "missing"))
+    assert read_all(theirs) == [{"n": 0}]
+
+
+def test_a_journal_that_accepts_nobody_stops_nobody(journald: tuple[Journald, int]) -> None:
+    """Its queue of connections is full, and connecting would wait."""
+    server, descriptor = journald
+    with ExitStack() as stack:
+        for _ in range(5):
+            waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+            waiting.setblocking(False)
+            with suppress(BlockingIOError):
+                waiting.connect(str(server.path))
+        seconds = write_and_close(descriptor, {"n": 0}, journal=str(server.path))
+    assert seconds < 3
 
 
 def test_the_descriptor_is_left_as_it_was(journal: tuple[socket.socket, socket.socket]) -> None:

@@ -53,7 +53,7 @@ def serve(*messages: dict[str, Any], error: Exception | None = None) -> ServedAp
             raise error
 
     application: Application = app
-    return ServedApplication(application, "release-1", AccessLog())
+    return ServedApplication(application, "release-1", AccessLog("app"))
 
 
 def test_access_log_line(capfd: pytest.CaptureFixture[str]) -> None:
@@ -96,7 +96,7 @@ def test_access_log_of_a_request_without_an_answer(capfd: pytest.CaptureFixture[
         return
 
     async def one_request() -> None:
-        application = ServedApplication(nothing, "release-1", AccessLog())
+        application = ServedApplication(nothing, "release-1", AccessLog("app"))
         await application(scope(), nothing, Cycle().send)
         application.access_log.close()
 
@@ -155,7 +155,7 @@ def test_websocket_that_was_ended_is_gone_for_the_app() -> None:
         with pytest.raises(OSError, match="restarts"):
             await send({"type": "websocket.send", "text": "one more thing"})
 
-    application = ServedApplication(app, "release-1", AccessLog())
+    application = ServedApplication(app, "release-1", AccessLog("app"))
     assert call(application, scope("websocket")) == [
         {"type": "websocket.accept"},
         {"type": "websocket.close", "code": 1012},
@@ -174,7 +174,7 @@ def test_websocket_that_is_not_open_is_not_ended() -> None:
         application.end_websockets()
         await asyncio.sleep(0)
 
-    application = ServedApplication(app, "release-1", AccessLog())
+    application = ServedApplication(app, "release-1", AccessLog("app"))
     assert call(application, scope("websocket")) == messages
 
 

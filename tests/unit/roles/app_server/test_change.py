@@ -80,6 +80,7 @@ SETTINGS = {
     "backlog": 256,
     "max_requests": 1000,
     "max_requests_jitter": 100,
+    "worker_memory_max_mb": 1000,
     "workers": 3,
     "subdir": "project/.",
 }

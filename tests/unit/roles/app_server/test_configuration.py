@@ -107,6 +107,8 @@ def test_mistake_in_an_override_is_named(environ: dict[str, str], value: str) ->
         ('["s3cr3t"]', "must hold one JSON object"),
         ('{"API_KEY": "s3cr3t"', ":1:21: not JSON"),
         ("\udcff", "is not UTF-8"),
+        ("[" * 100_000, "holds what no settings are made of"),
+        ('{"API_KEY": ' + "1" * 5000, "holds what no settings are made of"),
     ],
 )
 def test_mistake_in_the_environment_is_named_without_its_value(

@@ -47,7 +47,7 @@ def stream(*pieces: bytes, end_after: int) -> list[Any]:
     async def run() -> None:
         await asyncio.wait_for(served(SCOPE, receive, send), timeout=10)
 
-    served = ServedApplication(app, "release-1", AccessLog())
+    served = ServedApplication(app, "release-1", AccessLog("app"))
     asyncio.run(run())
     return sent
 
@@ -78,7 +78,7 @@ def test_failure_of_an_app_whose_stream_goes_on_is_reported(caplog: pytest.LogCa
     async def nothing(*_: Any) -> Any:
         return {}
 
-    asyncio.run(ServedApplication(app, "release-1", AccessLog())(SCOPE, nothing, nothing))
+    asyncio.run(ServedApplication(app, "release-1", AccessLog("app"))(SCOPE, nothing, nothing))
     assert "ValueError: broken" in caplog.text
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import signal
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from farrier_gunicorn import status
@@ -112,6 +114,56 @@ def test_release_that_dies_soon_after_its_start_gives_way_to_the_one_before(host
     assert "exit code 7" in failure.error
     assert host.deploy("1").returncode == 0
     assert codes(host) == {"1"}
+
+
+def test_previous_workers_stand_by_for_their_time_however_short_the_request_timeout_is(
+    make_host: Callable[..., Host],
+) -> None:
+    """Standing by has a length of its own; the time for requests is for requests."""
+    host = make_host(graceful_timeout_seconds=3)
+    host.add_release("1")
+    host.add_release("dies", startup="asyncio.get_running_loop().call_later(6, os._exit, 7)")
+    host.activate("1")
+    host.start()
+    workers = {worker.pid for worker in host.ready()}
+    assert host.deploy("dies").returncode == 0
+    wait_for(lambda: codes_without_errors(host) == {"1"}, "release 1 serves again", host)
+    wait_for(lambda: {worker.pid for worker in host.ready()} == workers, "its workers are the same", host)
+
+
+def test_reload_does_not_wait_for_a_worker_that_is_blocked(make_host: Callable[..., Host]) -> None:
+    """It accepts nothing meanwhile, and stands by when it wakes up."""
+    host = make_host(boot_timeout_seconds=3, timeout_seconds=30)
+    host.add_release("1")
+    host.add_release("2")
+    host.activate("1")
+    host.start()
+    with host.connection() as connection:
+        connection.request("GET", "/block?12")
+        began = time.monotonic()
+        done = host.deploy("2")
+        assert done.returncode == 0, done.stderr
+        assert time.monotonic() - began < 9
+        assert "does not react" in done.stderr
+        assert codes(host) == {"2"}
+        assert connection.getresponse().status == 200
+
+
+def test_reload_waits_for_the_one_that_supersedes_it(make_host: Callable[..., Host]) -> None:
+    """Its own time began earlier."""
+    host = make_host(boot_timeout_seconds=8)
+    host.add_release("1")
+    host.add_release("slow", prologue="import time; time.sleep(7)")
+    host.activate("1")
+    host.start()
+    host.activate("slow")
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(host.reload)
+        time.sleep(6.5)
+        second = pool.submit(host.reload)
+        assert first.result().returncode == 0, first.result().stderr
+        assert second.result().returncode == 0, second.result().stderr
+    assert codes(host) == {"slow"}
 
 
 def codes_without_errors(host: Host) -> set[str]:

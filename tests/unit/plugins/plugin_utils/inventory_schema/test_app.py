@@ -12,6 +12,7 @@ from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema impor
     Unresolved,
     app_problems,
 )
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.limits import limit_problems
 
 GOOD: dict[str, Any] = {
     "name": "observatory",
@@ -452,3 +453,73 @@ def test_certificate_is_of_one_source(certificate: dict[str, Any], what: str) ->
     problem = only(certificate=certificate)
     assert problem.what == what
     assert problem.key.startswith("certificate")
+
+
+@pytest.mark.parametrize(
+    ("limits", "what", "fix"),
+    [
+        (
+            {"workers": 4, "memory_max_mb": 1000},
+            "has memory_max_mb 1000, but 4 workers may need 1024 MB (128 MB each, twice during a reload)",
+            "write memory_max_mb: 1024 or more",
+        ),
+        ({"memory_max_mb": 255}, "but 1 worker may need 256 MB", "write memory_max_mb: 256 or more"),
+        (
+            {"worker_memory_max_mb": 127},
+            "has worker_memory_max_mb 127, below worker_memory_mb (128)",
+            "or a lower worker_memory_mb",
+        ),
+        (
+            {"worker_memory_max_mb": 600, "memory_max_mb": 512},
+            "has worker_memory_max_mb 600 above memory_max_mb (512)",
+            "write a worker_memory_max_mb below 512",
+        ),
+        ({"workers": 8, "tasks_max": 17}, "and the rest are 18 processes", "write tasks_max: 18 or more"),
+        (
+            {"worker_class": "stock", "worker_memory_max_mb": 256},
+            "which a worker of class stock does not know",
+            "write worker_class: handover",
+        ),
+    ],
+)
+def test_limits_that_contradict_each_other_are_refused(limits: dict[str, Any], what: str, fix: str) -> None:
+    """The app would be killed, or could not fork, at the first reload."""
+    problem = only(**limits)
+    assert what in problem.what
+    assert fix in problem.fix
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"workers": 4, "memory_max_mb": 1024},
+        {"memory_max_mb": 256},
+        {"worker_memory_max_mb": 128},
+        {"worker_memory_max_mb": 512, "memory_max_mb": 512},
+        {"workers": 8, "tasks_max": 18},
+        {"cpu_percent_max": 5},
+    ],
+)
+def test_limits_that_just_hold_are_accepted(limits: dict[str, Any]) -> None:
+    """To the megabyte."""
+    assert problems(**limits) == []
+
+
+@pytest.mark.parametrize(
+    ("limits", "what"),
+    [
+        ({"memory_max_mb": 511}, "leaves memory for 1, fewer workers than the policy"),
+        ({"memory_max_mb": 767, "workers": "double"}, "leaves memory for 2, fewer workers"),
+        ({"memory_max_mb": 512}, ""),
+        ({"memory_max_mb": 300, "workers": 1}, ""),
+        ({"memory_max_mb": 200}, ""),  # is refused
+        ({"memory_max_mb": "512"}, ""),  # is refused
+    ],
+)
+def test_limit_that_leaves_fewer_workers_than_the_policy_is_warned_of(
+    limits: dict[str, Any], what: str
+) -> None:
+    """The number follows the host, and then the limit: the app runs, perhaps slower than one thinks."""
+    found = limit_problems("app observatory", {**GOOD, **limits})
+    assert [problem.is_warning for problem in found] == [True] * bool(what)
+    assert all(what in problem.what for problem in found)
