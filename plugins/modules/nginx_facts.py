@@ -123,10 +123,10 @@ def main() -> None:
         "foreign": _foreign(module),
         "needs_daemon_reload": _needs_daemon_reload(module),
         "unit": _record(Path(module.params["unit_record"])),
-        "listeners": [
-            *listeners.listeners(module.params["ports"]),
-            *listeners.listeners(module.params["udp_ports"], protocol="udp"),
-        ],
+        "listeners": listeners.listeners(
+            module.run_command(listeners.SHOW)[1],
+            {"tcp": module.params["ports"], "udp": module.params["udp_ports"]},
+        ),
         "users": sorted(path.name for path in Path(module.params["users_directory"]).glob(USERS)),
     }
     module.exit_json(changed=False, ansible_facts={"farrier_nginx": facts})
