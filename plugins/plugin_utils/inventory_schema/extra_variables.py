@@ -63,7 +63,6 @@ TASK_NAMES = (
     "release_skip_unreachable",
     "release_unlock_force",
     "release_version",
-    "root",
     "silent",
     "taken",
     "version",
