@@ -86,13 +86,13 @@ def without_known(give: Callable[..., None]) -> Callable[..., None]:
 
 def load_ahead() -> None:
     """Load what most tasks use: each runs in a fork of this process, and would load it for itself."""
-    for loader in (filter_loader, test_loader):
-        list(loader.all())
-    # What is missing for these is a failure of the first task that needs them.
+    # What is missing for it is a failure of the first task that needs it.
     with suppress(Exception):
+        for loader in (filter_loader, test_loader):
+            list(loader.all())
         filter_loader.get("farrier.kit.app_defaults")
-        list(list_collection_dirs())  # mitogen looks at them for each module of a collection
         import_module("ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve")
+        list(list_collection_dirs())  # mitogen looks at them for each module of a collection
 
 
 def _installed_version() -> str | None:
