@@ -41,6 +41,9 @@ unit: packages-app $(TEST_READY) ## Lint and unit tests, no hosts
 bench-provision: packages-lab $(TEST_READY) ## First run of site.yml against a plain shell script
 	@python tests/benchmarks/provision.py
 
+bench-site: packages-lab $(TEST_READY) ## Seconds of a site.yml that changes nothing, in units of a ping
+	@python -m tests.benchmarks.site
+
 bench-http: packages-bench demo ## Requests per second through nginx with TLS against bare uvicorn
 	@python -m tests.benchmarks.throughput
 
@@ -80,4 +83,4 @@ clean: ## Remove the lab and everything that was made
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready bench-fleet bench-provision bench-http bench-reload bench-overlap bench-workers bench-innocents bench-deploy demo test test-load lint unit ssh lock docs clean
+.PHONY: help ready bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-innocents bench-deploy demo test test-load lint unit ssh lock docs clean

@@ -1,5 +1,5 @@
 #!/usr/bin/python
-"""Ansible module: write a settings file and run the command that applies it."""
+"""Ansible module: write files and run the commands that apply them."""
 
 from __future__ import annotations
 
@@ -10,70 +10,120 @@ from ansible_collections.farrier.kit.plugins.module_utils import applied
 
 DOCUMENTATION = r"""
 module: applied_file
-short_description: Write a settings file and run the command that applies it
+short_description: Write files and run the commands that apply them
 description:
-  - Writes a file and runs the command that applies it, in place of a handler. If a run fails between the
+  - Writes files, and runs the command that applies each, in place of a handler. If a run fails between the
     two, on this host or another one, the next run finishes it.
   - Keeps what was last applied below /run, because a boot applies everything.
-  - If only comments have changed, writes the file and does not run the command.
+  - If only comments of a file have changed, writes it and does not run its command.
+  - Writes many files in the time of one. The files belong to root.
 options:
-  dest:
-    description: The file. The module creates its directory.
-    type: path
-    required: true
-  content:
-    description: Content of the file.
-    type: str
-    required: true
-  apply:
-    description: Command with its arguments.
+  files:
+    description: The files, in order.
     type: list
-    elements: str
-    required: true
+    elements: dict
+    default: []
+    suboptions:
+      dest:
+        description: The file. The module creates its directory.
+        type: path
+        required: true
+      content:
+        description: Content of the file. A file without C(content), C(link) and C(directory) is removed.
+        type: str
+      link:
+        description: The file is a symbolic link to this path.
+        type: str
+      directory:
+        description: The file is a directory with mode 0755.
+        type: bool
+        default: false
+      mode:
+        description: Mode of a file with C(content).
+        type: str
+        default: "0644"
+      group:
+        description: Group of a file with C(content).
+        type: str
+        default: root
+      force:
+        description: Whether to replace a file that is there.
+        type: bool
+        default: true
+      apply:
+        description: Command with its arguments. It runs once for all files that have it.
+        type: list
+        elements: str
+        default: []
+  dest: {description: The same for a single file., type: path}
+  content: {description: The same for a single file., type: str}
+  apply: {description: The same for a single file., type: list, elements: str, default: []}
 author: [The Farrier developers (@farrier)]
 """
 
 EXAMPLES = r"""
 - name: Bound the journal
   farrier.kit.applied_file:
-    dest: /etc/systemd/journald.conf.d/farrier.conf
-    content: "{{ lookup('ansible.builtin.template', 'journald.conf.j2') }}"
-    apply: [systemctl, restart, systemd-journald.service]
+    files:
+      - dest: /etc/systemd/journald.conf.d/farrier.conf
+        content: "{{ lookup('ansible.builtin.template', 'journald.conf.j2') }}"
+        apply: [systemctl, restart, systemd-journald.service]
+      - dest: /var/lib/example
+        directory: true
 """
 
 RETURN = r"""
 applied:
-  description: Whether the command was run.
+  description: Whether a command was run.
   returned: always
   type: bool
 """
+
+ONE = {
+    "dest": {"type": "path"},
+    "content": {"type": "str"},
+    "apply": {"type": "list", "elements": "str", "default": []},
+}
+EACH = {
+    **ONE,
+    "dest": {"type": "path", "required": True},
+    "link": {"type": "str"},
+    "directory": {"type": "bool", "default": False},
+    "mode": {"type": "str", "default": "0644"},
+    "group": {"type": "str", "default": "root"},
+    "force": {"type": "bool", "default": True},
+}
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={
-            "dest": {"type": "path", "required": True},
-            "content": {"type": "str", "required": True},
-            "apply": {"type": "list", "elements": "str", "required": True},
-        },
+        argument_spec={"files": {"type": "list", "elements": "dict", "default": [], "options": EACH}, **ONE},
         supports_check_mode=True,
     )
-    path, content = Path(module.params["dest"]), module.params["content"]
-    before = path.read_text() if path.exists() else ""
-    due = not applied.is_applied(path, content)
-    diff = {"before": before, "after": content, "before_header": str(path), "after_header": str(path)}
+    one = {key: module.params[key] for key in ONE}
+    given = [*module.params["files"], *([one] if one["dest"] else [])]
+    files = [applied.File(**each | {"dest": Path(each["dest"])}) for each in given]
+    differing = [file for file in files if applied.differs(file)]
+    due = [file for file in files if file.apply and not applied.is_applied(file.dest, file.content or "")]
+    result = {"changed": bool(differing or due), "applied": bool(due)}
+    diff = [applied.difference(file) for file in differing]
     if module.check_mode:
-        module.exit_json(changed=due or before != content, applied=due, diff=diff)
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    changed = applied.replace(path, content, 0o644)
-    if due:
-        code, _, stderr = module.run_command(module.params["apply"])
+        module.exit_json(diff=diff, **result)
+    try:
+        for file in differing:
+            applied.write(file)
+    except (OSError, LookupError) as error:
+        module.fail_json(msg=f"Cannot write {file.dest}: {error}")
+    for command in dict.fromkeys(tuple(file.apply) for file in due):
+        code, _, stderr = module.run_command(list(command))
+        of = [file for file in due if tuple(file.apply) == command]
         if code != 0:
-            command = " ".join(module.params["apply"])
-            module.fail_json(msg=f"{path} was written, but {command} failed: {stderr.strip()}")
-        applied.record(path, content)
-    module.exit_json(changed=changed or due, applied=due, diff=diff)
+            written = ", ".join(str(file.dest) for file in of)
+            module.fail_json(msg=f"{written} was written, but {' '.join(command)} failed: {stderr.strip()}")
+        for file in of:
+            applied.record(file.dest, file.content or "")
+    module.exit_json(diff=diff, **result)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,7 @@ import re
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.farrier.kit.plugins.module_utils.edge import (
-    build,
-    foreign_configuration,
-    listeners,
-)
+from ansible_collections.farrier.kit.plugins.module_utils.edge import foreign_configuration, listeners
 
 DOCUMENTATION = r"""
 module: nginx_facts
@@ -94,6 +90,22 @@ NGINX = "/usr/sbin/nginx"
 VERSION = re.compile(r"nginx version: \S+?/([\d.]+)")
 USERS = f"*-{'[0-9a-f]' * 8}"
 OPENSSL = re.compile(r"(?:running|built) with OpenSSL ([\d.]+)")
+CANDIDATE = re.compile(r"^ *Candidate: (?:\d+:)?([\d.]*\d)", re.MULTILINE)
+HTTP3_SINCE = (1, 25)
+
+
+def has_http3(build: str, version: str) -> bool:
+    """Tell whether nginx has HTTP/3, or would have it once it is installed.
+
+    Of a package that is not there yet the version has to do: Debian's have it from the first that can.
+
+    Args:
+        build: What `nginx -V` says; "" where there is no nginx.
+        version: What would be installed there; "" where apt knows none, and the installation will say so.
+    """
+    if build:
+        return "--with-http_v3_module" in build.split()
+    return not version or tuple(map(int, version.split("."))) >= HTTP3_SINCE
 
 
 def main() -> None:
@@ -112,21 +124,21 @@ def main() -> None:
         supports_check_mode=True,
     )
     built = module.run_command([NGINX, "-V"])[2] if Path(NGINX).exists() else ""
-    candidate = "" if built else build.candidate(_policy(module))
+    candidate = "" if built else _last(CANDIDATE, _policy(module))
     facts = {
         "version": _last(VERSION, built),
         "candidate": candidate,
-        "has_http3": build.has_http3(built, candidate),
+        "has_http3": has_http3(built, candidate),
         "drained": sorted(path.name for path in Path(module.params["drained_directory"]).glob("*")),
         "openssl": _last(OPENSSL, built),
         "ipv6": Path("/proc/net/if_inet6").exists(),
         "foreign": _foreign(module),
         "needs_daemon_reload": _needs_daemon_reload(module),
         "unit": _record(Path(module.params["unit_record"])),
-        "listeners": [
-            *listeners.listeners(module.params["ports"]),
-            *listeners.listeners(module.params["udp_ports"], protocol="udp"),
-        ],
+        "listeners": listeners.listeners(
+            module.run_command(listeners.SHOW)[1],
+            {"tcp": module.params["ports"], "udp": module.params["udp_ports"]},
+        ),
         "users": sorted(path.name for path in Path(module.params["users_directory"]).glob(USERS)),
     }
     module.exit_json(changed=False, ansible_facts={"farrier_nginx": facts})

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from importlib import metadata
+from contextlib import suppress
+from importlib import import_module, metadata
 from typing import Any, cast
 
+from ansible.collections.list import list_collection_dirs
+from ansible.plugins.loader import filter_loader, test_loader
 from ansible.plugins.strategy.linear import StrategyModule as LinearStrategy
 from ansible.release import __version__ as core_version
 from ansible.utils.display import Display
@@ -81,6 +84,17 @@ def without_known(give: Callable[..., None]) -> Callable[..., None]:
     return give_others
 
 
+def load_ahead() -> None:
+    """Load what most tasks use: each runs in a fork of this process, and would load it for itself."""
+    # What is missing for it is a failure of the first task that needs it.
+    with suppress(Exception):
+        for loader in (filter_loader, test_loader):
+            list(loader.all())
+        filter_loader.get("farrier.kit.app_defaults")
+        import_module("ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve")
+        list(list_collection_dirs())  # mitogen looks at them for each module of a collection
+
+
 def _installed_version() -> str | None:
     try:
         return metadata.version("mitogen")
@@ -93,6 +107,7 @@ def strategy_class(wanted: str, mitogen: str | None, core: str) -> type:
     display = Display()
     display.deprecated = without_known(display.deprecated)
     display.warning = without_known(display.warning)
+    load_ahead()
     reason = reason_for_linear(wanted, mitogen, core)
     if reason:
         display.display(f"strategy: linear ({reason})")

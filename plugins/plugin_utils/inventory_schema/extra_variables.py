@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from .explain import suggestion
 from .mistakes import Problem
@@ -21,57 +24,10 @@ PLAYBOOKS: dict[str, tuple[str, ...]] = {
     "maintenance_mode": ("app", "maintenance"),
     "unlock": ("app", "force"),
 }
-# Names that the kit's plays and tasks give to what they loop over, look at, and hand to a role.
-TASK_NAMES = (
-    "all_hosts",
-    "app",
-    "app_and_unit",
-    "app_server_apps",
-    "app_server_private_listeners",
-    "app_server_proxy_addresses",
-    "app_server_proxy_connections",
-    "app_server_restarts_due",
-    "app_server_socket_restarts_due",
-    "base_packages_ahead",
-    "base_service_users",
-    "base_services_ahead",
-    "certbot_apps",
-    "foreign",
-    "found",
-    "free_mb",
-    "item",
-    "known",
-    "nginx_acme_peers",
-    "nginx_app_servers",
-    "nginx_apps",
-    "nginx_maintenance",
-    "nginx_maintenance_app",
-    "nginx_releases_directory",
-    "nginx_restart_due",
-    "outdated",
-    "preflight_playbook",
-    "release_accept_mixed",
-    "release_app",
-    "release_apps",
-    "release_batches_before",
-    "release_defer_failure",
-    "release_edge",
-    "release_edges",
-    "release_id",
-    "release_sandbox",
-    "release_sandbox_no_outbound",
-    "release_sandbox_outbound",
-    "release_skip_unreachable",
-    "release_unlock_force",
-    "release_version",
-    "root",
-    "silent",
-    "taken",
-    "version",
-)
 # Of Ansible itself, and what AWX adds to every run.
 FOREIGN_PREFIXES = ("ansible_", "awx_", "tower_")
-ROLES = Path(__file__).resolve().parents[3] / "roles"
+KIT = Path(__file__).resolve().parents[3]
+TASK_FILES = ("playbooks/**/*.yml", "roles/*/tasks/*.yml", "roles/*/handlers/*.yml")
 _VARIABLE = re.compile(r"^(\w+):", re.MULTILINE)
 
 
@@ -92,7 +48,7 @@ def extra_variable_problems(
         if name in taken or name in settings or name == "apps" or name.startswith(FOREIGN_PREFIXES):
             continue
         others = [other for other, names in PLAYBOOKS.items() if name in names]
-        if name.startswith("__") or name in TASK_NAMES or others:
+        if name.startswith("__") or name in task_names() or others:
             of = f", but of {', '.join(others)}" if others else ""
             what, fix = f"is not a variable of {playbook}.yml{of}", "leave it out"
             problems.append(Problem(f"-e {name}", "", "", what, fix + _what_there_is(taken)))
@@ -111,9 +67,34 @@ def role_variables() -> list[str]:
     """Return the names of the public variables of all roles."""
     return [
         name
-        for path in sorted(ROLES.glob("*/defaults/main.yml"))
+        for path in sorted(KIT.glob("roles/*/defaults/main.yml"))
         for name in _VARIABLE.findall(path.read_text(encoding="utf-8"))
     ]
+
+
+@functools.cache
+def task_names() -> set[str]:
+    """Return the names that plays and tasks give to what they loop over, look at, and hand to a role."""
+    paths = [path for pattern in TASK_FILES for path in KIT.glob(pattern)]
+    return {name for path in paths for name in _given(yaml.load(path.read_text(), yaml.BaseLoader))}
+
+
+def _given(data: Any) -> Iterator[str]:
+    if isinstance(data, list):
+        for item in data:
+            yield from _given(item)
+    if not isinstance(data, dict):
+        return
+    for key, value in data.items():
+        if key in ("vars", "ansible.builtin.set_fact") and isinstance(value, dict):
+            yield from value
+        elif key in ("loop", "loop_control"):
+            yield value.get("loop_var", "item") if key == "loop_control" else "item"
+        elif key == "register":
+            yield value
+        elif key == "roles":
+            yield from (name for role in value for name in role if name not in ("role", "tags"))
+        yield from _given(value)
 
 
 def _what_there_is(taken: Collection[str]) -> str:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+
+import pytest
 
 from tests.unit.playbooks import Play
 
+BUILD = "nginx version: nginx/1.26.3\nconfigure arguments: --with-http_ssl_module --with-http_v2_module"
+POLICY = "nginx:\n  Installed: (none)\n  Candidate: {}\n  Version table:\n     1.29.0-1 500\n"
 PLAYBOOK = """
 - name: Look at the host
   hosts: localhost
@@ -60,3 +65,38 @@ def test_what_nginx_was_started_by_is_told_and_whose_its_configuration_is(
     assert run.returncode == 0, run.stdout + run.stderr
     assert '"unit": "0123"' in run.stdout
     assert '"foreign": ["nginx.conf"]' in " ".join(run.stdout.split()).replace("[ ", "[").replace(" ]", "]")
+
+
+@pytest.fixture
+def nginx_facts(load_plugin: Callable[[str, str], ModuleType]) -> ModuleType:
+    """Return the module."""
+    return load_plugin("modules", "nginx_facts")
+
+
+@pytest.mark.parametrize(
+    ("build", "version", "expected"),
+    [
+        (f"{BUILD} --with-http_v3_module --with-pcre-jit", "", True),
+        (BUILD, "", False),
+        ("", "1.26.3", True),
+        ("", "1.22.1", False),
+        ("", "1.9.15", False),
+        ("", "", True),
+    ],
+    ids=["built with it", "built without", "to come", "too old", "far too old", "unknown to apt"],
+)
+def test_http3_is_a_matter_of_the_build(
+    nginx_facts: ModuleType, build: str, version: str, expected: bool
+) -> None:
+    """Where there is one to ask: the same version is built with it and without."""
+    assert nginx_facts.has_http3(build, version) is expected
+
+
+@pytest.mark.parametrize(
+    ("said", "version"),
+    [("1.22.1-9+deb12u11", "1.22.1"), ("2:1.26.3-3", "1.26.3"), ("(none)", "")],
+    ids=["Debian's", "with an epoch", "none"],
+)
+def test_apt_says_what_would_come(nginx_facts: ModuleType, said: str, version: str) -> None:
+    """The candidate, not another of its table."""
+    assert nginx_facts._last(nginx_facts.CANDIDATE, POLICY.format(said)) == version

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import metadata
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -96,3 +97,20 @@ def test_no_other_warning_is_left_out(strategy: ModuleType) -> None:
     give("Use of strategy plugins not included in ansible.builtin are deprecated and do not carry …")
     give("The filter is deprecated.", version="2.23")
     assert given == ["The filter is deprecated."]
+
+
+LOADED = """
+import sys
+
+class FilterModule:
+    def filters(self):
+        return {"loaded": lambda name: name in sys.modules}
+"""
+
+
+def test_tasks_have_the_contract_loaded(run_playbook: Play, tmp_path: Path) -> None:
+    """Else each would import pydantic for itself, which takes longer than most tasks."""
+    (tmp_path / "filter_plugins").mkdir()
+    (tmp_path / "filter_plugins" / "loaded.py").write_text(LOADED)
+    run = run_playbook(PLAYBOOK.replace('answer.stdout == "42"', "('pydantic' | loaded)"))
+    assert run.returncode == 0, run.stdout + run.stderr

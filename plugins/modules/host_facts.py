@@ -1,0 +1,74 @@
+#!/usr/bin/python
+"""Ansible module: gather the few facts of a host that the kit's roles need."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shlex
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+DOCUMENTATION = r"""
+module: host_facts
+short_description: Gather the few facts of a host that the roles need
+description:
+  - Returns distribution, memory, processors, free disk space and users of the host. M(ansible.builtin.setup)
+    returns them too, but looks at every device first, which takes seconds.
+  - Changes nothing.
+options: {}
+author: [The Farrier developers (@farrier)]
+"""
+
+EXAMPLES = r"""
+- name: Gather facts
+  farrier.kit.host_facts:
+"""
+
+RETURN = r"""
+ansible_facts:
+  description: Facts under the name farrier_host.
+  returned: always
+  type: dict
+  sample:
+    farrier_host:
+      distribution: debian
+      version: "13"
+      memory_mb: 3920
+      vcpus: 2
+      free_disk_mb: 31337
+      homes: {root: /root}
+"""
+
+
+def os_release(text: str) -> dict[str, str]:
+    """Return what /etc/os-release says by key."""
+    pairs = (word.partition("=") for word in shlex.split(text, comments=True))
+    return {key: value for key, _, value in pairs}
+
+
+def memory_mb(meminfo: str) -> int:
+    """Return the memory of a host in MB, from /proc/meminfo."""
+    kilobytes = next(line.split()[1] for line in meminfo.splitlines() if line.startswith("MemTotal:"))
+    return int(kilobytes) // 1024
+
+
+def main() -> None:
+    """Run the module."""
+    module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    release = os_release(Path("/etc/os-release").read_text())
+    root = os.statvfs("/")
+    facts = {
+        "distribution": release.get("ID", "unknown"),
+        "version": release.get("VERSION_ID", ""),
+        "memory_mb": memory_mb(Path("/proc/meminfo").read_text()),
+        "vcpus": os.cpu_count() or 1,
+        "free_disk_mb": root.f_bavail * root.f_frsize // 2**20,
+        "homes": {user.pw_name: user.pw_dir for user in pwd.getpwall()},
+    }
+    module.exit_json(changed=False, ansible_facts={"farrier_host": facts})
+
+
+if __name__ == "__main__":
+    main()
