@@ -20,6 +20,8 @@ from typing import Any, Self
 
 from testinfra.host import Host
 
+from tests.harness.connections import ssh
+
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = ROOT / "playbooks"
 END_SECONDS = 600.0
@@ -253,5 +255,4 @@ class AppHost:
             f"for round in $(seq {rounds}); do"
             f" for path in {pattern}; do test -e $path && exit 0; done; sleep 0.005; done; exit 1"
         )
-        ssh = ["ssh", "-F", str(ROOT / "build/lab/ssh_config"), self.name]
-        return subprocess.Popen([*ssh, f"sudo sh -c {shlex.quote(loop)}"], stdin=subprocess.DEVNULL)
+        return subprocess.Popen(ssh(self.name, f"sudo sh -c {shlex.quote(loop)}"), stdin=subprocess.DEVNULL)
