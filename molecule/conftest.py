@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import testinfra
 from testinfra.host import Host
+
+from tests.harness.connections import reached
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -35,13 +36,6 @@ def scenario_of(path: Path) -> Path:
     return next(parent for parent in path.parents if (parent / "molecule.yml").exists())
 
 
-def connect(name: str) -> Host:
-    """Return a testinfra host on which commands run as root."""
-    return testinfra.get_host(
-        f"ssh://{name}?sudo=true", ssh_config=str(ROOT / "build/lab/ssh_config"), controlpersist=60
-    )
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that asks for `host` on every host of the group that its module names in `GROUP`."""
     if "host" in metafunc.fixturenames:
@@ -59,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def host(request: pytest.FixtureRequest) -> Host:
     """Return one host of the module's group."""
-    return connect(request.param)
+    return reached(request.param)
 
 
 @pytest.fixture

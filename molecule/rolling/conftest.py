@@ -13,9 +13,10 @@ pytest.register_assert_rewrite("tests.harness.deploys", "fleet_under_load")
 
 from fleet_under_load import APP, CONNECTIONS, DOMAIN, Fleet  # noqa: E402 - not before the line above
 
+from tests.harness.connections import reached  # noqa: E402 - the same
 from tests.harness.deploys import AppHost  # noqa: E402 - the same
 from tests.harness.load import Load  # noqa: E402 - the same
-from tests.harness.machines import reached, switch_on  # noqa: E402 - the same
+from tests.harness.machines import switch_on  # noqa: E402 - the same
 from tests.harness.outside import Outside, authority  # noqa: E402 - the same
 
 SCENARIO = Path(__file__).parent

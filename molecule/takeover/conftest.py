@@ -15,9 +15,9 @@ pytest.register_assert_rewrite("tests.harness.deploys", "sight")
 
 from sight import APP, Sight, Takeover, changed_tasks, restarted, see  # noqa: E402 - the same
 
-from tests.harness.deploys import AppHost, Run, run  # noqa: E402 - not before the line above
+from tests.harness.connections import reached  # noqa: E402 - not before the line above
+from tests.harness.deploys import AppHost, Run, run  # noqa: E402 - the same
 from tests.harness.load import Load  # noqa: E402 - the same
-from tests.harness.machines import reached  # noqa: E402 - the same
 from tests.harness.outside import authority  # noqa: E402 - the same
 
 SCENARIO = Path(__file__).parent

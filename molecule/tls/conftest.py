@@ -11,7 +11,7 @@ import yaml
 from edges import INVENTORY, Edge, bought, pem, site
 from testinfra.host import Host
 
-from tests.harness.machines import reached
+from tests.harness.connections import reached
 
 
 @pytest.fixture(scope="session")

@@ -17,8 +17,8 @@ from tests.harness.outside import Outside, authority
 SCENARIO = Path(__file__).parent
 DOMAIN = "zero.lab.test"
 
-# As many as leave two processors, which also run this client, room for what is done to the site.
-REQUESTS_PER_SECOND = 1500
+# As many as leave two processors, which also run this client, room for what is done to the site meanwhile.
+REQUESTS_PER_SECOND = 800
 DEPLOYS = 20
 RENEWAL = (
     "env $(systemctl show --property=Environment --value certbot.service)"

@@ -20,6 +20,8 @@ from typing import Any, Self
 
 from testinfra.host import Host
 
+from tests.harness.connections import ssh
+
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = ROOT / "playbooks"
 END_SECONDS = 600.0
@@ -251,5 +253,4 @@ class AppHost:
 
     def _wait_for(self, look: str, within_seconds: float) -> subprocess.Popen[bytes]:
         loop = f"for round in $(seq {int(within_seconds / 0.005)}); do {look}; sleep 0.005; done; exit 1"
-        ssh = ["ssh", "-F", str(ROOT / "build/lab/ssh_config"), self.name]
-        return subprocess.Popen([*ssh, f"sudo sh -c {shlex.quote(loop)}"], stdin=subprocess.DEVNULL)
+        return subprocess.Popen(ssh(self.name, f"sudo sh -c {shlex.quote(loop)}"), stdin=subprocess.DEVNULL)

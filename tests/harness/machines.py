@@ -1,4 +1,4 @@
-"""The lab's machines from outside: switched off and on, and root on them."""
+"""The lab's machines from outside: switched off and on."""
 
 from __future__ import annotations
 
@@ -6,27 +6,21 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import testinfra
-from testinfra.host import Host
-
-from tests.harness.deploys import ROOT
+from tests.harness.connections import ROOT, hang_up
 
 PODMAN = ROOT / "lab/podman"
 PODMAN_SECONDS = 120.0
 
 
-def reached(name: str) -> Host:
-    """A host of the lab, as root."""
-    return testinfra.get_host(f"ssh://{name}?sudo=true", ssh_config=str(ROOT / "build/lab/ssh_config"))
-
-
 def shut_down(name: str) -> None:
     """Stop a machine as its own shutdown does."""
+    hang_up(name)
     _podman("stop", "--time", "60", name)
 
 
 def cut_off(name: str) -> None:
     """End a machine as a power cut does."""
+    hang_up(name)
     _podman("kill", name)
 
 
@@ -47,6 +41,7 @@ def is_on(name: str) -> bool:
 
 def switch_on(name: str) -> None:
     """Start a machine, unless it runs, and wait until SSH does."""
+    hang_up(name)
     _podman("start", name)
     _podman("exec", name, "sh", "-c", "until systemctl is-active --quiet ssh; do sleep 0.2; done")
 

@@ -10,8 +10,8 @@ from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema impor
 from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
+from tests.harness.connections import reached
 from tests.harness.deploys import AppHost
-from tests.harness.machines import reached
 
 APP = "observatory"
 

@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 from testinfra.host import Host
 
+from tests.harness.connections import reached
 from tests.harness.deploys import Run, run
-from tests.harness.machines import reached
 
 SCENARIO = Path(__file__).resolve().parents[1]
 HOSTS = yaml.safe_load((SCENARIO / "inventory/hosts.yml").read_text())["all"]["children"]["app"]["hosts"]

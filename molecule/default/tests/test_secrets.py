@@ -68,19 +68,20 @@ def secrets(canaries: Path) -> list[str]:
     return [CANARY, *(key.read_text().splitlines()[1] for key in canaries.glob("*.key"))]
 
 
-def said(playbook: str, callback: str, canaries: Path, *options: str) -> tuple[int, str]:
+def said(playbook: str, callback: str, canaries: Path, limit: str, *options: str) -> tuple[int, str]:
     """Run a playbook against the inventory of canaries; return its exit status and all that it says.
 
     Args:
         playbook: Path of it, from the project's directory.
         callback: Which writes the output.
         canaries: What `canaries` returns.
+        limit: Pattern of the hosts.
         options: Of ansible-playbook.
     """
     sources = (SCENARIO / "inventory", SCENARIO / "canaries", canaries / "values.yml")
     inventories = [f"--inventory={source}" for source in sources]
     done = subprocess.run(
-        ["ansible-playbook", *inventories, f"--limit={HOST}", *options, playbook],
+        ["ansible-playbook", *inventories, f"--limit={limit}", *options, playbook],
         cwd=ROOT,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_STDOUT_CALLBACK": callback},
         stdout=subprocess.PIPE,
@@ -111,20 +112,23 @@ def test_no_result_holds_a_secret(
 ) -> None:
     """AWX and ARA keep every result whole, as this callback does; -vvv adds what is sent to the hosts."""
     options = [f"--extra-vars={name}={value}" for name, value in variables.items()]
-    check_that_nothing_is_said(canaries, playbook, "ansible.posix.json", status, *options)
+    check_that_nothing_is_said(canaries, playbook, "ansible.posix.json", status, *options, limit=HOST)
 
 
 def test_no_secret_is_on_the_screen(canaries: Path) -> None:
-    """Logs of a terminal or a pipeline are kept, sent around and shown to many."""
+    """Logs of a terminal or a pipeline are kept, sent around and shown to many.
+
+    On both releases of Debian, since this is also the run that foresees changes of hosts that are there.
+    """
     output = check_that_nothing_is_said(canaries, "site.yml", "farrier.kit.farrier", 0)
     assert "the output has been hidden" in output, "the secrets were not even to be brought to the hosts"
 
 
 def check_that_nothing_is_said(
-    canaries: Path, playbook: str, callback: str, status: int, *options: str
+    canaries: Path, playbook: str, callback: str, status: int, *options: str, limit: str = "all"
 ) -> str:
     """Foresee what a playbook would do, with differences and at length; return what it says."""
-    returncode, output = said(playbook, callback, canaries, "--check", "--diff", "-vvv", *options)
+    returncode, output = said(playbook, callback, canaries, limit, "--check", "--diff", "-vvv", *options)
     assert returncode == status, output[-4000:]
     lines = [line[:300] for line in output.splitlines() if any(text in line for text in secrets(canaries))]
     assert not lines, "\n".join(lines[:20])

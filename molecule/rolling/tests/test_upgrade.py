@@ -8,8 +8,9 @@ from collections.abc import Iterable
 import pytest
 from fleet_under_load import OUTAGE, Fleet, check_live
 
+from tests.harness.connections import reached
 from tests.harness.deploys import Playbook, Run
-from tests.harness.machines import is_on, reached, switch_on
+from tests.harness.machines import is_on, switch_on
 
 POLL_SECONDS = 1.0
 
