@@ -48,18 +48,18 @@ SANDBOX = (
 )
 
 
-def build(application: Application, lease: Transaction) -> dict[str, Any]:
-    """Build the lease's release from the uploaded archive.
+def build(application: Application, transaction: Transaction) -> dict[str, Any]:
+    """Build the transaction's release from the uploaded archive.
 
     Raises:
         ReleaseError: the build failed; nothing is left of it.
     """
     settings, releases = application.configuration, application.releases
-    archive = archive_path(application, lease.request["archive_sha256"])
-    _check_archive(archive, lease.request["archive_sha256"])
-    project = lease.request["project"]
+    archive = archive_path(application, transaction.request["archive_sha256"])
+    _check_archive(archive, transaction.request["archive_sha256"])
+    project = transaction.request["project"]
     chosen = interpreter.choose(application, project.get("requires_python") or "")
-    directory = settings.release_directory(lease.release)
+    directory = settings.release_directory(transaction.release)
     live = releases.live()
     order = BuildOrder(
         archive=str(archive),
@@ -90,12 +90,12 @@ def build(application: Application, lease: Transaction) -> dict[str, Any]:
             f"df -h {settings.root}; du -sh {settings.root}/* {settings.python_directory}/*" if full else ""
         )
         raise ReleaseError(
-            f"The build of {lease.release} failed: {report.error}",
+            f"The build of {transaction.release} failed: {report.error}",
             log=report.log,
             next_command=hint or "correct the source and deploy again",
         )
     python = {"version": report.python_version, "executable": report.python_executable}
-    record(application, lease, python, report.packages, started)
+    record(application, transaction, python, report.packages, started)
     archive.unlink()
     added = report.server_packages
     return {
@@ -103,23 +103,23 @@ def build(application: Application, lease: Transaction) -> dict[str, Any]:
         "steps": report.seconds,
         "python": report.python_version,
         "server_packages": added,
-        "message": f"{lease.release} is built with Python {report.python_version}"
+        "message": f"{transaction.release} is built with Python {report.python_version}"
         + (f"; from the kit: {', '.join(added)}." if added else "."),
     }
 
 
 def record(
     application: Application,
-    lease: Transaction,
+    transaction: Transaction,
     python: dict[str, str],
     packages: dict[str, str],
     began_at: float,
 ) -> None:
-    """Write the manifest of the lease's release, whose files are all on disk: from now on it counts.
+    """Write the manifest of the transaction's release, whose files are all on disk: from now on it counts.
 
     Args:
         application: whose release.
-        lease: of the deploy.
+        transaction: of the deploy.
         python: `version` and `executable` of its interpreter.
         packages: names (normalised) and versions of what is installed.
         began_at: seconds since 1970.
@@ -128,19 +128,19 @@ def record(
         ReleaseError: the worker cannot work with its servers.
     """
     _check_server(application, packages)
-    project = lease.request["project"]
+    project = transaction.request["project"]
     application.releases.write_manifest(
-        lease.release,
+        transaction.release,
         {
-            "release": lease.release,
-            "version": lease.request["version"],
+            "release": transaction.release,
+            "version": transaction.request["version"],
             "package": project.get("package") if project.get("installable") else None,
-            "inputs": lease.request["inputs"],
+            "inputs": transaction.request["inputs"],
             "python": python,
             "platform": interpreter.platform_of(python),
             "packages": packages,
             "built_at": began_at,
-            "built_by": lease.who,
+            "built_by": transaction.who,
         },
     )
 

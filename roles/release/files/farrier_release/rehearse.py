@@ -20,18 +20,18 @@ _WRONG_ANSWER_PATIENCE_SECONDS = 3
 _STATE = ("ActiveState", "Job", "Result", "NRestarts")
 
 
-def rehearse(application: Application, lease: Transaction) -> dict[str, Any]:
-    """Boot the lease's release under the service's sandbox, user and environment, and ask it who it is.
+def rehearse(application: Application, transaction: Transaction) -> dict[str, Any]:
+    """Boot the transaction's release under the service's sandbox, user and environment, and ask it who it is.
 
     It is left running: what dies a little later dies in front of `still_alive`, before the symlink moves.
 
     Raises:
         ReleaseError: it does not live, or is not what it should be.
     """
-    unit = application.configuration.rehearsal_unit_of(lease.release)
+    unit = application.configuration.rehearsal_unit_of(transaction.release)
     started = time.time()
-    lease.rehearsal = {"unit": unit, "started_at": started}
-    application.state.renew(lease)
+    transaction.rehearsal = {"unit": unit, "started_at": started}
+    application.state.renew(transaction)
     # All rehearsals share a directory; one that is still ending would take it away from the next.
     application.host.systemctl("stop", application.configuration.rehearsal_unit_of("*"))
     done = application.host.systemctl("start", "--no-block", unit)
@@ -41,24 +41,24 @@ def rehearse(application: Application, lease: Transaction) -> dict[str, Any]:
             next_command="ansible-playbook farrier.kit.site",
         )
     try:
-        _wait_until_good(application, lease.release, unit, started)
+        _wait_until_good(application, transaction.release, unit, started)
     except ReleaseError:
         end(application, unit)
         raise
-    lease.rehearsal["ready_at"] = time.monotonic()
-    lease.rehearsal["workers"] = _serving(application)
+    transaction.rehearsal["ready_at"] = time.monotonic()
+    transaction.rehearsal["workers"] = _serving(application)
     boot_seconds = round(time.time() - started, 2)
-    manifest = application.releases.manifest(lease.release) or {}
+    manifest = application.releases.manifest(transaction.release) or {}
     return {
         "changed": True,
         # So that a host that has to restart can be taken out of the rotation before.
         "how": choose(application, look_at(application), manifest).how,
         "boot_seconds": boot_seconds,
-        "message": f"{lease.release} boots and answers its health path after {boot_seconds} s.",
+        "message": f"{transaction.release} boots and answers its health path after {boot_seconds} s.",
     }
 
 
-def still_alive(application: Application, lease: Transaction) -> None:
+def still_alive(application: Application, transaction: Transaction) -> None:
     """Wait until the rehearsed release has lived for `rehearsal_seconds`, and look at it again.
 
     One that goes live again has lived for longer than that already, and is not waited for.
@@ -67,27 +67,29 @@ def still_alive(application: Application, lease: Transaction) -> None:
         ReleaseError: it has died meanwhile, or no longer answers.
     """
     settings = application.configuration
-    unit, started = lease.rehearsal["unit"], lease.rehearsal["started_at"]
-    until = lease.rehearsal["ready_at"] + (settings.rehearsal_seconds if lease.what == "deploy" else 0)
+    unit, started = transaction.rehearsal["unit"], transaction.rehearsal["started_at"]
+    until = transaction.rehearsal["ready_at"] + (
+        settings.rehearsal_seconds if transaction.what == "deploy" else 0
+    )
     while True:
-        fault = _death(application, lease.release, unit, started)
-        if not fault and _serving(application) != lease.rehearsal["workers"]:
+        fault = _death(application, transaction.release, unit, started)
+        if not fault and _serving(application) != transaction.rehearsal["workers"]:
             fault = "its worker died and was replaced"
         if fault:
-            raise _failure(application, lease.release, unit, started, fault)
+            raise _failure(application, transaction.release, unit, started, fault)
         if time.monotonic() >= until:
             break
         time.sleep(min(_STATE_EVERY_SECONDS, max(0.0, until - time.monotonic())))
-    fault = _ask(application).fault(lease.release)
+    fault = _ask(application).fault(transaction.release)
     if fault:
-        raise _failure(application, lease.release, unit, started, f"it {fault}")
+        raise _failure(application, transaction.release, unit, started, f"it {fault}")
 
 
-def dismiss(application: Application, lease: Transaction) -> None:
+def dismiss(application: Application, transaction: Transaction) -> None:
     """Have a rehearsal end in its own time, and leave no failed unit when that takes too long."""
-    if lease.rehearsal:
-        application.host.systemctl("stop", lease.rehearsal["unit"])
-        application.host.systemctl("reset-failed", lease.rehearsal["unit"])
+    if transaction.rehearsal:
+        application.host.systemctl("stop", transaction.rehearsal["unit"])
+        application.host.systemctl("reset-failed", transaction.rehearsal["unit"])
 
 
 def end(application: Application, unit: str) -> None:

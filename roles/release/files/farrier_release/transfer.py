@@ -43,8 +43,8 @@ _CHUNK_BYTES = 1 << 18
 Result = dict[str, Any]
 
 
-def offer(application: Application, lease: Transaction, output: Path) -> Result:
-    """Write the index of the lease's release, which has been built, to a new file.
+def offer(application: Application, transaction: Transaction, output: Path) -> Result:
+    """Write the index of the transaction's release, which has been built, to a new file.
 
     Returns:
         `offered`, whether other hosts can have the release (else they have to build it), and `sha256` of
@@ -53,15 +53,15 @@ def offer(application: Application, lease: Transaction, output: Path) -> Result:
     Raises:
         UsageError: it has not been built.
     """
-    manifest = application.releases.manifest(lease.release)
+    manifest = application.releases.manifest(transaction.release)
     if manifest is None:
-        raise UsageError(f"offer comes after build, which has not run for {lease.release}.")
+        raise UsageError(f"offer comes after build, which has not run for {transaction.release}.")
     try:
-        data = index_of(application, lease.release)
+        data = index_of(application, transaction.release)
         index = decode(data)
         check(index, manifest["python"]["executable"])
     except NotPortableError as error:
-        message = f"Other hosts have to build {lease.release} themselves: {error}."
+        message = f"Other hosts have to build {transaction.release} themselves: {error}."
         return {"changed": False, "offered": False, "message": message}
     with _create_for_the_caller(output) as file:
         file.write(data)
@@ -69,29 +69,29 @@ def offer(application: Application, lease: Transaction, output: Path) -> Result:
         "changed": False,
         "offered": True,
         "sha256": hashlib.sha256(data).hexdigest(),
-        "message": f"{lease.release} has {len(index.files)} files for other hosts of its platform.",
+        "message": f"{transaction.release} has {len(index.files)} files for other hosts of its platform.",
     }
 
 
-def pack(application: Application, lease: Transaction, wanted: Sequence[str], output: Path) -> Result:
+def pack(application: Application, transaction: Transaction, wanted: Sequence[str], output: Path) -> Result:
     """Write a tar archive of contents to a new file, each a member that is named after its SHA-256 sum.
 
     Args:
         application: whose release.
-        lease: whose release has been offered.
+        transaction: whose release has been offered.
         wanted: the sums.
         output: the new file.
 
     Raises:
         UsageError: the release has no such content, or was not offered.
     """
-    if not application.releases.index_path(lease.release).is_file():
-        raise UsageError(f"pack comes after offer, which has not run for {lease.release}.")
-    files = {file.sha256: file for file in decode(index_of(application, lease.release)).files}
+    if not application.releases.index_path(transaction.release).is_file():
+        raise UsageError(f"pack comes after offer, which has not run for {transaction.release}.")
+    files = {file.sha256: file for file in decode(index_of(application, transaction.release)).files}
     unknown = [sha256 for sha256 in wanted if sha256 not in files]
     if unknown:
-        raise UsageError(f"{lease.release} has no file with the checksum {unknown[0]}.")
-    root = application.configuration.release_directory(lease.release)
+        raise UsageError(f"{transaction.release} has no file with the checksum {unknown[0]}.")
+    root = application.configuration.release_directory(transaction.release)
     # What is packed is sent over a network, where little compression is worth more than none or much.
     with (
         _create_for_the_caller(output) as file,
@@ -102,15 +102,15 @@ def pack(application: Application, lease: Transaction, wanted: Sequence[str], ou
             member.size = files[sha256].size
             with open_own(f"{root}/{files[sha256].path}") as content:
                 tar.addfile(member, content)
-    return {"changed": False, "message": f"{len(wanted)} contents of {lease.release} are packed."}
+    return {"changed": False, "message": f"{len(wanted)} contents of {transaction.release} are packed."}
 
 
-def want(application: Application, lease: Transaction, index_file: Path, sha256: str) -> Result:
+def want(application: Application, transaction: Transaction, index_file: Path, sha256: str) -> Result:
     """Say what this host lacks for a release.
 
     Args:
         application: whose release.
-        lease: of the deploy, with the same release stamp as the building host's.
+        transaction: of the deploy, with the same release stamp as the building host's.
         index_file: the index that was offered.
         sha256: of that file.
 
@@ -120,24 +120,24 @@ def want(application: Application, lease: Transaction, index_file: Path, sha256:
     Raises:
         ReleaseError: the release does not belong on this host.
     """
-    index = _accept(application, lease, index_file.read_bytes(), sha256)
+    index = _accept(application, transaction, index_file.read_bytes(), sha256)
     holdings = _Holdings(application)
     missing = list(dict.fromkeys(file.sha256 for file in index.files if holdings.find(file) is None))
     return {
         "changed": False,
         "missing": missing,
-        "message": f"{lease.release} has {len(missing)} contents that this host lacks.",
+        "message": f"{transaction.release} has {len(missing)} contents that this host lacks.",
     }
 
 
 def receive(
-    application: Application, lease: Transaction, index_file: Path, sha256: str, pack_file: Path | None
+    application: Application, transaction: Transaction, index_file: Path, sha256: str, pack_file: Path | None
 ) -> Result:
-    """Make the lease's release of what travelled and of what this host has.
+    """Make the transaction's release of what travelled and of what this host has.
 
     Args:
         application: whose release.
-        lease: of the deploy.
+        transaction: of the deploy.
         index_file, sha256: as for `want`.
         pack_file: what holds the contents that `want` named; None where it named none.
 
@@ -147,9 +147,9 @@ def receive(
     began_at = time.time()
     settings = application.configuration
     data = index_file.read_bytes()
-    index = _accept(application, lease, data, sha256)
+    index = _accept(application, transaction, data, sha256)
     holdings = _Holdings(application)
-    root = settings.release_directory(lease.release)
+    root = settings.release_directory(transaction.release)
     root.mkdir(mode=0o755)
     for directory in index.directories:
         (root / directory.path).mkdir(mode=0o700)
@@ -174,14 +174,14 @@ def receive(
         (root / directory.path).chmod(directory.mode)
     sync_file_system(root)
     packages = installed_packages(root / ".venv")
-    build.record(application, lease, lease.request["python"], packages, began_at)
-    write_bytes(application.releases.index_path(lease.release), data, durable=True)
+    build.record(application, transaction, transaction.request["python"], packages, began_at)
+    write_bytes(application.releases.index_path(transaction.release), data, durable=True)
     return {
         "changed": True,
         "files": len(index.files),
         "travelled": travelled,
         "linked": linked,
-        "message": f"{lease.release} has arrived: {len(index.files)} files, {travelled} of them transferred.",
+        "message": f"{transaction.release} has arrived: {len(index.files)} files, {travelled} transferred.",
     }
 
 
@@ -217,7 +217,7 @@ class _Holdings:
                 self._files.setdefault(key, []).append((f"{root}/{file.path}", file))
 
 
-def _accept(application: Application, lease: Transaction, data: bytes, sha256: str) -> Index:
+def _accept(application: Application, transaction: Transaction, data: bytes, sha256: str) -> Index:
     """The index, if it is undamaged and of a release that this host could as well have built itself.
 
     Raises:
@@ -225,25 +225,29 @@ def _accept(application: Application, lease: Transaction, data: bytes, sha256: s
     """
     again = "deploy again"
     if hashlib.sha256(data).hexdigest() != sha256:
-        raise ReleaseError(f"The index of {lease.release} was damaged in transit.", next_command=again)
-    python = lease.request.get("python")
+        raise ReleaseError(f"The index of {transaction.release} was damaged in transit.", next_command=again)
+    python = transaction.request.get("python")
     if python is None:
-        raise UsageError(f"{lease.release} was begun without a release_stamp: it can only be built here.")
+        raise UsageError(
+            f"{transaction.release} was begun without a release_stamp: it can only be built here."
+        )
     try:
         index = decode(data)
         check(index, python["executable"])
     except NotPortableError as error:
-        raise ReleaseError(f"The index of {lease.release} is refused: {error}.", next_command=again) from None
+        raise ReleaseError(
+            f"The index of {transaction.release} is refused: {error}.", next_command=again
+        ) from None
     for what, offered, here in (
-        ("release", index.release, lease.release),
-        ("platform", index.platform, lease.request["platform"]),
+        ("release", index.release, transaction.release),
+        ("platform", index.platform, transaction.request["platform"]),
     ):
         if offered != here:
             raise UsageError(f"The offered {what} is {offered!r}; this host's is {here!r}.")
-    for key, here in lease.request["inputs"].items():
+    for key, here in transaction.request["inputs"].items():
         if index.inputs.get(key) != here:
             raise ReleaseError(
-                f"{lease.release} was built with other settings than this host's: {key} is "
+                f"{transaction.release} was built with other settings than this host's: {key} is "
                 f"{index.inputs.get(key)!r} there and {here!r} here.",
                 next_command="ansible-playbook farrier.kit.site --tags app_server,release, then deploy again",
             )
