@@ -15,7 +15,8 @@ description:
   - Writes files, and runs the command that applies each, in place of a handler. If a run fails between the
     two, on this host or another one, the next run finishes it.
   - Keeps what was last applied below /run, because a boot applies everything.
-  - If only comments of a file have changed, writes it and does not run its command.
+  - If only comments of a file have changed, writes it and does not run its command, unless that is
+    C(systemctl daemon-reload).
   - Writes many files in the time of one. The files belong to root.
 options:
   files:
@@ -79,6 +80,8 @@ applied:
   type: bool
 """
 
+# It restarts nothing, and systemd asks for it whatever has changed.
+RELOAD = ["systemctl", "daemon-reload"]
 ONE = {
     "dest": {"type": "path"},
     "content": {"type": "str"},
@@ -105,7 +108,12 @@ def main() -> None:
     given = [*module.params["files"], *([one] if one["dest"] else [])]
     files = [applied.File(**each | {"dest": Path(each["dest"])}) for each in given]
     differing = [file for file in files if applied.differs(file)]
-    due = [file for file in files if file.apply and not applied.is_applied(file.dest, file.content or "")]
+    due = [
+        file
+        for file in files
+        if (file in differing and file.apply == RELOAD)
+        or (file.apply and not applied.is_applied(file.dest, file.content or ""))
+    ]
     result = {"changed": bool(differing or due), "applied": bool(due)}
     diff = [applied.difference(file) for file in differing]
     if module.check_mode:
