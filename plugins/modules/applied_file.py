@@ -23,7 +23,7 @@ options:
     description: The files, in order.
     type: list
     elements: dict
-    default: []
+    required: true
     suboptions:
       dest:
         description: The file. The module creates its directory.
@@ -56,9 +56,6 @@ options:
         type: list
         elements: str
         default: []
-  dest: {description: The same for a single file., type: path}
-  content: {description: The same for a single file., type: str}
-  apply: {description: The same for a single file., type: list, elements: str, default: []}
 author: [The Farrier developers (@farrier)]
 """
 
@@ -82,14 +79,10 @@ applied:
 
 # It restarts nothing, and systemd asks for it whatever has changed.
 RELOAD = ["systemctl", "daemon-reload"]
-ONE = {
-    "dest": {"type": "path"},
+EACH = {
+    "dest": {"type": "path", "required": True},
     "content": {"type": "str"},
     "apply": {"type": "list", "elements": "str", "default": []},
-}
-EACH = {
-    **ONE,
-    "dest": {"type": "path", "required": True},
     "link": {"type": "str"},
     "directory": {"type": "bool", "default": False},
     "mode": {"type": "str", "default": "0644"},
@@ -101,12 +94,10 @@ EACH = {
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={"files": {"type": "list", "elements": "dict", "default": [], "options": EACH}, **ONE},
+        argument_spec={"files": {"type": "list", "elements": "dict", "required": True, "options": EACH}},
         supports_check_mode=True,
     )
-    one = {key: module.params[key] for key in ONE}
-    given = [*module.params["files"], *([one] if one["dest"] else [])]
-    files = [applied.File(**each | {"dest": Path(each["dest"])}) for each in given]
+    files = [applied.File(**each | {"dest": Path(each["dest"])}) for each in module.params["files"]]
     differing = [file for file in files if applied.differs(file)]
     due = [
         file
