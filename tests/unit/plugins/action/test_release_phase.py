@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 from ansible_collections.farrier.kit.plugins.action import release_phase
-from ansible_collections.farrier.kit.plugins.module_utils.tree_digest import file_digests
 from ansible_collections.farrier.kit.plugins.plugin_utils import controller_process, release_tool
 
 
@@ -199,20 +197,6 @@ def test_a_failure_that_has_left_something_broken() -> None:
 def test_a_failure_of_the_first_deploy() -> None:
     """There is nothing that could serve."""
     assert "No release of this app is live" in release_tool.failure("shop", "build", failed(live=None))
-
-
-def test_what_a_directory_holds(tmp_path: Path) -> None:
-    """Content counts, and names; compiled files and links do not."""
-    (tmp_path / "a" / "__pycache__").mkdir(parents=True)
-    (tmp_path / "a" / "x.py").write_text("x")
-    before = file_digests(tmp_path)
-    (tmp_path / "a" / "__pycache__" / "x.pyc").touch()
-    (tmp_path / "link").symlink_to("/etc/passwd")
-    assert file_digests(tmp_path) == before
-    assert list(before) == ["a/x.py"]
-    (tmp_path / "a" / "x.py").write_text("y")
-    assert file_digests(tmp_path) != before
-    assert file_digests(tmp_path / "absent") == {}
 
 
 @pytest.mark.parametrize(("phase", "calls"), [("begin", 2), ("rollback", 2), ("unlock", 1), ("prepare", 1)])
