@@ -318,20 +318,40 @@ def _end_what_may_be_ended(application: Application, gone: str) -> None:
     if transaction.phase == "watch":
         host.systemctl("stop", f"{application.transaction_unit}.service")
         return
-    _stale_reason(application, transaction, gone)
+    if application.state.stale_reason(transaction, gone) is None:
+        if _is_carried_on(application, transaction):
+            raise application.state.busy(transaction)
+        return
     if transaction.phase == "build":
         host.systemctl("stop", f"{application.build_unit}.service")
     elif transaction.phase == "rehearse":
         host.systemctl("kill", "--signal=KILL", transaction.rehearsal["unit"])
 
 
+def _is_carried_on(application: Application, transaction: Transaction) -> bool:
+    """Whether a process works on a transaction, or its holder may go on with it."""
+    if _waits_for_its_holder(transaction):
+        return True
+    try:
+        with application.state.locked():
+            return False
+    except ReleaseError:
+        return True
+
+
+def _waits_for_its_holder(transaction: Transaction) -> bool:
+    """Whether no process has to run for it now. One of version 0.1, without an order, waits between steps."""
+    return not transaction.order or transaction.phase in ("begin", "prepared")
+
+
 def _stale_reason(application: Application, transaction: Transaction, gone: str) -> str:
+    """Why a transaction may be ended, for a caller who holds the lock."""
     if transaction.phase == "watch":
         return "it has ended"
     reason = application.state.stale_reason(transaction, gone)
-    if reason is None:
+    if reason is None and _waits_for_its_holder(transaction):
         raise application.state.busy(transaction)
-    return reason
+    return reason or "its process was killed"
 
 
 def _check_that_nothing_runs(application: Application) -> None:

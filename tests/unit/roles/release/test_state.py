@@ -66,6 +66,18 @@ def test_a_holder_that_is_gone_is_taken_over(run: Run, host: FakeHost, lease: Tr
     ]
 
 
+def test_a_step_whose_process_was_killed_is_taken_over(
+    run: Run, application: Application, lease: Transaction
+) -> None:
+    """Its holder may be alive: there is nothing any more that it could go on with."""
+    lease.order = "order"
+    application.state.renew(lease)
+    with application.state.locked():
+        assert run("begin", "--request", request())[0] == ExitCode.BUSY
+    _, result = run("begin", "--request", request())
+    assert "its process was killed" in result["message"]
+
+
 def test_the_wrong_holder_is_not_taken_over(run: Run, lease: Transaction) -> None:
     """The dead one may have been replaced by a living one since the caller looked."""
     code, _ = run("begin", "--request", request(), "--gone", "123.4")
