@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 from app_under_load import AppUnderLoad
-from versions import GOOD
+from versions import GOOD, SLOW_BUILD
 
 from tests.harness import deploys
 from tests.harness.deploys import ROOT, Run, State
@@ -130,17 +130,16 @@ def test_full_disk(app_under_load: AppUnderLoad) -> None:
 def test_second_deploy_is_refused(app_under_load: AppUnderLoad) -> None:
     """Two people deploy at once: the second one is told who is first, and the first one is not disturbed."""
     before = app_under_load.begin("two deploys at once")
-    version = app_under_load.good_version()
-    with app_under_load.start(version) as first:
-        environment = f"/srv/observatory/releases/*-{version}/.venv/pyvenv.cfg"
-        assert app_under_load.site.wait_for_path(environment).wait() == 0, first.output
+    with app_under_load.start(SLOW_BUILD) as first:
+        source = f"/srv/observatory/releases/*-{SLOW_BUILD}/source/VERSION"
+        assert app_under_load.site.wait_for_path(source).wait() == 0, first.output
         signal_build(app_under_load, "STOP")
         check_busy(app_under_load, app_under_load.run(version="health-500"))
         signal_build(app_under_load, "CONT")
         done = first.end()
     assert not done.failed, done.output
     after = app_under_load.site.wait_until_quiet()
-    assert after.live.endswith(f"Z-{version}")
+    assert after.live.endswith(f"Z-{SLOW_BUILD}")
     assert after.problem == ""
     assert len(after.attempts) == len(before.attempts) + 1
     app_under_load.check_no_request_failed()

@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TextIO
 
 from farrier_release import audit, reconcile, restart, rollback, transaction, transfer
 from farrier_release.application import Application
-from farrier_release.begin import begin, describe_owner
+from farrier_release.begin import archive_path, begin, describe_owner
 from farrier_release.config import CONFIGURATION_DIRECTORY, load
 from farrier_release.errors import ConfigurationError, ExitCode, ReleaseError, UsageError
 from farrier_release.finish import finish
@@ -200,8 +200,17 @@ def _begin(application: Application, options: argparse.Namespace) -> Result:
 
 
 def _deploy(application: Application, options: argparse.Namespace) -> Result:
-    begun = begin(application, _complete(options.request), gone=options.gone)
+    request = _complete(options.request)
+    archive = archive_path(application, request["archive_sha256"])
+    try:
+        begun = begin(application, request, gone=options.gone)
+    except ReleaseError:
+        current = application.state.read()
+        if current is None or archive_path(application, current.request.get("archive_sha256", "")) != archive:
+            archive.unlink(missing_ok=True)
+        raise
     if not begun["new"]:
+        archive.unlink(missing_ok=True)
         return begun
     return {**begun, **_started(application, options, begun["token"], "deploy")}
 

@@ -35,8 +35,7 @@ PLAYBOOK = f"""
     __app_server_app: "{{{{ app_server_apps | first }}}}"
   tasks:
     - ansible.builtin.set_fact:
-        processor_vcpus: "{{{{ vcpus }}}}"
-        memtotal_mb: 8192
+        farrier_host: {{vcpus: "{{{{ vcpus | int }}}}", memory_mb: 8192}}
         cacheable: true
     - ansible.builtin.template:
         src: "{ROLE}/templates/etc/{{{{ item }}}}.j2"

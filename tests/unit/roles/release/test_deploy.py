@@ -13,7 +13,7 @@ from farrier_release import storage
 from farrier_release.errors import ExitCode
 from farrier_release.state import StateFile
 
-from tests.unit.roles.release.conftest import Run, add_release, make_live, request
+from tests.unit.roles.release.conftest import SHA, Run, add_release, make_live, request
 from tests.unit.roles.release.machine import PYTHON, Behaviour, FakeHost, with_settings
 
 OLD = "20260101T000000Z-v1"
@@ -387,3 +387,18 @@ def test_finish_leaves_a_deploy_alone_that_has_begun_meanwhile(deploy: Deploy, r
     """It will prune when it is done."""
     assert run("finish")[1]["removed"] == []
     assert run("status")[1]["lease"] is not None
+
+
+def test_an_archive_that_nobody_builds_from_goes(run: Run, host: FakeHost) -> None:
+    """The deploy of a host alone brings it before the host has agreed; but one that is built from stays."""
+    make_live(host, OLD)
+    archive = host.configuration.incoming_directory / f"{SHA}.tar.gz"
+    archive.touch()
+    with_settings(host, free_disk_min_mb=1 << 40)
+    assert run("deploy", "--request", request())[0] == ExitCode.FAILED
+    assert not archive.exists()
+    with_settings(host, free_disk_min_mb=0)
+    assert run("begin", "--request", request())[0] == ExitCode.SUCCESS
+    archive.touch()
+    assert run("deploy", "--request", request())[0] == ExitCode.BUSY
+    assert archive.exists()
