@@ -22,6 +22,7 @@ from farrier_release.workers import workers
 
 # For workers that were booting when the transaction was killed.
 _PATIENCE_SECONDS = 5
+_LOOK_EVERY_SECONDS = 0.25
 # Time for what a dead deploy has left running to come to its end: a migration is never cut short.
 _LOCK_WAIT_SECONDS = 20
 
@@ -171,7 +172,7 @@ def _serves(application: Application, transaction: Transaction) -> bool:
     if application.releases.live() != release:
         return False
     if transaction.phase == "watch":
-        return not fault_of(application, transaction)
+        return _stays_healthy(application, transaction)
     # One that was not reloaded yet has no worker of the new release, and never will.
     if not any(worker.release == release for worker in workers(settings.run_directory)):
         return False
@@ -180,6 +181,17 @@ def _serves(application: Application, transaction: Transaction) -> bool:
     except VerificationError as error:
         application.say(str(error))
         return False
+    return True
+
+
+def _stays_healthy(application: Application, transaction: Transaction) -> bool:
+    """Whether a release that was being watched is good: after a boot, its workers may still be starting."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while fault := fault_of(application, transaction):
+        if time.monotonic() >= until:
+            application.say(fault)
+            return False
+        time.sleep(_LOOK_EVERY_SECONDS)
     return True
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from farrier_release import transaction, watch
+from farrier_release import reconcile, transaction, watch
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode
 from farrier_release.state import Transaction
+from farrier_release.storage import point
 
 from tests.unit.roles.release.conftest import Run, add_release, make_live
 from tests.unit.roles.release.machine import Behaviour, FakeHost, with_settings
@@ -123,3 +125,33 @@ def test_when_the_former_one_does_not_live_either(live: Live) -> None:
     assert live.watch(die)[0] == ExitCode.SUCCESS
     assert live.run("log")[1]["attempts"][-1]["result"] == "broken"
     assert live.host.phase() == "watch"
+
+
+def test_workers_that_start_after_a_boot_are_waited_for(run: Run, host: FakeHost) -> None:
+    """The power failed while the release was watched; its first worker serves, the second one starts."""
+    make_live(host, OLD)
+    make_live(host, NEW)
+    watched = Transaction("t", "deploy", "ann", {}, NEW, OLD, time.time(), phase="watch", flip={"at": 1.0})
+    Application(host.configuration, host).state.begin(watched)
+    master = host.configuration.run_directory / "master.json"
+    content = master.read_text()
+    master.write_text(content.replace('"workers": 1', '"workers": 2'))
+    started = threading.Timer(0.3, lambda: master.write_text(content))
+    started.start()
+    assert run("recover")[0] == ExitCode.SUCCESS
+    started.join()
+    assert (host.live(), host.phase()) == (NEW, "")
+
+
+def test_a_watched_release_that_stays_down_after_a_boot_is_undone(
+    run: Run, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the watch itself."""
+    monkeypatch.setattr(reconcile, "_PATIENCE_SECONDS", 0.1)
+    make_live(host, NEW)
+    make_live(host, OLD)
+    point(host.configuration.current, f"releases/{NEW}")
+    watched = Transaction("t", "deploy", "ann", {}, NEW, OLD, time.time(), phase="watch", flip={"at": 1.0})
+    Application(host.configuration, host).state.begin(watched)
+    assert run("recover")[0] == ExitCode.SUCCESS
+    assert (host.live(), host.server.release, host.phase()) == (OLD, OLD, "")
