@@ -125,14 +125,20 @@ def test_access_log_is_json_under_the_apps_name(host: Host) -> None:
 
 def test_each_worker_has_its_own_stream_in_the_journal_of_the_service(host: Host) -> None:
     """`journalctl -u NAME` finds its lines, though it is not systemd that has opened the stream."""
-    host.check_output(
-        "curl --silent --unix-socket /run/farrier/sockets/observatory.sock http://localhost/version?probe=log"
+    mark = f"probe-{time.time_ns()}"
+    curl = (
+        f"curl --silent --unix-socket /run/farrier/sockets/observatory.sock --header 'X-Request-ID: {mark}'"
     )
-    time.sleep(1)
-    shown = host.check_output("journalctl --no-pager --output=json --unit=observatory.service --lines=50")
-    entries = [json.loads(line) for line in shown.splitlines()]
-    senders = {entry["_PID"] for entry in entries if str(entry["MESSAGE"]).startswith('{"time": ')}
-    assert senders
+    host.check_output(f"{curl} http://localhost/version")
+    deadline = time.monotonic() + 20
+    senders: set[str] = set()
+    while not senders and time.monotonic() < deadline:
+        shown = host.check_output(
+            "journalctl --no-pager --output=json --unit=observatory.service --lines=200"
+        )
+        entries = [json.loads(line) for line in shown.splitlines()]
+        senders = {entry["_PID"] for entry in entries if mark in str(entry["MESSAGE"])}
+    assert len(senders) == 1
     assert properties(host, "observatory.service", "MainPID")["MainPID"] not in senders
 
 
