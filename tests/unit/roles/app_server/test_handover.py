@@ -227,6 +227,9 @@ def test_stock_worker_can_be_chosen(make_host: Callable[..., Host]) -> None:
         assert host.deploy(release).returncode == 0
         # More than once, perhaps: a stock worker that goes resets connections.
         wait_for(lambda release=release: codes_without_errors(host) == {release}, "the release serves", host)
+        with host.connection() as connection:
+            connection.request("GET", "/")
+            assert connection.getresponse().getheader("X-Release") == release
     assert host.get()["handover_imported"] is False
     host.write_settings(workers=0)
     refused = host.reload()
