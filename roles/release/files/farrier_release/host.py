@@ -97,7 +97,13 @@ class Host:
         return follow(argv, stdin=task.stdin, keep_stdout=task.keep_stdout, show=task.show)
 
     def start_detached(
-        self, unit: str, command: Sequence[str], *, afterwards: str = "", timeout_seconds: int
+        self,
+        unit: str,
+        command: Sequence[str],
+        *,
+        afterwards: str,
+        timeout_seconds: int,
+        afterwards_timeout_seconds: int,
     ) -> Completed:
         """Start a command as root in a unit of its own, which outlives this process and its caller.
 
@@ -105,16 +111,17 @@ class Host:
             unit: name of the unit. A second one of the same name is refused by systemd.
             command: program and arguments.
             afterwards: a command line, as systemd reads it, that is run when the command has ended in
-                whatever way, killed included; "" for none.
-            timeout_seconds: after which systemd ends it.
+                whatever way, killed included.
+            timeout_seconds: after which systemd ends the command.
+            afterwards_timeout_seconds: after which systemd ends what is run afterwards.
         """
         argv = [
             "systemd-run",
             *("--quiet", "--collect", "--service-type=exec"),
             f"--unit={unit}",
             f"--property=RuntimeMaxSec={timeout_seconds}",
-            "--property=TimeoutStopSec=300",
-            *([f"--property=ExecStopPost={afterwards}"] if afterwards else []),
+            f"--property=TimeoutStopSec={afterwards_timeout_seconds}",
+            f"--property=ExecStopPost={afterwards}",
             "--",
             *_literally(command),
         ]

@@ -79,6 +79,7 @@ def start(application: Application, token: str, order: str, options: list[str] |
         # Not by OnFailure=: systemd may then keep the failed unit for good, and with it the name.
         afterwards=f"/bin/sh -c 'test \"$SERVICE_RESULT\" = success || exec {recover}'",
         timeout_seconds=_limit_seconds(settings, steps),
+        afterwards_timeout_seconds=_undo_seconds(settings),
     )
     if done.returncode != 0:
         error = ReleaseError(
@@ -271,15 +272,26 @@ def _times(transaction: Transaction) -> str:
 
 
 def _limit_seconds(settings: Configuration, steps: tuple[str, ...]) -> int:
-    """How long a run may take: everything that has a limit of its own, and as much for its undoing."""
+    """How long a run may take: everything that has a limit of its own, and its undoing."""
     hooks = len(settings.hooks.before_activate) + len(settings.hooks.after_activate)
     limits = {
         "build": settings.build_timeout_seconds,
         "receive": settings.build_timeout_seconds,
         "rehearse": settings.rehearsal_timeout_seconds,
-        "activate": 3 * (settings.service_timeout_seconds + settings.verify_timeout_seconds)
-        + (hooks + len(settings.hooks.after_rollback)) * settings.task_timeout_seconds
+        "activate": _hand_over_seconds(settings)
+        + hooks * settings.task_timeout_seconds
         + settings.watch_seconds,
     }
     migrations = len(settings.migrate) * settings.migrate_timeout_seconds
-    return sum(limits.get(step, 0) for step in steps) + migrations + 300
+    return sum(limits.get(step, 0) for step in steps) + migrations + _undo_seconds(settings)
+
+
+def _hand_over_seconds(settings: Configuration) -> int:
+    """How long an overlap may take: a stand-in starts, the service restarts, and both are verified."""
+    return 2 * (settings.service_timeout_seconds + settings.verify_timeout_seconds)
+
+
+def _undo_seconds(settings: Configuration) -> int:
+    """How long an undo may take, which tries one way after the other."""
+    hooks = len(settings.hooks.after_rollback) * settings.task_timeout_seconds
+    return 3 * _hand_over_seconds(settings) + hooks + 60

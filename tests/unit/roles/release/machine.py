@@ -173,9 +173,16 @@ class FakeHost(Host):
         return Completed(1 if failed else 0, self.task_output, [])
 
     def start_detached(
-        self, unit: str, command: Sequence[str], *, afterwards: str = "", timeout_seconds: int
+        self,
+        unit: str,
+        command: Sequence[str],
+        *,
+        afterwards: str,
+        timeout_seconds: int,
+        afterwards_timeout_seconds: int,
     ) -> Completed:
-        self.calls.append(f"{unit}, then {afterwards}" if afterwards else unit)
+        assert 0 < afterwards_timeout_seconds < timeout_seconds
+        self.calls.append(f"{unit}, then {afterwards}")
         # Of its own unit; nobody reads what it prints.
         with contextlib.redirect_stdout(io.StringIO()):
             main(list(command[1:]), host=self, configuration_directory=self.configuration_directory)

@@ -52,17 +52,20 @@ def test_a_task_is_sandboxed(asked: list[list[str]]) -> None:
 
 def test_a_detached_unit_is_not_waited_for(asked: list[list[str]]) -> None:
     """The caller may die; what comes after the command, however it ends, is the unit's own business."""
-    Host().start_detached("farrier-shop-activate", ["tool"], afterwards="tool mend", timeout_seconds=9)
+    limits = {"timeout_seconds": 900, "afterwards_timeout_seconds": 400}
+    Host().start_detached("farrier-shop-transaction", ["tool"], afterwards="tool mend", **limits)
     (argv,) = asked
     assert "--wait" not in argv
     assert "--property=ExecStopPost=tool mend" in argv
+    assert {"--property=RuntimeMaxSec=900", "--property=TimeoutStopSec=400"} <= set(argv)
 
 
 def test_variables_in_a_command_are_its_own(asked: list[list[str]]) -> None:
     """systemd would expand them: `psql -c 'select $$a$$'` would select another thing."""
     task = Sandboxed("unit", "shop", ["/srv/$x/psql", "-c", "select $$a$$, ${HOME}, 100%"], Path("/srv"))
     Host().run_sandboxed(task)
-    Host().start_detached("unit", ["tool", "$HOME"], timeout_seconds=9)
+    limits = {"timeout_seconds": 9, "afterwards_timeout_seconds": 4}
+    Host().start_detached("unit", ["tool", "$HOME"], afterwards="mend", **limits)
     assert asked[0][-3:] == ["/srv/$x/psql", "-c", "select $$$$a$$$$, $${HOME}, 100%"]
     assert asked[1][-2:] == ["tool", "$$HOME"]
 
