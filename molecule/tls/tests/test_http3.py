@@ -10,7 +10,7 @@ from edges import DOMAIN, Edge
 from testinfra.host import Host
 
 HTTP3, HTTP2 = "200 3", "200 2"
-# A process that has lost a client over HTTP/3 at a reload waits for it as long as for an idle one, 10 s here.
+# A process that has lost a client over HTTP/3 at a reload waits for it as long as for an idle one, 65 s.
 PATIENCE_SECONDS = 100.0
 RELOAD_SECONDS = 12
 REQUESTS = 100
