@@ -204,9 +204,9 @@ def _deploy(application: Application, options: argparse.Namespace) -> Result:
     archive = archive_path(application, request["archive_sha256"])
     try:
         begun = begin(application, request, gone=options.gone)
-    except ReleaseError:
-        current = application.state.read()
-        if current is None or archive_path(application, current.request.get("archive_sha256", "")) != archive:
+    except ReleaseError as error:
+        # Who is told that another deploy is in the way may find it dead, and ask again.
+        if error.exit_code != ExitCode.BUSY:
             archive.unlink(missing_ok=True)
         raise
     if not begun["new"]:
