@@ -18,10 +18,10 @@ FILES = (
     rf"find {PLACES} -xdev \( -name __pycache__ -o -path /etc/letsencrypt \) -prune"
     rf" -o \( ! -type d -o -empty \) -print | grep --extended-regexp '{OF_THE_KIT}' | sort"
 )
-# Without those of logins, and without the watch over a new release, which ends by itself.
+# Without those of logins, and without the watch over a new release, which ends by itself (of 0.1, and of today).
 UNITS = (
     "systemctl show --property=Id,InvocationID --state=active '*.service' '*.socket' '*.timer'"
-    " | paste --serial --delimiters='  \\n' | grep --invert-match --regexp=user --regexp=-watch[.]"
+    " | paste --serial --delimiters='  \\n' | grep --invert-match --regexp=user --regexp=-watch[.] --regexp=-transaction[.]"
 )
 
 
