@@ -18,10 +18,11 @@ FILES = (
     rf"find {PLACES} -xdev \( -name __pycache__ -o -path /etc/letsencrypt \) -prune"
     rf" -o \( ! -type d -o -empty \) -print | grep --extended-regexp '{OF_THE_KIT}' | sort"
 )
-# Without those of logins, and without the watch over a new release, which ends by itself (of 0.1, and of today).
+# Without those of logins, and without the watch over a new release, of 0.1 or of today: it ends by itself.
 UNITS = (
     "systemctl show --property=Id,InvocationID --state=active '*.service' '*.socket' '*.timer'"
-    " | paste --serial --delimiters='  \\n' | grep --invert-match --regexp=user --regexp=-watch[.] --regexp=-transaction[.]"
+    " | paste --serial --delimiters='  \\n' | grep --invert-match --extended-regexp"
+    " --regexp='user|-(watch|transaction)[.]'"
 )
 
 
