@@ -67,11 +67,11 @@ def reconcile(application: Application, *, reason: str, fault: ReleaseError | No
         end = _undo(application, transaction, reason, fault)
     if end.error:
         end.error.step = transaction.phase
-    result = {"error": end.error.details()} if end.error else {"changed": True, "message": end.message}
+    result = {"changed": True, "message": end.message}
+    if end.error:
+        result = _failure(application, end.error)
     # The result of a release that went live was reported when it did.
-    application.state.end(
-        transaction, None if transaction.phase == "watch" else application.masking.data(result)
-    )
+    application.state.end(transaction, None if transaction.phase == "watch" else result)
     return end
 
 
@@ -100,7 +100,7 @@ def nobody_else(application: Application, gone: str, why: str = "") -> Iterator[
             try:
                 end = reconcile(application, reason=reason)
             except ReleaseError as error:
-                application.state.end(transaction, {"error": error.details()})
+                application.state.end(transaction, _failure(application, error))
                 end = End(error.message)
             if transaction.phase != "watch":
                 notes.append(f"Took over from a dead {transaction.describe()}: {reason}.")
@@ -250,7 +250,7 @@ def _undo(application: Application, transaction: Transaction, reason: str, fault
         )
         found.step = transaction.phase
         if transaction.phase != "watch":
-            application.state.report(transaction, application.masking.data({"error": found.details()}))
+            application.state.report(transaction, _failure(application, found))
         raise found
     audit.record(settings, {**entry, "result": "undone", "message": message})
     message += f" {origin} is live again." if origin else " Nothing is live, as before."
@@ -292,6 +292,12 @@ def _clear_away(
     return End(
         message, fault or ReleaseError(f"{release} did not go live: {reason}.", next_command="deploy again")
     )
+
+
+def _failure(application: Application, error: ReleaseError) -> dict[str, Any]:
+    """A failure as it may be kept: the application's own words are in it."""
+    masked: dict[str, Any] = application.masking.data({"error": error.details()})
+    return masked
 
 
 def _forget_that_it_was_good(application: Application, release: str) -> None:

@@ -9,10 +9,12 @@ from urllib.parse import quote
 
 import pytest
 from farrier_release.__main__ import main
+from farrier_release.application import Application
 from farrier_release.masking import Masking
+from farrier_release.state import Transaction
 
 from tests.unit.roles.release import test_deploy
-from tests.unit.roles.release.conftest import Run, make_live
+from tests.unit.roles.release.conftest import Run, make_live, request
 from tests.unit.roles.release.machine import Behaviour, FakeHost, with_settings
 from tests.unit.roles.release.test_deploy import OLD, Deploy
 
@@ -124,6 +126,22 @@ def test_a_migration_does_not_tell_it(deploy: Deploy, secret: str) -> None:
     deploy.host.task_output = f"cannot connect with {secret}"
     _, result = deploy.prepare("--migrate")
     assert result["error"]["log"] == ["cannot connect with ***TOKEN***"]
+
+
+def test_what_was_taken_over_does_not_tell_it(
+    host: FakeHost, run: Run, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither release serves: what the app has said of it stays in the state file until the next result."""
+    make_live(host, OLD)
+    host.systemctl("stop", "test.service")
+    host.behaviours[OLD] = Behaviour(boots=False)
+    monkeypatch.setattr(host, "journal", lambda *_, **__: [f"cannot connect with {secret}"])
+    flipped = Transaction("t", "deploy", "ann", {}, OLD, OLD, 1.0, phase="activate", flip={"at": 1.0})
+    Application(host.configuration, host).state.begin(flipped)
+    run("begin", "--request", request(), "--gone", flipped.public_id())
+    state = (host.configuration.root / ".state.json").read_text()
+    assert "cannot connect with ***TOKEN***" in state
+    assert secret not in state
 
 
 def test_a_terminal_does_not_show_it(host: FakeHost, secret: str, capsys: pytest.CaptureFixture[str]) -> None:
