@@ -11,7 +11,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from farrier_gunicorn.event_stream import EventStream
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
@@ -39,11 +42,20 @@ class Answer:
     Args:
         send: uvicorn's.
         method: of the request.
+        announce: called with the header just before it is passed on; returns what is passed on instead.
         cycle: uvicorn's state of the request; None for nothing to know of it.
     """
 
-    def __init__(self, send: Send, method: str, cycle: Any = None) -> None:
-        self._send = send
+    __slots__ = (
+        *("_announce", "_cycle", "_has_body", "_held", "_is_head", "_is_on_its_way", "_remaining"),
+        *("_to_nobody_since", "event_stream", "is_complete", "send_body", "status"),
+    )
+
+    def __init__(
+        self, send: Send, method: str, announce: Callable[[Answer, Message], Message], cycle: Any = None
+    ) -> None:
+        self.send_body = send
+        self._announce = announce
         self._cycle = cycle
         self._to_nobody_since: float | None = None
         self._is_head = method == "HEAD"
@@ -52,6 +64,8 @@ class Answer:
         """Bytes until the end; None where the end is said by a last chunk."""
         self._held: list[Message] = []
         self._is_on_its_way = False
+        self.event_stream: EventStream | None = None
+        """What the body goes through, if it is one."""
         self.status: int | None = None
         """What the app has answered, if it has."""
         self.is_complete = False
@@ -70,13 +84,32 @@ class Answer:
         """
         kind = message["type"]
         if kind == "http.response.start" and self.status is None:
-            await self._start(message)
+            message = self._start(message)
+            if self._is_head:
+                await self._pass_on(message)
+                await self._pass_on({"type": "http.response.body", "body": b""})
+                self.is_complete = True
+            elif self._remaining == 0:
+                self._held.append(message)
+            else:
+                self._is_on_its_way = True
+                await self.send_body(self._announce(self, message))
         elif kind == "http.response.body" and self.status is not None:
-            await self._continue(message)
+            more = message.get("more_body", False)
+            passed_on = self._continue(message, more)
+            if passed_on is None:
+                return
+            if self._held:
+                await self._release()
+            await self.send_body(passed_on)
+            if self._remaining and not more:
+                raise RuntimeError("The answer is shorter than its Content-Length")
+            self.is_complete = not more
         else:
             raise RuntimeError(f"Unexpected ASGI message {kind!r}")
 
-    async def _start(self, message: Message) -> None:
+    def _start(self, message: Message) -> Message:
+        """Return what may be passed on of a header, or held."""
         status = message["status"]
         if not 200 <= status < 600:
             raise RuntimeError(f"The status of an answer is 200 to 599, not {status}")
@@ -91,41 +124,28 @@ class Answer:
         else:
             self._remaining = length
         self.status = status
-        if self._is_head:
-            await self._pass_on(message)
-            await self._pass_on({"type": "http.response.body", "body": b""})
-            self.is_complete = True
-        elif self._remaining == 0:
-            self._held.append(message)
-        else:
-            self._is_on_its_way = True
-            await self._send(message)
+        return message
 
-    async def _continue(self, message: Message) -> None:
-        more = message.get("more_body", False)
+    def _continue(self, message: Message, more: bool) -> Message | None:
+        """Return what may be passed on of a piece of the body, None for nothing yet."""
         if more and (self._is_head or self.client_has_gone):
             self._check_whether_it_goes_on_for_ever()
         if self._is_head:
-            return
+            return None
         if self.is_complete:
             raise RuntimeError("The answer is complete already")
-        if self._remaining is not None:
-            if not self._has_body:
-                message = {**message, "body": b""}
-            self._remaining -= len(message.get("body", b""))
-            if self._remaining < 0:
-                raise RuntimeError("The answer is longer than its Content-Length")
-            if self._remaining == 0 and more:
-                if message.get("body"):
-                    self._held.append(message)
-                return
-            if self._remaining and not more:
-                await self._pass_on({**message, "more_body": True})
-                raise RuntimeError("The answer is shorter than its Content-Length")
-        if self._held:
-            await self._release()
-        await self._send(message)
-        self.is_complete = not more
+        if self._remaining is None:
+            return message
+        if not self._has_body:
+            message = {**message, "body": b""}
+        self._remaining -= len(message.get("body", b""))
+        if self._remaining < 0:
+            raise RuntimeError("The answer is longer than its Content-Length")
+        if self._remaining == 0 and more:
+            if message.get("body"):
+                self._held.append(message)
+            return None
+        return {**message, "more_body": True} if self._remaining and not more else message
 
     def _check_whether_it_goes_on_for_ever(self) -> None:
         """uvicorn drops what it is sent without a word, so that each stop would wait for the app in vain."""
@@ -165,7 +185,9 @@ class Answer:
 
     async def _pass_on(self, message: Message) -> None:
         self._is_on_its_way = True
-        await self._send(message)
+        if message["type"] == "http.response.start":
+            message = self._announce(self, message)
+        await self.send_body(message)
 
 
 def _body_length(headers: Any) -> int | None:

@@ -6,10 +6,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
-from datetime import UTC, datetime
 from typing import Any
 
-from farrier_gunicorn.access_log import AccessLog
+from farrier_gunicorn.access_log import AccessLog, timestamp
 from farrier_gunicorn.answer import Answer, ClientGoneError, Message, Send
 from farrier_gunicorn.event_stream import EventStream, is_event_stream
 from farrier_gunicorn.websocket import WebSocket
@@ -67,24 +66,7 @@ class ServedApplication:
 
     async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        stream: EventStream | None = None
-
-        async def send_on(message: Message) -> None:
-            nonlocal stream
-            if message["type"] == "http.response.start":
-                headers = message.get("headers", ())
-                if is_event_stream(headers):
-                    stream = EventStream(send)
-                    self._event_streams.add(stream)
-                # An event stream may end just before the worker does, which would cut the next answer.
-                if self.closing or stream:
-                    message = {**message, "headers": [*headers, _CONNECTION_CLOSE]}
-            elif stream:
-                await stream.send(message)
-                return
-            await send(message)
-
-        answer = Answer(send_on, scope["method"], getattr(send, "__self__", None))
+        answer = Answer(send, scope["method"], self._announce, getattr(send, "__self__", None))
         try:
             result = await self._application(scope, receive, answer.send)
             await answer.end()
@@ -94,13 +76,26 @@ class ServedApplication:
                 raise RuntimeError("The app returned without an answer")
         except BaseException as error:
             # uvicorn would close the connection, which may be another request's by now.
-            if not (stream and stream.has_ended) and not isinstance(error, ClientGoneError):
+            was_ended = answer.event_stream is not None and answer.event_stream.has_ended
+            if not was_ended and not isinstance(error, ClientGoneError):
                 _logger.error("Exception in ASGI application, %s", _request(scope), exc_info=error)
                 await answer.fail()
         finally:
-            if stream:
-                self._event_streams.discard(stream)
+            if answer.event_stream:
+                self._event_streams.discard(answer.event_stream)
             self._log(scope, scope["method"], answer.status, started)
+
+    def _announce(self, answer: Answer, header: Message) -> Message:
+        """Return a header with what is to be said of the connection."""
+        headers = header.get("headers", ())
+        if is_event_stream(headers):
+            answer.event_stream = EventStream(answer.send_body)
+            self._event_streams.add(answer.event_stream)
+            answer.send_body = answer.event_stream.send
+        # An event stream may end just before the worker does, which would cut the next answer.
+        if self.closing or answer.event_stream:
+            return {**header, "headers": [*headers, _CONNECTION_CLOSE]}
+        return header
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -144,7 +139,7 @@ class ServedApplication:
         client = scope.get("client")
         self.access_log.write(
             {
-                "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+                "time": timestamp(),
                 "request_id": _request_id(scope),
                 "client": client[0] if client else None,
                 "method": method,
@@ -162,5 +157,7 @@ def _request(scope: Scope) -> str:
 
 
 def _request_id(scope: Scope) -> str:
-    found = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return str(found, "latin-1")
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            return str(value, "latin-1")
+    return ""

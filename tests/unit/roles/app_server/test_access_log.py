@@ -278,3 +278,17 @@ def test_the_descriptor_is_left_as_it_was(journal: tuple[socket.socket, socket.s
     ours, _ = journal
     write_and_close(ours.fileno(), {"n": 0})
     assert os.get_blocking(ours.fileno())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        (0.0, "1970-01-01T00:00:00.000+00:00"),
+        (1_790_000_000.007, "2026-09-21T14:13:20.007+00:00"),
+        (1_790_000_000.999, "2026-09-21T14:13:20.999+00:00"),
+        (1_790_000_001.0, "2026-09-21T14:13:21.000+00:00"),
+    ],
+)
+def test_the_time_of_a_line_is_utc(monkeypatch: pytest.MonkeyPatch, seconds: float, expected: str) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: round(seconds * 1_000_000_000))
+    assert access_log.timestamp() == expected
