@@ -1,0 +1,33 @@
+"""Every application goes live, is deployed again and rolled back, with its source as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from testinfra.host import Host
+
+from tests.harness.deploys import run
+
+SCENARIO = Path(__file__).resolve().parents[1]
+INVENTORY = SCENARIO / "inventory"
+APPS = yaml.safe_load((INVENTORY / "group_vars/all/apps.yml").read_text())["apps"]
+WEB = [app for app in APPS if app.get("domains")]
+
+
+def test_every_application_answers(get: Callable[..., tuple[int, str]]) -> None:
+    answers = {app["name"]: get(app["name"], app.get("health_path", "/healthz"))[0] for app in WEB}
+    assert answers == dict.fromkeys(answers, 200)
+
+
+@pytest.mark.parametrize("name", [app["name"] for app in APPS])
+def test_it_is_deployed_again_and_rolled_back(host: Host, name: str) -> None:
+    first = host.check_output(f"readlink /srv/{name}/current")
+    deployed = run(INVENTORY, "deploy", app=name, version="second")
+    assert not deployed.failed, deployed.output
+    assert host.check_output(f"readlink /srv/{name}/current") != first
+    rolled_back = run(INVENTORY, "rollback", app=name)
+    assert not rolled_back.failed, rolled_back.output
+    assert host.check_output(f"readlink /srv/{name}/current") == first
