@@ -5,7 +5,6 @@ Arguments:
     phase: deploy, rollback, restart, status or unlock; and where several hosts get a release in order, begin,
         prepare, activate or abort.
     archive: for `deploy`, `begin` and `prepare`, what `source_archive` returned.
-    inventory: for `deploy` and `begin`, the app of the inventory; it must be the same on the host.
     release_stamp: for `begin`, a time such as 20261121T165606Z, where all hosts are to have the same release
         id.
     wait_seconds: for `begin`, how long the host may have to wait for its turn; it keeps the lease meanwhile.
@@ -32,7 +31,9 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
+from ansible.template import Templar
 from ansible_collections.farrier.kit.plugins.plugin_utils import controller_process
 from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import (
     TOOL,
@@ -69,7 +70,6 @@ class ActionModule(ActionBase):
                     "choices": ["prepare", "activate", "abort", *WITHOUT_LEASE],
                 },
                 "archive": {"type": "dict"},
-                "inventory": {"type": "dict"},
                 "release_stamp": {"type": "str", "default": ""},
                 "wait_seconds": {"type": "int", "default": 0},
                 "upload_to": {"type": "str", "default": ""},
@@ -83,12 +83,25 @@ class ActionModule(ActionBase):
         )
         app, phase = arguments["app"], arguments["phase"]
         self._host = str((task_vars or {}).get("inventory_hostname", ""))
+        if phase in ("deploy", "begin"):
+            arguments["inventory"] = self._settings(app, task_vars or {})
         check = self._task.check_mode
         if check and phase not in WITH_CHECK:
             return {**result, "changed": True, "check": True, "message": f"{app}: would {phase}"}
         if arguments["defer_failure"]:
             return {**result, **reported(app, phase, lambda: self._phase(arguments, check=check))}
         return {**result, **self._phase(arguments, check=check)}
+
+    def _settings(self, app: str, task_vars: dict[str, Any]) -> Result:
+        """What the inventory says of the app, which must be what the host has from site.yml."""
+        from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import Resolver
+
+        variables = task_vars["hostvars"].raw_get(self._host)
+        templar = Templar(loader=self._loader, variables={**variables, "hostvars": task_vars["hostvars"]})
+        resolver = Resolver(templar.template, AnsibleError, AnsibleUndefinedVariable)
+        found = [each for each in resolver.resolve(variables["apps"]) if each["name"] == app]
+        return inventory_schema.running_settings(found[0])
 
     def _phase(self, arguments: dict[str, Any], *, check: bool) -> Result:
         app, phase = arguments["app"], arguments["phase"]
@@ -153,7 +166,7 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
             "project": archive["project"],
             "fetch_seconds": archive["seconds"],
             "release_stamp": arguments["release_stamp"],
-            "inventory": known_to_the_host(arguments["inventory"] or {}),
+            "inventory": arguments["inventory"],
             "wait_seconds": arguments["wait_seconds"],
             **caller,
         }
@@ -169,10 +182,3 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
     if phase in WITHOUT_LEASE:
         return argv
     return [*argv, "--token", arguments["lease"], *(["--migrate"] if arguments["migrate"] else [])]
-
-
-def known_to_the_host(app: dict[str, Any]) -> dict[str, Any]:
-    """Those keys of the inventory's app that the host has from `site.yml`, and must agree with."""
-    keys = ("python", "health_path", "migrate", "hooks", "module")
-    found = {key: app[key] for key in keys if app.get(key) is not None}
-    return {**found, "subdir": (app.get("source") or {}).get("subdir") or ""} if app else {}

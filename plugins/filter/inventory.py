@@ -34,6 +34,17 @@ def app_defaults(apps: Any) -> list[dict[str, Any]]:
     return [inventory_schema.App.model_validate(raw).model_dump() for raw in plain]
 
 
+def running_settings(app: Any) -> dict[str, Any]:
+    """Return what of an app a deploy compares with the host, see `inventory_schema.running_settings`.
+
+    Args:
+        app: One entry of what `app_defaults` returns.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+    return inventory_schema.running_settings(app)
+
+
 def worker_count(app: Any, vcpus: int, memory_mb: int, app_count: int = 1) -> dict[str, Any]:
     """Return {"count", "reason"} for an app on a host.
 
@@ -273,6 +284,7 @@ class FilterModule:
             "min_serving_hosts": min_serving_hosts,
             "private_listeners": private_listeners,
             "remote_edge_addresses": remote_edge_addresses,
+            "running_settings": running_settings,
             "service_users": service_users,
             "upstream_servers": upstream_servers,
             "worker_count": worker_count,

@@ -10,6 +10,7 @@ from .inventory import GROUPS, inventory_problems
 from .locations import locations
 from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
 from .model import App, Certificate, Edge, EdgePath, Hooks, Source
+from .running_settings import running_settings
 from .sizing import WorkerCount, worker_count
 from .versions import core_problems
 
@@ -40,6 +41,7 @@ __all__ = [
     "private_address",
     "render",
     "resolved_address",
+    "running_settings",
     "site",
     "staying",
     "worker_count",

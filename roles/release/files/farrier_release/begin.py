@@ -6,23 +6,23 @@ import hashlib
 import os
 import secrets
 import time
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from farrier_release import interpreter
 from farrier_release.application import Application
-from farrier_release.config import Hooks
 from farrier_release.errors import ConfigurationError, ReleaseError, UsageError
 from farrier_release.reconcile import nobody_else, remove_leftovers
 from farrier_release.releases import STAMP_PATTERN, VERSION_PATTERN
 from farrier_release.state import Transaction
-from farrier_release.storage import disk_used_bytes, read_json
+from farrier_release.storage import disk_used_bytes
 
 _INODES_MIN = 20_000
 # With this much free nobody needs to measure how large a release is.
 _PLENTY_MB = 8192
 _MEGABYTE = 1024 * 1024
+# Of these there is a digest only.
+_DIGESTS = ("env", "secrets")
 
 
 def begin(
@@ -33,8 +33,8 @@ def begin(
     Args:
         application: what is deployed.
         request: `archive_sha256`, `version`, `project` (what the controller found in the source), `who`,
-            `owner`, `fetch_seconds`, `inventory` (the inventory's keys of the app that the host must agree
-            with), and `release_stamp`, a time such as 20261121T165606Z, where all hosts of a deploy are to
+            `owner`, `fetch_seconds`, `inventory` (what it says of the app, and the host must agree with), and
+            `release_stamp`, a time such as 20261121T165606Z, where all hosts of a deploy are to
             use the same release id. With it the result has the host's `platform`. `wait_seconds`, how long
             the deploy may have to wait for the host's turn.
         gone: public id of a lease whose owner the caller found dead.
@@ -182,33 +182,29 @@ def check_inventory(application: Application, inventory: dict[str, Any]) -> None
 
     Args:
         application: whose settings.
-        inventory: `python`, `health_path`, `subdir`, `migrate`, `hooks` and `module`; a key that is not
-            there has its default.
+        inventory: what the inventory says of the app now, by key; of the environment a digest.
 
     Raises:
         ConfigurationError: they differ: the release would not be what the operator expects.
     """
-    if not inventory:
-        return
     settings = application.configuration
-    gunicorn = read_json(settings.gunicorn_settings) or {}
-    default = Hooks()
-    hooks = {key: list(value) for key, value in asdict(default).items()} | (inventory.get("hooks") or {})
-    pairs = {
-        "python": (settings.python, inventory.get("python")),
-        "health_path": (settings.health_path, inventory.get("health_path") or "/healthz"),
-        "subdir": (settings.subdir, (inventory.get("subdir") or "").strip("/")),
-        "migrate": (list(settings.migrate), inventory.get("migrate") or []),
-        "hooks": ({key: list(value) for key, value in asdict(settings.hooks).items()}, hooks),
-        "module": (gunicorn.get("module"), inventory.get("module")),
-    }
-    for key, (here, there) in pairs.items():
-        if here != there:
-            raise ConfigurationError(
-                f"A change in the inventory has not reached this host: {key} of {settings.name} "
-                f"is {here!r} on the host and {there!r} in the inventory.",
-                next_command="ansible-playbook farrier.kit.site --tags app_server,release, then deploy again",
-            )
+    differing = [
+        key
+        for key in settings.inventory
+        if inventory.get(key, settings.inventory[key]) != settings.inventory[key]
+    ]
+    if not differing:
+        return
+    changes = [
+        key
+        if key in _DIGESTS
+        else f"{key} is {settings.inventory[key]!r} on the host and {inventory[key]!r} in the inventory"
+        for key in differing
+    ]
+    raise ConfigurationError(
+        f"A change in the inventory has not reached this host: {'; '.join(changes)} (app {settings.name}).",
+        next_command="ansible-playbook farrier.kit.site, then deploy again",
+    )
 
 
 def check_space(application: Application) -> None:

@@ -92,6 +92,8 @@ class Configuration:
 
     hooks: Hooks = Hooks()
     migrate: tuple[str, ...] = ()
+    # What the inventory said of the app when site.yml last ran, by key; of the environment a digest.
+    inventory: Mapping[str, Any] = field(default_factory=dict)
     task_properties: tuple[str, ...] = ()
 
     keep_releases: int = 5
@@ -256,6 +258,8 @@ def _value(kind: str, value: Any, where: str) -> Any:
         and all(isinstance(v, str) for v in value.values())
     ):
         return value
+    if kind == "Mapping[str, Any]" and isinstance(value, dict):
+        return value
     if kind == "Path" and isinstance(value, str) and value.startswith("/"):
         return Path(value)
     if kind == "bool" and isinstance(value, bool):
@@ -271,6 +275,7 @@ def _value(kind: str, value: Any, where: str) -> Any:
     expected = {
         "tuple[str, ...]": "a list of strings",
         "Mapping[str, str]": "an object of strings",
+        "Mapping[str, Any]": "an object",
         "Path": "an absolute path",
         "str": "a text",
         "int": "a whole number",

@@ -92,7 +92,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
         "migrate": False,
         "wait_seconds": 3600,
         "upload_to": "",
-        "inventory": {"name": "shop", "python": "3.13", "hooks": None, "source": {"subdir": "web"}},
+        "inventory": {"python": "3.13", "subdir": "web"},
         **changes,
     }
 

@@ -129,37 +129,43 @@ def test_a_host_that_is_not_prepared_is_refused(run: Run, host: FakeHost) -> Non
 
 
 SETTINGS = {
-    "module": "shop:app",
+    "env": "digest",
     "health_path": "/healthz",
     "migrate": ["up"],
-    "hooks": {"after_build": ["make"]},
+    "python": None,
+    "secrets": "digest",
 }
 
 
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"python": "3.13"}, "python of test is None on the host and '3.13' in the inventory"),
-        ({"health_path": "/alive"}, "health_path"),
-        ({"subdir": "web"}, "subdir"),
-        ({"migrate": []}, "migrate"),
-        ({"hooks": {"after_build": ["make"], "before_build": ["fetch"]}}, "hooks"),
-        ({"hooks": None}, "hooks"),
-        ({"module": "shop.web:app"}, "module"),
+        ({"python": "3.13"}, "python is None on the host and '3.13' in the inventory (app test)"),
+        ({"migrate": []}, "migrate is ['up'] on the host and [] in the inventory"),
+        ({"env": "another"}, "this host: env (app test)"),
+        ({"env": "another", "secrets": "another"}, "this host: env; secrets (app test)"),
     ],
 )
 def test_a_host_that_was_not_told_of_a_change_is_not_deployed_to(
     run: Run, host: FakeHost, changes: dict[str, object], named: str
 ) -> None:
     """The release would be built, migrated or run in another way than the inventory says."""
-    with_settings(host, migrate=["up"], hooks={"after_build": ["make"]})
-    host.configuration.gunicorn_settings.write_text('{"module": "shop:app"}')
+    with_settings(host, inventory=SETTINGS)
     assert run("begin", "--request", request(inventory=SETTINGS), "--check")[0] == ExitCode.SUCCESS
     code, result = run("begin", "--request", request(inventory={**SETTINGS, **changes}))
     assert code == ExitCode.CONFIGURATION
     assert named in result["message"]
-    assert "farrier.kit.site --tags app_server,release" in result["error"]["next_command"]
+    assert "digest" not in result["message"]
+    assert "another" not in result["message"]
+    assert "farrier.kit.site" in result["error"]["next_command"]
     assert run("status")[1]["lease"] is None
+
+
+def test_what_only_one_of_host_and_inventory_knows_is_not_compared(run: Run, host: FakeHost) -> None:
+    """The host has it from another version of the kit, or the inventory only knows it on the host."""
+    with_settings(host, inventory={**SETTINGS, "of_a_newer_version": 1})
+    told = {key: value for key, value in SETTINGS.items() if key != "env"} | {"of_an_older_version": 1}
+    assert run("begin", "--request", request(inventory=told))[0] == ExitCode.SUCCESS
 
 
 def test_defaults_are_those_of_the_inventory_contract() -> None:

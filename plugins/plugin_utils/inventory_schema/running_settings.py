@@ -1,0 +1,47 @@
+"""What of an app an app host has from `site.yml`, in a form that may be compared and shown."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .mistakes import Unresolved
+from .model import App
+
+# Read by the edges alone, or by the deploy itself.
+_ELSEWHERE = {"certificate", "domains", "edge", "name", "request_body_max_mb"}
+_SECRET = {"env", "secrets"}
+
+
+def running_settings(app: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of an app by key, with every default filled in.
+
+    Of the environment there is a digest only, which is slow to compute so that values cannot be guessed from
+    it. A key whose value cannot be resolved on the controller is left out.
+
+    Args:
+        app: An app that keeps to the contract, with or without defaults.
+    """
+    known = {key: value for key, value in app.items() if not _is_unresolved(value)}
+    settings = App.model_validate(known).model_dump(exclude=_ELSEWHERE | (set(app) - set(known)))
+    if "source" in settings:
+        subdir = settings.pop("source")["subdir"] or ""
+        settings["subdir"] = subdir.strip("/")
+    for key in _SECRET & set(settings):
+        settings[key] = _digest(settings[key], known["name"])
+    return settings
+
+
+def _is_unresolved(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_is_unresolved, value.values()))
+    if isinstance(value, list):
+        return any(map(_is_unresolved, value))
+    return isinstance(value, Unresolved)
+
+
+def _digest(values: dict[str, str], salt: str) -> str:
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.scrypt(text.encode(), salt=salt.encode(), n=2**13, r=8, p=1, dklen=16).hex()

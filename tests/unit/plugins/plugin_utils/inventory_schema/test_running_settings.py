@@ -1,0 +1,76 @@
+"""What a deploy compares between the inventory and a host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
+    App,
+    Unresolved,
+    running_settings,
+)
+
+APP: dict[str, Any] = {
+    "name": "shop",
+    "domains": ["shop.example.org"],
+    "source": {"git": "https://git.example.org/shop.git", "version": "v1", "subdir": "web/"},
+    "module": "shop:app",
+    "env": {"LOG_LEVEL": "info"},
+    "secrets": {"KEY": "hunter2"},
+}
+
+
+def test_defaults_make_no_difference() -> None:
+    """The host has them filled in, the inventory need not."""
+    complete = App.model_validate(APP).model_dump()
+    assert running_settings(complete) == running_settings(APP)
+    assert running_settings(APP)["subdir"] == "web"
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"env": {"LOG_LEVEL": "debug"}}, "env"),
+        ({"env": {}}, "env"),
+        ({"secrets": {"KEY": "hunter3"}}, "secrets"),
+        ({"workers": 3}, "workers"),
+        ({"static": {"/static": "static"}}, "static"),
+        ({"migrate": ["up"]}, "migrate"),
+        ({"memory_max_mb": 512}, "memory_max_mb"),
+    ],
+)
+def test_a_change_shows_in_its_key_alone(changes: dict[str, Any], key: str) -> None:
+    before, after = running_settings(APP), running_settings({**APP, **changes})
+    assert [name for name in before if before[name] != after[name]] == [key]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"source": {**APP["source"], "version": "v2"}},
+        {"domains": ["other.example.org"]},
+        {"edge": {"redirect_to_first_domain": True}},
+        {"certificate": {"source": "self_signed"}},
+    ],
+)
+def test_what_an_app_host_does_not_have_makes_no_difference(changes: dict[str, Any]) -> None:
+    assert running_settings({**APP, **changes}) == running_settings(APP)
+
+
+def test_no_value_of_the_environment_shows() -> None:
+    shown = str(running_settings(APP))
+    assert "hunter2" not in shown
+    assert "info" not in shown
+
+
+def test_apps_with_the_same_secrets_do_not_show_it() -> None:
+    assert running_settings(APP)["secrets"] != running_settings({**APP, "name": "other"})["secrets"]
+
+
+def test_what_cannot_be_resolved_here_is_left_out() -> None:
+    """Such as an address that only the facts of the host have."""
+    unresolved = {"ADDRESS": Unresolved("cannot be resolved", "gather facts")}
+    settings = running_settings({**APP, "env": unresolved})
+    assert "env" not in settings
+    assert settings == {key: value for key, value in running_settings(APP).items() if key != "env"}
