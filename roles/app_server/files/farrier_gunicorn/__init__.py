@@ -13,3 +13,9 @@ SUPPORTED: dict[str, tuple[str, str]] = {
     "uvicorn": ("0.34", "0.55"),
     "uvicorn-worker": ("0.3", "0.5"),
 }
+
+
+def supported(interface: str) -> dict[str, tuple[str, str]]:
+    """Those of SUPPORTED that an app of an interface, `asgi` or `wsgi`, is served by."""
+    names = SUPPORTED if interface == "asgi" else ("gunicorn",)
+    return {name: SUPPORTED[name] for name in names}

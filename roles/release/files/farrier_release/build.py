@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from farrier_gunicorn import SUPPORTED
+from farrier_gunicorn import configuration, supported
 
 from farrier_release import interpreter
 from farrier_release.application import Application
@@ -148,9 +148,10 @@ def record(
 def _check_server(application: Application, packages: dict[str, str]) -> None:
     """The servers that the application's lock file brings must be ones that the worker can work with."""
     gunicorn = read_json(application.configuration.gunicorn_settings) or {}
-    if not str(gunicorn.get("worker_class", "handover")).startswith("handover"):
+    worker_class = str(gunicorn.get("worker_class", "handover"))
+    if not configuration.hands_over(worker_class):
         return
-    fault = unsupported(packages, SUPPORTED)
+    fault = unsupported(packages, supported(configuration.interface(worker_class)))
     if fault:
         raise ReleaseError(
             f"The application's lock file does not fit: {fault}.",
