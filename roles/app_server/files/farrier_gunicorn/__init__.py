@@ -9,9 +9,8 @@ from __future__ import annotations
 
 # Distribution -> versions (first included, last excluded) whose internals the master and the worker build on.
 SUPPORTED: dict[str, tuple[str, str]] = {
-    "gunicorn": ("24", "28"),
-    "uvicorn": ("0.34", "0.55"),
-    "uvicorn-worker": ("0.3", "0.5"),
+    "gunicorn": ("21", "28"),
+    "uvicorn": ("0.29", "0.55"),
 }
 
 

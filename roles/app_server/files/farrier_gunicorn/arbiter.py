@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
@@ -78,6 +79,13 @@ class HandoverArbiter(Arbiter):
                 worker.shared_state.order = Order.STOP
         super().kill_workers(sig)
 
+    def handle_chld(self, *signal_and_frame: Any) -> None:
+        """Note that a worker has ended, or has something to say."""
+        if signal_and_frame and self.LISTENERS:  # gunicorn 23, in the middle of whatever the master does
+            self.wakeup()
+        else:
+            self.reap_workers()
+
     def reap_workers(self) -> None:
         """Take note of every worker that has ended. Unlike in gunicorn, no exit code ends the master."""
         while True:
@@ -109,6 +117,7 @@ class HandoverArbiter(Arbiter):
             self.log.exception("An error of the master, which goes on, and so do its workers")
 
     def _manage(self) -> None:
+        self.reap_workers()
         if self._reload_wanted:
             self._begin_reload()
         self._take_note_of_leavers()

@@ -17,8 +17,8 @@ worker_class = {
     "handover": "farrier_gunicorn.worker.HandoverWorker",
     "handover_h11": "farrier_gunicorn.worker.HandoverWorkerH11",
     "handover_wsgi": "farrier_gunicorn.threads.HandoverThreadWorker",
-    "stock": "uvicorn_worker.UvicornWorker",
-    "stock_h11": "uvicorn_worker.UvicornH11Worker",
+    "stock": "uvicorn.workers.UvicornWorker",
+    "stock_h11": "uvicorn.workers.UvicornH11Worker",
 }[_app.worker_class]
 
 bind = list(_app.bind)

@@ -18,6 +18,9 @@ from farrier_gunicorn.handover import Handover
 from farrier_gunicorn.shared_state import Order, Stage
 from farrier_gunicorn.wsgi import ServedWsgiApplication
 
+if not hasattr(ThreadWorker, "set_accept_enabled"):  # before gunicorn 24
+    from farrier_gunicorn.threads_23 import ThreadWorker
+
 TICK_SECONDS = 0.1
 _MEMORY_EVERY_SECONDS = 1.0
 _PIECE_BYTES = 65_536

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import sys
 from typing import Any, ClassVar
 
+from uvicorn.config import Config
 from uvicorn.server import Server
-from uvicorn_worker import UvicornWorker
 
 from farrier_gunicorn.access_log import AccessLog
 from farrier_gunicorn.application import ServedApplication
@@ -19,16 +20,45 @@ from farrier_gunicorn.server import HandoverServer
 _HEARTBEAT_MOST_SECONDS = 1.0
 
 
-class HandoverWorker(Handover, UvicornWorker):
+class HandoverWorker(Handover):
     """With uvloop and httptools where they are installed."""
+
+    CONFIG_KEYWORDS: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._application: ServedApplication | None = None
-        self.config.server_header = False
-        # Both are looked after here: uvicorn's heartbeat ends when its shutdown begins.
-        self.config.callback_notify = None
-        self.config.limit_max_requests = None
+        log = logging.getLogger("uvicorn.error")
+        log.handlers, log.propagate = self.log.error_log.handlers, False
+        log.setLevel(self.log.error_log.level)
+        logging.getLogger("uvicorn.access").handlers = []
+        # Requests are counted, and the heartbeat is kept, here: uvicorn's ends when its shutdown begins.
+        self.config = Config(
+            None,  # type: ignore[arg-type]  # known when it is imported
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            backlog=self.cfg.backlog,
+            timeout_keep_alive=self.cfg.keepalive,
+            forwarded_allow_ips=self.cfg.forwarded_allow_ips,
+            **self.CONFIG_KEYWORDS,
+        )
+
+    def init_signals(self) -> None:
+        """Leave them to the system until the server runs: a start-up that hangs can be ended."""
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGUSR1, self.handle_usr1)
+        signal.siginterrupt(signal.SIGUSR1, False)
+
+    def run(self) -> None:
+        new_loop = None
+        if hasattr(self.config, "get_loop_factory"):
+            new_loop = self.config.get_loop_factory()
+        else:  # before uvicorn 0.36
+            self.config.setup_event_loop()
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(self._serve())
 
     @property
     def startup_failure(self) -> str | None:
@@ -74,4 +104,4 @@ class HandoverWorker(Handover, UvicornWorker):
 class HandoverWorkerH11(HandoverWorker):
     """With asyncio and h11, which are pure Python."""
 
-    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {"loop": "asyncio", "http": "h11"}
+    CONFIG_KEYWORDS: ClassVar[dict[str, Any]] = {"loop": "asyncio", "http": "h11"}

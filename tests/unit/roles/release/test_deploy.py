@@ -198,6 +198,14 @@ def test_server_packages_that_the_worker_was_not_tested_with(deploy: Deploy) -> 
     nothing_has_happened(deploy)
 
 
+def test_server_packages_that_the_build_has_refused(deploy: Deploy) -> None:
+    """The fix is not one of the source."""
+    deploy.host.build_report = {**REPORT, "error": "its lock …", "unsupported_server": "uvicorn 0.20.0 …"}
+    _, result = deploy.prepare()
+    assert "farrier.kit.site before the deploy" in result["error"]["next_command"]
+    nothing_has_happened(deploy)
+
+
 def test_the_stock_worker_takes_any_server(deploy: Deploy) -> None:
     """It is the way out."""
     deploy.host.configuration.gunicorn_settings.write_text('{"worker_class": "stock"}')
