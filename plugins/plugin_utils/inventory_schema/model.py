@@ -303,6 +303,12 @@ class App(Strict):
         ["alembic upgrade head"],
         [],
     )
+    migrate_before_rehearsal: bool = key(
+        "Migrate before the rehearsal, if the start-up needs the new schema. The first release always does.",
+        "true or false",
+        True,
+        False,
+    )
     hooks: Hooks = key(
         "Commands around the phases of a deploy.",
         "mapping",

@@ -92,6 +92,8 @@ class Configuration:
 
     hooks: Hooks = Hooks()
     migrate: tuple[str, ...] = ()
+    # For an app whose start-up reads what the migration makes. The first release always migrates before.
+    migrate_before_rehearsal: bool = False
     task_properties: tuple[str, ...] = ()
 
     keep_releases: int = 5
