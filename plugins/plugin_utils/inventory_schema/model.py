@@ -260,12 +260,18 @@ class App(Strict):
     )
     source: Source = key("Where the code comes from.", "mapping", {"path": "{{ inventory_dir }}/../../app"})
     module: Annotated[str, AfterValidator(values.module_attribute)] = key(
-        "The ASGI application that gunicorn imports from the project directory.",
+        "The application that gunicorn imports, or a call that returns it, as in `main:create_app()`.",
         "package.module:attribute",
         "observatory.main:app",
     )
+    interface: Literal["asgi", "wsgi"] = key(
+        "`asgi`: FastAPI, Starlette and others with `async`. `wsgi`: Flask, Django and others in threads.",
+        "asgi or wsgi",
+        "wsgi",
+        "asgi",
+    )
     python: Annotated[str, AfterValidator(values.python_choice)] | None = key(
-        "Python version (in quotes) or path on the host. Unset: any that satisfies `requires-python`.",
+        "Python version (in quotes) or path on the host. Unset: the distribution's, if the app accepts it.",
         "version or absolute path",
         "3.13",
         None,
@@ -297,6 +303,12 @@ class App(Strict):
         ["alembic upgrade head"],
         [],
     )
+    migrate_before_rehearsal: bool = key(
+        "Migrate before the rehearsal, if the start-up needs the new schema. The first release always does.",
+        "true or false",
+        True,
+        False,
+    )
     hooks: Hooks = key(
         "Commands around the phases of a deploy.",
         "mapping",
@@ -314,6 +326,14 @@ class App(Strict):
         "handover, handover_h11, stock or stock_h11",
         "handover_h11",
         "handover",
+    )
+    threads: int = key(
+        "Requests that one worker answers at the same time, with `interface: wsgi`.",
+        "number",
+        16,
+        8,
+        ge=1,
+        le=512,
     )
     worker_memory_mb: int = key(
         "Memory that one worker may need. It limits the number of workers.",
@@ -396,6 +416,20 @@ class App(Strict):
     def _port_of_name(self) -> App:
         if self.port is None:
             self.port = ports.derived(self.name)
+        return self
+
+    @model_validator(mode="after")
+    def _of_one_interface(self) -> App:
+        if self.interface == "wsgi" and self.worker_class != "handover":
+            raise MistakeError(
+                f"has worker_class {self.worker_class}, which serves ASGI alone, and interface wsgi",
+                "remove worker_class",
+            )
+        if self.interface == "asgi" and "threads" in self.model_fields_set:
+            raise MistakeError(
+                "has threads, which only a worker with interface wsgi has",
+                "remove threads, or write interface: wsgi if the app is Flask, Django or another WSGI app",
+            )
         return self
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from .mistakes import MistakeError
 
 PYTHON_OLDEST = (3, 11)
 PYTHON_VERSION = re.compile(r"3\.(\d+)(\.\d+)?")
-MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+MODULE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\([^\n]*\))?")
 URL_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*")
 STATIC_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 RELATIVE_DIRECTORY = re.compile(r"[A-Za-z0-9._+@-]+(/[A-Za-z0-9._+@-]+)*/?")
@@ -41,7 +41,7 @@ def python_choice(value: str) -> str:
 
 
 def module_attribute(value: str) -> str:
-    """The place of the ASGI application: pkg.mod:attr."""
+    """The place of the application: pkg.mod:attr, or pkg.mod:function() for what a function returns."""
     if not MODULE.fullmatch(value):
         raise MistakeError(
             "is not of the form package.module:attribute",

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 # Distribution -> versions (first included, last excluded) whose internals the master and the worker build on.
 SUPPORTED: dict[str, tuple[str, str]] = {
-    "gunicorn": ("24", "28"),
-    "uvicorn": ("0.34", "0.55"),
-    "uvicorn-worker": ("0.3", "0.5"),
+    "gunicorn": ("21", "28"),
+    "uvicorn": ("0.29", "0.55"),
 }
+
+
+def supported(interface: str) -> dict[str, tuple[str, str]]:
+    """Those of SUPPORTED that an app of an interface, `asgi` or `wsgi`, is served by."""
+    names = SUPPORTED if interface == "asgi" else ("gunicorn",)
+    return {name: SUPPORTED[name] for name in names}

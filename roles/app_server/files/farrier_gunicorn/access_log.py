@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import stat
+import threading
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -57,14 +58,17 @@ class AccessLog:
 
     def write(self, entry: Mapping[str, Any]) -> None:
         """Note one line, to be sent within a tenth of a second."""
+        self._note(entry)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_EVERY_SECONDS, self._send_in_time)
+
+    def _note(self, entry: Mapping[str, Any]) -> None:
         if len(self._waiting) > _WAITING_BYTES_MOST:
             self._lost += 1
         else:
             if self._lost:
                 self._tell_what_was_lost()
             self._waiting += json.dumps(entry).encode() + b"\n"
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_EVERY_SECONDS, self._send_in_time)
 
     def close(self) -> None:
         """Send what is left, for which the journal gets a second."""
@@ -158,6 +162,29 @@ class AccessLog:
             else:
                 self._is_within_line = self._waiting[sent - 1] != ord("\n")
                 del self._waiting[:sent]
+
+
+class ThreadsAccessLog(AccessLog):
+    """Lines that many threads note, and one of them sends."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._lock = threading.Lock()
+
+    def write(self, entry: Mapping[str, Any]) -> None:
+        """Note one line."""
+        with self._lock:
+            self._note(entry)
+
+    def send(self) -> None:
+        """Send what the journal takes, to be called every now and then."""
+        if self._waiting:
+            with self._lock:
+                self._send(patience_seconds=0)
+
+    def close(self) -> None:
+        with self._lock:
+            super().close()
 
 
 def timestamp() -> str:

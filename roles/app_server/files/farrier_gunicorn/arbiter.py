@@ -13,16 +13,17 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.errors import HaltServer
 
 from farrier_gunicorn import systemd
 from farrier_gunicorn.generation import Generation
+from farrier_gunicorn.handover import Handover
 from farrier_gunicorn.master import Master
 from farrier_gunicorn.shared_state import Order, Stage
 from farrier_gunicorn.upkeep import BackOff, plan
-from farrier_gunicorn.worker import HandoverWorker
 
 # Seconds that a worker gets to go when it has accepted nothing yet.
 _BOOTING_GRACE_SECONDS = 2.0
@@ -78,6 +79,13 @@ class HandoverArbiter(Arbiter):
                 worker.shared_state.order = Order.STOP
         super().kill_workers(sig)
 
+    def handle_chld(self, *signal_and_frame: Any) -> None:
+        """Note that a worker has ended, or has something to say."""
+        if signal_and_frame and self.LISTENERS:  # gunicorn 23, in the middle of whatever the master does
+            self.wakeup()
+        else:
+            self.reap_workers()
+
     def reap_workers(self) -> None:
         """Take note of every worker that has ended. Unlike in gunicorn, no exit code ends the master."""
         while True:
@@ -109,6 +117,7 @@ class HandoverArbiter(Arbiter):
             self.log.exception("An error of the master, which goes on, and so do its workers")
 
     def _manage(self) -> None:
+        self.reap_workers()
         if self._reload_wanted:
             self._begin_reload()
         self._take_note_of_leavers()
@@ -236,7 +245,7 @@ class HandoverArbiter(Arbiter):
             for _ in range(todo.start):
                 self._spawn(serving)
 
-    def _team(self, generation: Generation) -> list[HandoverWorker]:
+    def _team(self, generation: Generation) -> list[Handover]:
         """The workers of a generation that have not been told to go, oldest first."""
         team = [w for w in self.WORKERS.values() if w.generation is generation and w.retired_at is None]
         return sorted(team, key=lambda worker: worker.age)
@@ -259,7 +268,7 @@ class HandoverArbiter(Arbiter):
         self.worker_class = self.cfg.worker_class
         self.timeout = self.cfg.timeout
 
-    def _retire(self, worker: HandoverWorker) -> None:
+    def _retire(self, worker: Handover) -> None:
         worker.shared_state.order = Order.GO
         worker.retired_at = time.monotonic()
         self.kill_worker(worker.pid, signal.SIGTERM)
@@ -290,7 +299,7 @@ class HandoverArbiter(Arbiter):
                 worker.retired_at = now
                 self.kill_worker(worker.pid, signal.SIGABRT)  # the worker's stack goes to the journal
 
-    def _worker_gone(self, worker: HandoverWorker, exit_code: int) -> None:
+    def _worker_gone(self, worker: Handover, exit_code: int) -> None:
         stage, order = worker.shared_state.stage, worker.shared_state.order
         worker.tmp.close()
         worker.shared_state.close()
@@ -312,7 +321,7 @@ class HandoverArbiter(Arbiter):
         left = stage is Stage.LEAVING  # so soon that nobody has noticed
         self._note_end(worker, _SENT_AWAY if left else f"ended unexpectedly: {ending}")
 
-    def _note_end(self, worker: HandoverWorker, ending: str) -> None:
+    def _note_end(self, worker: Handover, ending: str) -> None:
         """A worker that was ready has ended, or will, and nobody here has ordered it."""
         self.log.error("Worker %s %s", worker.pid, ending)
         generation = worker.generation
@@ -359,5 +368,5 @@ def _in_words(exit_code: int) -> str:
         return f"signal {-exit_code}"
 
 
-def _accepts(worker: HandoverWorker) -> bool:
+def _accepts(worker: Handover) -> bool:
     return worker.shared_state.stage in (Stage.READY, Stage.RECYCLING)

@@ -92,7 +92,8 @@ def server_reason(*, library: str, worker_class: str, wanted_library: str, wante
     """Why the running master cannot be reloaded, or ""."""
     if library != wanted_library:
         return "the package farrier_gunicorn has changed"
-    if configuration.hands_over(worker_class) != configuration.hands_over(wanted_worker_class):
+    kinds = (configuration.hands_over, configuration.interface)
+    if any(kind(worker_class) != kind(wanted_worker_class) for kind in kinds):
         return f"worker_class was {worker_class} and is {wanted_worker_class}"
     return ""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WORKER_CLASSES = ("handover", "handover_h11", "stock", "stock_h11")
+WORKER_CLASSES = ("handover", "handover_h11", "handover_wsgi", "stock", "stock_h11")
 
 # What a drain needs on top of the proxy's keep-alive: a margin, and time for the app's shutdown handlers.
 _DRAIN_MARGIN_SECONDS = 2
@@ -38,6 +38,8 @@ class Configuration:
     environment_file: Path
     worker_class: str
     workers: int
+    threads: int
+    """Of each worker, for WSGI."""
     timeout_seconds: int
     graceful_timeout_seconds: int
     boot_timeout_seconds: int
@@ -75,10 +77,20 @@ class Configuration:
         """Whether the hand-over master and worker are used, rather than the stock ones."""
         return hands_over(self.worker_class)
 
+    @property
+    def interface(self) -> str:
+        """What the app is: `asgi` or `wsgi`."""
+        return interface(self.worker_class)
+
 
 def hands_over(worker_class: str) -> bool:
     """Whether a worker class is one of the hand-over's."""
     return worker_class.startswith("handover")
+
+
+def interface(worker_class: str) -> str:
+    """What workers of a class serve: `asgi` or `wsgi`."""
+    return "wsgi" if worker_class.endswith("_wsgi") else "asgi"
 
 
 def digest(settings: Mapping[str, Any], environment: Mapping[str, str]) -> str:
@@ -207,6 +219,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "environment_file": _absolute_path,
     "worker_class": _worker_class,
     "workers": _whole_number(1),
+    "threads": _whole_number(1),
     "timeout_seconds": _whole_number(1),
     "graceful_timeout_seconds": _whole_number(1),
     "keepalive_seconds": _whole_number(1),
@@ -221,7 +234,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
 
 
 # What a file of an earlier version does not have: it is read between two steps of an upgrade.
-_ADDED_LATER: dict[str, Any] = {"worker_memory_max_mb": 0}
+_ADDED_LATER: dict[str, Any] = {"worker_memory_max_mb": 0, "threads": 1}
 
 
 def _check_values(path: Path, values: dict[str, Any]) -> None:

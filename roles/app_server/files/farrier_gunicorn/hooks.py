@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from farrier_gunicorn import status
+from farrier_gunicorn import interface, status
 from farrier_gunicorn.master import MASTER
 
 
@@ -57,14 +57,29 @@ def post_fork(server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """In the worker, when it has imported the app. A stock worker says nothing of the app's start-up."""
     if not MASTER.configuration.hands_over:
+        _check_interface(worker)
         # By it a deploy knows who has answered, whatever the worker.
         worker.config.headers = [("X-Release", worker.generation.configuration.release)]
         _write_state(worker, "ready")
 
 
+def post_request(worker: Any, request: Any, environ: dict[str, Any], response: Any) -> None:
+    """In a thread of a WSGI worker."""
+    worker.wsgi.log(environ, response)
+
+
 def child_exit(server: Any, worker: Any) -> None:
     """In the master, when a worker has ended."""
     status.forget_worker(worker.generation.configuration.run_directory, worker.pid)
+
+
+def _check_interface(worker: Any) -> None:
+    configuration = worker.generation.configuration
+    try:
+        interface.check(worker.wsgi, configuration.module, configuration.interface)
+    except interface.InterfaceError as error:
+        worker.generation.record_failure(worker.pid, "import", str(error))
+        raise
 
 
 def _write_state(worker: Any, state: status.WorkerState) -> None:

@@ -1,4 +1,4 @@
-"""What the hand-over relies on inside gunicorn, uvicorn and uvicorn-worker, and the check of it."""
+"""What the hand-over relies on inside gunicorn and uvicorn, and the check of it."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from importlib import import_module
 from operator import attrgetter
 from typing import Any
 
-from farrier_gunicorn import SUPPORTED, distributions
+from farrier_gunicorn import distributions, supported
 
 # Module:attribute -> what it is relied on for. The master imports these, so they are looked for at a start.
 RELIED_ON: dict[str, str] = {
     "gunicorn.arbiter:Arbiter.__init__": "nothing is forked or bound yet",
     "gunicorn.arbiter:Arbiter.start": "calls on_starting before it sends READY=1",
     "gunicorn.arbiter:Arbiter.run": "calls manage_workers, murder_workers and the handlers of signals",
-    "gunicorn.arbiter:Arbiter.wait_for_signals": "returns within a second, and at once for a signal",
     "gunicorn.arbiter:Arbiter.spawn_worker": "forks by self.cfg, self.worker_class and self.timeout",
     "gunicorn.arbiter:Arbiter.murder_workers": "ends workers without a heartbeat",
     "gunicorn.arbiter:Arbiter.kill_worker": "signals one worker",
@@ -26,7 +25,7 @@ RELIED_ON: dict[str, str] = {
     "gunicorn.arbiter:Arbiter.reap_workers": "is replaced",
     "gunicorn.arbiter:Arbiter.reload": "is replaced",
     "gunicorn.arbiter:Arbiter.handle_hup": "calls reload",
-    "gunicorn.arbiter:Arbiter.handle_chld": "calls reap_workers",
+    "gunicorn.arbiter:Arbiter.handle_chld": "is replaced",
     "gunicorn.arbiter:Arbiter.handle_ttin": "raises num_workers",
     "gunicorn.arbiter:Arbiter.handle_ttou": "lowers num_workers",
     "gunicorn.arbiter:Arbiter.handle_usr2": "is replaced",
@@ -37,10 +36,9 @@ RELIED_ON: dict[str, str] = {
     "gunicorn.workers.base:Worker.init_process": "calls init_signals, load_wsgi and run in turn",
     "gunicorn.workers.base:Worker.notify": "is the heartbeat",
     "gunicorn.workers.workertmp:WorkerTmp.last_update": "lies in the future until the first heartbeat",
-    "uvicorn_worker:UvicornWorker.__init__": "makes self.config",
-    "uvicorn_worker:UvicornWorker.init_signals": "leaves SIGTERM to the system until the server runs",
-    "uvicorn_worker:UvicornWorker.run": "runs self._serve",
-    "uvicorn_worker:UvicornWorker._serve": "is replaced",
+}
+RELIED_ON_FOR_ASGI: dict[str, str] = {
+    "gunicorn.workers.base:Worker.init_signals": "is replaced",
     "uvicorn.config:Config.load": "makes loaded_app and http_protocol_class",
     "uvicorn.server:ServerState.__init__": "has connections, tasks and total_requests",
     "uvicorn.server:Server._serve": "calls startup, main_loop and shutdown in turn",
@@ -51,8 +49,22 @@ RELIED_ON: dict[str, str] = {
     "uvicorn.server:Server.capture_signals": "installs handle_exit",
     "uvicorn.server:Server.handle_exit": "is replaced",
 }
-# Imported by workers only, each from its own release: looked at by the tests.
+RELIED_ON_FOR_WSGI: dict[str, str] = {
+    "gunicorn.workers.gthread:ThreadWorker.__init__": "makes method_queue and keepalived_conns",
+    "gunicorn.workers.gthread:ThreadWorker.init_process": "makes poller and tpool",
+    "gunicorn.workers.gthread:ThreadWorker.run": "is replaced",
+    "gunicorn.workers.gthread:ThreadWorker.accept": "counts nr_conns",
+    "gunicorn.workers.gthread:ThreadWorker.finish_request": "keeps connections while `alive`",
+    "gunicorn.workers.gthread:ThreadWorker.handle_request": "calls post_request; ends at max_requests",
+    "gunicorn.workers.gthread:ThreadWorker.murder_keepalived": "closes what is idle for `keepalive`",
+    "gunicorn.http.wsgi:Response.should_close": "obeys force_close until the header is sent",
+    "gunicorn.http.wsgi:create": "passes on start_response of the Response; sets REMOTE_ADDR",
+}
+# Imported by workers only, each from its own release, or not in every version: looked at by the tests.
 RELIED_ON_IN_WORKERS: dict[str, str] = {
+    "gunicorn.arbiter:Arbiter.wait_for_signals": "returns within a second, and at once for a signal",
+    "gunicorn.workers.gthread:ThreadWorker.set_accept_enabled": "is told again what it knows",
+    "gunicorn.workers.gthread:ThreadWorker.wait_for_and_dispatch_events": "returns in time",
     "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.__init__": "is called with three keywords",
     "uvicorn.protocols.http.httptools_impl:HttpToolsProtocol.shutdown": "closes an idle connection",
     "uvicorn.protocols.http.httptools_impl:RequestResponseCycle.__init__": "has `disconnected`",
@@ -70,10 +82,13 @@ class UnsupportedServerError(Exception):
     """A server package whose internals the hand-over does not know."""
 
 
-def check() -> None:
-    """Raises UnsupportedServerError when a server package was never tested, or is not what was tested."""
+def check(interface: str) -> None:
+    """Raises UnsupportedServerError when a server package was never tested, or is not what was tested.
+
+    Only what is needed by apps of an interface, `asgi` or `wsgi`, counts.
+    """
     installed = distributions.installed(sys.path)
-    for name, (first, end) in SUPPORTED.items():
+    for name, (first, end) in supported(interface).items():
         if name not in installed:
             raise UnsupportedServerError(f"{name} is not installed in the release's virtual environment")
         if not _numbers(first) <= _numbers(installed[name]) < _numbers(end):
@@ -82,7 +97,8 @@ def check() -> None:
                 f"pin {name}>={first},<{end} in the app's lock, or set worker_class to stock"
             )
 
-    for reference, purpose in RELIED_ON.items():
+    of_workers = RELIED_ON_FOR_WSGI if interface == "wsgi" else RELIED_ON_FOR_ASGI
+    for reference, purpose in {**RELIED_ON, **of_workers}.items():
         try:
             find(reference)
         except (ImportError, AttributeError) as error:

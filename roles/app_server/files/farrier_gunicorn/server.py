@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import mmap
 import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 from uvicorn.config import Config
 from uvicorn.server import Server
 
 from farrier_gunicorn.application import ServedApplication
+from farrier_gunicorn.drain import DrainTimes, MemoryLimit
 from farrier_gunicorn.shared_state import Order, SharedState, Stage
 
 _logger = logging.getLogger("uvicorn.error")
@@ -24,39 +22,10 @@ _logger = logging.getLogger("uvicorn.error")
 TICK_SECONDS = 0.05
 # uvicorn's ticks: a look a second.
 _TICKS_BETWEEN_LOOKS_AT_MEMORY = 10
-# While nobody accepts, how long a proxy may be late with closing a connection that is idle.
-_PROXY_LATE_SECONDS = 2.0
-# Of the graceful timeout, what is kept for cancelling the app's tasks and for its shutdown handlers.
-_SHUTDOWN_SHARE = 0.2
-_SHUTDOWN_MOST_SECONDS = 5.0
 # Before the drain's time is up, how long event streams have for ending between two events.
 _EVENT_STREAMS_SECONDS = 1.0
 # How long uvicorn waits, at the end of a drain that was cut, before it cancels what still runs.
 _CANCEL_AFTER_SECONDS = 1
-
-
-def resident_memory_mb() -> int:
-    """Memory of this process that is not swapped out, in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * mmap.PAGESIZE // 2**20
-
-
-@dataclass(frozen=True)
-class DrainTimes:
-    """How long the end of a worker may take, in seconds."""
-
-    total: float
-    """For the drain."""
-    end: float
-    """For the drain and the app's shutdown handlers. The master kills the worker a little later."""
-    idle_at_stop: float
-    """For idle connections while nobody accepts."""
-
-    @classmethod
-    def of(cls, graceful_timeout_seconds: float, proxy_keepalive_seconds: float) -> DrainTimes:
-        reserve = min(_SHUTDOWN_MOST_SECONDS, graceful_timeout_seconds * _SHUTDOWN_SHARE)
-        total = graceful_timeout_seconds - reserve
-        return cls(total, total + 0.8 * reserve, proxy_keepalive_seconds + _PROXY_LATE_SECONDS)
 
 
 class HandoverServer(Server):
@@ -80,7 +49,7 @@ class HandoverServer(Server):
         self._times = times
         self._master_pid = master_pid
         self._max_requests = max_requests
-        self._memory_max_mb = memory_max_mb
+        self._memory = MemoryLimit(memory_max_mb)
         self._on_stage = on_stage
         self._terminated = False
         self._told_to_go_at: float | None = None
@@ -95,7 +64,7 @@ class HandoverServer(Server):
                 for duplicate in duplicates:
                     duplicate.close()
         if self.started:  # before uvicorn 0.51, a failed start-up is no exception
-            self._check_memory_at_start()
+            self._memory.check_at_start()
             self._on_stage(Stage.READY)
 
     def _duplicates(self) -> list[socket.socket]:
@@ -126,23 +95,7 @@ class HandoverServer(Server):
         """Whether it is time for a replacement."""
         if self.server_state.total_requests + self._application.websockets >= self._max_requests:
             return True
-        if not self._memory_max_mb or counter % _TICKS_BETWEEN_LOOKS_AT_MEMORY:
-            return False
-        memory_mb = resident_memory_mb()
-        if memory_mb < self._memory_max_mb:
-            return False
-        _logger.info("The worker has %s MB and is replaced: worker_memory_max_mb", memory_mb)
-        return True
-
-    def _check_memory_at_start(self) -> None:
-        memory_mb = resident_memory_mb()
-        if 0 < self._memory_max_mb <= memory_mb:  # a replacement would ask for the next one
-            _logger.error(
-                "The worker has %s MB at its start, so worker_memory_max_mb (%s) has no effect",
-                memory_mb,
-                self._memory_max_mb,
-            )
-            self._memory_max_mb = 0
+        return counter % _TICKS_BETWEEN_LOOKS_AT_MEMORY == 0 and self._memory.is_passed()
 
     def _order(self) -> Order:
         order = self._shared_state.order

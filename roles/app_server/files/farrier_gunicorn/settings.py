@@ -12,16 +12,21 @@ _app = MASTER.load()
 proc_name = _app.name
 wsgi_app = _app.module
 workers = _app.workers
+threads = _app.threads
 worker_class = {
     "handover": "farrier_gunicorn.worker.HandoverWorker",
     "handover_h11": "farrier_gunicorn.worker.HandoverWorkerH11",
-    "stock": "uvicorn_worker.UvicornWorker",
-    "stock_h11": "uvicorn_worker.UvicornH11Worker",
+    "handover_wsgi": "farrier_gunicorn.threads.HandoverThreadWorker",
+    "stock": "uvicorn.workers.UvicornWorker",
+    "stock_h11": "uvicorn.workers.UvicornH11Worker",
 }[_app.worker_class]
 
 bind = list(_app.bind)
 backlog = _app.backlog  # uvicorn calls listen() again: this replaces what systemd has asked for
 forwarded_allow_ips = MASTER.trusted_proxies
+# What nginx sets; it passes on whatever else a client has sent.
+secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
+forwarder_headers = ""
 
 timeout = _app.timeout_seconds
 graceful_timeout = _app.graceful_timeout_seconds
@@ -43,5 +48,6 @@ on_starting = hooks.on_starting
 on_reload = hooks.on_reload
 pre_fork = hooks.pre_fork
 post_fork = hooks.post_fork
+post_request = hooks.post_request
 post_worker_init = hooks.post_worker_init
 child_exit = hooks.child_exit

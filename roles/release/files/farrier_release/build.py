@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from farrier_gunicorn import SUPPORTED
+from farrier_gunicorn import configuration, supported
 
 from farrier_release import interpreter
 from farrier_release.application import Application
@@ -70,6 +70,7 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
         uv=str(settings.uv),
         cache=str(settings.cache_directory),
         server_requirements=str(settings.server_requirements),
+        supported={name: list(versions) for name, versions in _supported(application).items()},
         live_directory=str(settings.release_directory(live)) if live else "",
         environment=dict(settings.build_environment),
         before_build=list(settings.hooks.before_build),
@@ -92,7 +93,9 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
         raise ReleaseError(
             f"The build of {transaction.release} failed: {report.error}",
             log=report.log,
-            next_command=hint or "correct the source and deploy again",
+            next_command=hint
+            or (_fit(application) if report.unsupported_server else "")
+            or "correct the source and deploy again",
         )
     python = {"version": report.python_version, "executable": report.python_executable}
     record(application, transaction, python, report.packages, started)
@@ -147,15 +150,32 @@ def record(
 
 def _check_server(application: Application, packages: dict[str, str]) -> None:
     """The servers that the application's lock file brings must be ones that the worker can work with."""
-    gunicorn = read_json(application.configuration.gunicorn_settings) or {}
-    if not str(gunicorn.get("worker_class", "handover")).startswith("handover"):
-        return
-    fault = unsupported(packages, SUPPORTED)
+    fault = unsupported(packages, _supported(application))
     if fault:
         raise ReleaseError(
-            f"The application's lock file does not fit: {fault}.",
-            next_command="lock a supported version, or none to get the kit's, or set worker_class: stock",
+            f"The application's lock file does not fit: {fault}.", next_command=_fit(application)
         )
+
+
+def _worker_class(application: Application) -> str:
+    settings = read_json(application.configuration.gunicorn_settings) or {}
+    return str(settings.get("worker_class", "handover"))
+
+
+def _supported(application: Application) -> dict[str, tuple[str, str]]:
+    """Name to the first version of a server that the worker can work with, and the first that not."""
+    worker_class = _worker_class(application)
+    if not configuration.hands_over(worker_class):
+        return {}
+    return supported(configuration.interface(worker_class))
+
+
+def _fit(application: Application) -> str:
+    """What to do about a server that the worker cannot work with."""
+    fix = "lock a supported version, or none to get the kit's"
+    if configuration.interface(_worker_class(application)) == "wsgi":
+        return fix
+    return f"{fix}; or set worker_class: stock, and run ansible-playbook farrier.kit.site before the deploy"
 
 
 def _check_archive(archive: Path, sha256: str) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 from farrier_release.extract import UnsafeArchiveError, extract
 from farrier_release.output import pass_on
 from farrier_release.seal import unshare
-from farrier_release.server_packages import installed_packages, missing_requirements
+from farrier_release.server_packages import installed_packages, missing_requirements, unsupported
 
 
 @dataclass
@@ -39,6 +39,7 @@ class BuildOrder:
         uv: path of uv.
         cache: uv's cache directory.
         server_requirements: the kit's pinned requirements, with hashes.
+        supported: name to the first version of a server that the worker works with, and the first that not.
         live_directory: directory of the live release, or "".
         environment: variables for everything that is started.
         before_build, after_build: hooks.
@@ -52,6 +53,7 @@ class BuildOrder:
     uv: str
     cache: str
     server_requirements: str
+    supported: dict[str, list[str]] = field(default_factory=dict)
     live_directory: str = ""
     environment: dict[str, str] = field(default_factory=dict)
     before_build: list[str] = field(default_factory=list)
@@ -68,6 +70,7 @@ class BuildReport:
         python_version, python_executable: the interpreter, its links resolved.
         packages: name and version of all that is installed, names normalised.
         server_packages: what came from the kit because the application brought none.
+        unsupported_server: what the worker cannot work with, in words.
         seconds: time taken by each step.
     """
 
@@ -77,6 +80,7 @@ class BuildReport:
     python_executable: str = ""
     packages: dict[str, str] = field(default_factory=dict)
     server_packages: list[str] = field(default_factory=list)
+    unsupported_server: str = ""
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -191,7 +195,15 @@ class Build:
     def install_server(self) -> None:
         """gunicorn, uvicorn and its worker for gunicorn: the application's own versions, else the kit's."""
         requirements = Path(self.order.server_requirements).read_text(encoding="utf-8")
-        missing = missing_requirements(requirements, set(installed_packages(self.venv)))
+        brought = installed_packages(self.venv)
+        supported = self.order.supported.items()
+        fault = unsupported(
+            brought, {name: (first, end) for name, (first, end) in supported if name in brought}
+        )
+        if fault:
+            self.report.unsupported_server = fault
+            raise StepError(f"its lock file does not fit: {fault}.")
+        missing = missing_requirements(requirements, set(brought))
         if missing:
             file = Path(self.order.cache) / "server-requirements.txt"
             file.write_text("\n".join(missing.values()) + "\n", encoding="utf-8")

@@ -94,6 +94,8 @@ class Configuration:
     migrate: tuple[str, ...] = ()
     # What the inventory said of the app when site.yml last ran, by key; of the environment a digest.
     inventory: Mapping[str, Any] = field(default_factory=dict)
+    # For an app whose start-up reads what the migration makes. The first release always migrates before.
+    migrate_before_rehearsal: bool = False
     task_properties: tuple[str, ...] = ()
 
     keep_releases: int = 5

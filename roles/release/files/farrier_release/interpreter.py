@@ -1,9 +1,10 @@
-"""Which Python a release gets: the one asked for, else the distribution's, else one that uv provides."""
+"""Which Python a release gets: the one asked for, else the distribution's, else one that fits."""
 
 from __future__ import annotations
 
 import os
 import platform
+import tempfile
 import time
 from pathlib import Path
 
@@ -20,6 +21,10 @@ from farrier_release.workers import master
 _INSTALL_TIMEOUT_SECONDS = 600
 _FIND_TIMEOUT_SECONDS = 60
 _YOUNG_SECONDS = 3600
+
+DISTRIBUTION = "/usr/bin/python3"
+SEARCH_PATH = "/usr/bin:/bin:/usr/local/bin"
+_ANY = ">=3"
 
 
 def choose(application: Application, requires: str) -> str:
@@ -38,13 +43,14 @@ def choose(application: Application, requires: str) -> str:
             raise ReleaseError(
                 f"python is {wanted}, which is not a program on this host.", next_command=_fix(requires)
             )
-        found = _find(application, wanted, "only-system")
-        if found is None or (requires and not _fits(application, found, requires)):
+        if not _fits(application, wanted, requires or _ANY):
             raise ReleaseError(
-                f"{wanted} is not a Python that satisfies {requires!r}.", next_command=_fix(requires)
+                f"{wanted} is not a Python that satisfies {requires or _ANY!r}.", next_command=_fix(requires)
             )
         return wanted
-    request = wanted or requires or ">=3"
+    request = wanted or requires or _ANY
+    if not wanted and _fits(application, DISTRIBUTION, request):
+        return DISTRIBUTION
     found = _find(application, request, "only-system") or _find(application, request, "only-managed")
     if found is None:
         application.say(f"no Python {request} on this host: asking uv for one")
@@ -59,6 +65,10 @@ def choose(application: Application, requires: str) -> str:
                 log=done.tail,
                 next_command=_fix(requires),
             )
+    elif not wanted:
+        application.say(
+            f"the app requires Python {request}, and {DISTRIBUTION} is {_distribution()}: built with {found}"
+        )
     if wanted and requires and not _fits(application, found, requires):
         raise ReleaseError(
             f"python is {wanted!r}, but the application's requires-python is {requires!r}.",
@@ -126,21 +136,23 @@ def remove_unused(settings: Configuration, directory: Path = CONFIGURATION_DIREC
 
 def _find(application: Application, request: str, preference: str) -> str | None:
     """Path of the first interpreter that fits a request, or None."""
-    arguments = ["--no-project", "--python-preference", preference, "--no-python-downloads"]
-    done = _uv(application, "find", *arguments, "--", request)
+    done = _uv(application, "find", *_find_options(preference), "--", request)
     found = done.stdout.strip()
     return found if done.returncode == 0 and Path(found).is_file() else None
 
 
 def _fits(application: Application, interpreter: str, requires: str) -> bool:
-    """Whether an interpreter satisfies `requires-python`: uv judges, by the version alone."""
-    version = run(
-        [interpreter, "-I", "-S", "-c", "import platform; print(platform.python_version())"]
-    ).stdout.strip()
-    listed = _uv(
-        application, "find", "--no-project", "--no-python-downloads", "--", f"=={version},{requires}"
-    )
-    return listed.returncode == 0
+    """Whether an interpreter satisfies `requires-python`: uv judges, and sees no other."""
+    with tempfile.TemporaryDirectory() as directory:
+        Path(directory, "python3").symlink_to(interpreter)
+        done = _uv(
+            application, "find", *_find_options("only-system"), "--no-cache", "--", requires, path=directory
+        )
+    return done.returncode == 0
+
+
+def _find_options(preference: str) -> list[str]:
+    return ["--python-preference", preference, "--system", "--no-project", "--no-python-downloads"]
 
 
 def _install(application: Application, request: str) -> Completed:
@@ -152,7 +164,11 @@ def _install(application: Application, request: str) -> Completed:
 
 
 def _uv(
-    application: Application, verb: str, *arguments: str, timeout_seconds: int = _FIND_TIMEOUT_SECONDS
+    application: Application,
+    verb: str,
+    *arguments: str,
+    path: str | None = None,
+    timeout_seconds: int = _FIND_TIMEOUT_SECONDS,
 ) -> Completed:
     """Run `uv python VERB` as root: nothing of the application's takes part in it."""
     settings = application.configuration
@@ -161,7 +177,7 @@ def _uv(
         **settings.build_environment,
         "UV_CACHE_DIR": str(settings.python_directory / ".cache"),
         "UV_PYTHON_INSTALL_DIR": str(settings.python_directory),
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "PATH": path or SEARCH_PATH,
     }
     return run(
         [str(settings.uv), "--no-progress", "--color=never", "--no-config", "python", verb, *arguments],
@@ -171,7 +187,7 @@ def _uv(
 
 
 def _distribution() -> str:
-    done = run(["/usr/bin/python3", "--version"])
+    done = run([DISTRIBUTION, "--version"])
     return done.stdout.strip() or "no python3"
 
 

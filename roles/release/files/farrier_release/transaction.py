@@ -99,9 +99,7 @@ def run(application: Application, token: str, order: str, options: Mapping[str, 
     Raises:
         ReleaseError: it failed; the exit code says whether it was undone. The result is on record as well.
     """
-    steps, _ = ORDERS[order]
-    if options.get("migrate"):
-        steps = (*steps, "migrate")
+    steps = _steps(application, order, is_to_migrate=bool(options.get("migrate")))
     with (
         contextlib.redirect_stderr(progress.Progress(application.configuration, sys.stderr)),
         application.state.locked(wait_seconds=_LOCK_WAIT_SECONDS),
@@ -117,6 +115,20 @@ def run(application: Application, token: str, order: str, options: Mapping[str, 
     if steps[-1] == "activate":
         _end_of_deploy(application, transaction)
     return found
+
+
+def _steps(application: Application, order: str, *, is_to_migrate: bool) -> tuple[str, ...]:
+    steps, _ = ORDERS[order]
+    if is_to_migrate:
+        steps = (*steps, "migrate")
+    if "migrate" not in steps:
+        return steps
+    # While nothing is live, a migration breaks nobody, and a start-up may read what it makes.
+    if application.configuration.migrate_before_rehearsal or application.releases.live() is None:
+        others = [step for step in steps if step != "migrate"]
+        others.insert(others.index("rehearse"), "migrate")
+        return tuple(others)
+    return steps
 
 
 def follow(application: Application, order: str, offset: int, seconds: float = FOLLOW_SECONDS) -> Result:

@@ -44,6 +44,7 @@ class Host:
             "environment_file": str(directory / "environment.json"),
             "worker_class": "handover",
             "workers": 2,
+            "threads": 4,
             "timeout_seconds": 10,
             "graceful_timeout_seconds": 10,
             "keepalive_seconds": 30,
@@ -184,6 +185,12 @@ class Host:
 
     def ready(self) -> list[status.WorkerStatus]:
         return [w for w in status.read_workers(self.run_directory) if w.state == "ready"]
+
+    def failure(self) -> status.Failure:
+        """Of the last worker that did not start."""
+        failure = status.read_failure(self.run_directory)
+        assert failure is not None
+        return failure
 
     def processes(self) -> list[int]:
         """Every process of the master's session, it included."""

@@ -1,4 +1,4 @@
-"""The guard: it fails when something changes inside gunicorn, uvicorn or uvicorn-worker that is relied on.
+"""The guard: it fails when something changes inside gunicorn or uvicorn that is relied on.
 
 When it does: read the change, adapt what relies on it, run the tests of this directory, record the new state
 with `PYTHONPATH=roles/app_server/files python -m tests.unit.roles.app_server.test_internals`.
@@ -15,7 +15,12 @@ import pytest
 from farrier_gunicorn import internals
 
 RECORD = Path(__file__).with_name("internals.json")
-EVERYTHING = {**internals.RELIED_ON, **internals.RELIED_ON_IN_WORKERS}
+EVERYTHING = {
+    **internals.RELIED_ON,
+    **internals.RELIED_ON_FOR_ASGI,
+    **internals.RELIED_ON_FOR_WSGI,
+    **internals.RELIED_ON_IN_WORKERS,
+}
 
 
 def fingerprint(reference: str) -> str:
@@ -39,14 +44,16 @@ def test_nothing_is_recorded_that_nobody_relies_on() -> None:
 
 def test_missing_internal_is_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same guard on a host, where nobody runs tests."""
-    monkeypatch.setitem(internals.RELIED_ON, "uvicorn.server:Server.on_tock", "is called at every tock")
+    monkeypatch.setitem(
+        internals.RELIED_ON_FOR_ASGI, "uvicorn.server:Server.on_tock", "is called at every tock"
+    )
     with pytest.raises(
         internals.UnsupportedServerError, match=r"Server\.on_tock, which is gone .* it is called at every"
     ):
-        internals.check()
+        internals.check("asgi")
 
 
-@pytest.mark.parametrize("version", ["0.33.9", "0.55.0", "1.0"])
+@pytest.mark.parametrize("version", ["0.28.1", "0.55.0", "1.0"])
 def test_version_outside_of_the_range_is_named_at_the_start(
     monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
@@ -56,12 +63,21 @@ def test_version_outside_of_the_range_is_named_at_the_start(
     with pytest.raises(
         internals.UnsupportedServerError, match=rf"tested with uvicorn .*, not with {version}"
     ):
-        internals.check()
+        internals.check("asgi")
 
 
 def test_installed_versions_are_supported() -> None:
     """The project's own environment is the one that is tested."""
-    internals.check()
+    internals.check("asgi")
+    internals.check("wsgi")
+
+
+def test_wsgi_needs_gunicorn_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The virtual environment of a Flask app has no uvicorn."""
+    monkeypatch.setattr(internals.distributions, "installed", lambda _: {"gunicorn": "27.0.1"})
+    internals.check("wsgi")
+    with pytest.raises(internals.UnsupportedServerError, match="uvicorn is not installed"):
+        internals.check("asgi")
 
 
 if __name__ == "__main__":

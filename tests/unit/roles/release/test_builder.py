@@ -208,6 +208,16 @@ def test_the_applications_own_server_wins(workshop: Workshop) -> None:
     assert report.server_packages == ["click", "uvicorn", "uvicorn-worker"]
 
 
+def test_a_server_that_does_not_fit_is_refused_before_the_rest(workshop: Workshop) -> None:
+    """Hooks may take minutes; what is missing comes from the kit, and fits."""
+    workshop.write("requirements.txt", make_wheel(workshop.index, "gunicorn", "9.9"))
+    lock = {"kind": "requirements.txt", "path": "requirements.txt", "hashes": True}
+    supported = {"gunicorn": ["21", "28"], "uvicorn": ["0.29", "0.55"]}
+    report = workshop.build(lock, supported=supported, after_build=["false"])
+    assert report.unsupported_server == "gunicorn 9.9 (the hand-over worker needs >=21,<28)"
+    assert report.error == f"its lock file does not fit: {report.unsupported_server}."
+
+
 def test_hooks_run_in_the_project(workshop: Workshop) -> None:
     """Before there is an environment, and after, with its programs first."""
     workshop.write("app/requirements.txt", workshop.dep)

@@ -198,6 +198,14 @@ def test_server_packages_that_the_worker_was_not_tested_with(deploy: Deploy) -> 
     nothing_has_happened(deploy)
 
 
+def test_server_packages_that_the_build_has_refused(deploy: Deploy) -> None:
+    """The fix is not one of the source."""
+    deploy.host.build_report = {**REPORT, "error": "its lock …", "unsupported_server": "uvicorn 0.20.0 …"}
+    _, result = deploy.prepare()
+    assert "farrier.kit.site before the deploy" in result["error"]["next_command"]
+    nothing_has_happened(deploy)
+
+
 def test_the_stock_worker_takes_any_server(deploy: Deploy) -> None:
     """It is the way out."""
     deploy.host.configuration.gunicorn_settings.write_text('{"worker_class": "stock"}')
@@ -333,6 +341,39 @@ def test_a_release_that_dies_a_little_later(deploy: Deploy) -> None:
     assert code == ExitCode.FAILED
     assert "its worker died and was replaced" in result["message"]
     nothing_has_happened(deploy)
+
+
+def steps(calls: list[str]) -> list[str]:
+    """The migration and the rehearsal among what a host was asked for."""
+    return [call for call in calls if "-migrate:" in call or call.startswith("start --no-block test-rehear")]
+
+
+@pytest.mark.parametrize("comes_first", [False, True])
+def test_a_migration_comes_after_the_rehearsal_unless_it_is_asked_for_before(
+    deploy: Deploy, comes_first: bool
+) -> None:
+    """A release that does not start has touched no database; but one may need the new schema to start."""
+    with_settings(deploy.host, migrate=["alembic"], migrate_before_rehearsal=comes_first)
+    assert deploy.prepare("--migrate")[0] == ExitCode.SUCCESS
+    migration, rehearsal = "farrier-test-migrate: alembic", f"start --no-block {rehearsal_unit(deploy)}"
+    expected = [migration, rehearsal] if comes_first else [rehearsal, migration]
+    assert steps(deploy.host.calls) == expected
+    assert deploy.order("activate")[0] == ExitCode.SUCCESS
+
+
+def rehearsal_unit(deploy: Deploy) -> str:
+    return deploy.host.configuration.rehearsal_unit_of(deploy.release)
+
+
+def test_the_first_release_migrates_before_its_rehearsal(
+    run: Run, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is nothing yet that the schema could break, and a start-up may read what the migration makes."""
+    monkeypatch.setattr("farrier_release.interpreter.choose", lambda application, requires: "/python3")
+    deploy = Deploy(run, host)
+    with_settings(host, migrate=["alembic"])
+    assert deploy.prepare("--migrate")[0] == ExitCode.SUCCESS
+    assert steps(host.calls)[0] == "farrier-test-migrate: alembic"
 
 
 def test_a_migration_that_fails(deploy: Deploy) -> None:

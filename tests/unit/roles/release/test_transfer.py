@@ -617,7 +617,7 @@ def test_servers_that_the_worker_cannot_work_with_are_refused(
     transfer: Transfer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a build: this host may have another worker than the one that built."""
-    monkeypatch.setattr("farrier_release.build.SUPPORTED", {"gunicorn": ("99", "100")})
+    monkeypatch.setattr("farrier_release.build.supported", lambda _: {"gunicorn": ("99", "100")})
     code, result = transfer.receive(transfer.builder.pack(transfer.missing(), monkeypatch))
     assert code == ExitCode.FAILED
     assert "gunicorn 27.0.1" in result["message"]

@@ -46,6 +46,7 @@ def test_every_example_of_the_model_is_accepted() -> None:
     assert set(examples) == set(App.model_fields)
     # Templates are resolved before the contract sees a value.
     examples["source"] = GOOD["source"]
+    examples["worker_class"] = "handover"  # the others are for ASGI, the example of interface is not
     assert app_problems(examples, 0) == []
 
 
@@ -126,11 +127,38 @@ def test_wrong_value_is_refused(key: str, value: object, what: str) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["observatory.main", "observatory/main.py:app", "observatory.main:app()", ":app", "a:b:c", "1a:app"],
+    ["observatory.main", "observatory/main.py:app", "observatory.main:app(", ":app", "a:b:c", "1a:app"],
 )
 def test_module_must_name_an_attribute(module: str) -> None:
     """gunicorn would fail at the first boot of a worker, minutes later."""
     assert "package.module:attribute" in only(module=module).what
+
+
+def test_module_may_name_a_function_that_makes_the_application() -> None:
+    """As gunicorn itself understands it."""
+    assert problems(module="shop.main:create_app()") == []
+    assert problems(module="shop.main:create_app('production')") == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "what", "fix"),
+    [
+        ({"interface": "wsgi", "worker_class": "stock"}, "serves ASGI alone", "remove worker_class"),
+        ({"threads": 4}, "only a worker with interface wsgi has", "interface: wsgi"),
+        ({"interface": "rsgi"}, "is not asgi or wsgi", "wsgi"),
+    ],
+)
+def test_keys_of_the_other_interface_are_refused(keys: dict[str, Any], what: str, fix: str) -> None:
+    """Before anything is built."""
+    problem = only(**keys)
+    assert what in problem.what
+    assert fix in problem.fix
+
+
+def test_wsgi_is_accepted() -> None:
+    """With a number of threads or without."""
+    assert problems(interface="wsgi") == []
+    assert problems(interface="wsgi", threads=2) == []
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.13", "3.13.2", "/opt/python/bin/python3"])

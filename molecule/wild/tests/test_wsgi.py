@@ -1,0 +1,37 @@
+"""WSGI applications see their clients as nginx does, without a line of code for it."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable
+
+import pytest
+from testinfra.host import Host
+
+Get = Callable[..., tuple[int, str]]
+
+
+@pytest.mark.parametrize("name", ["flask-site", "django-site"])
+def test_app_knows_address_and_scheme_of_its_client(host: Host, get: Get, name: str) -> None:
+    address = host.check_output("hostname -I").split()[0]
+    with socket.create_connection((address, 443)) as connection:
+        own = connection.getsockname()[0]
+    status, body = get(name, "/client", {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Ssl": "off"})
+    assert status == 200
+    assert json.loads(body) == {"address": own, "scheme": "https", "url": f"https://{name}.lab.test/client"}
+
+
+def test_environment_has_no_server_but_gunicorn(host: Host) -> None:
+    packages = host.check_output("ls /srv/flask-site/current/.venv/lib/python3*/site-packages")
+    assert "gunicorn" in packages
+    assert "uvicorn" not in packages
+
+
+def test_access_log_has_the_id_of_the_request(host: Host, get: Get) -> None:
+    get("flask-site", "/client")
+    with host.sudo():
+        host.check_output("journalctl --sync")
+        log = host.check_output("journalctl --unit flask-site --output cat --lines 50")
+    line = [json.loads(line) for line in log.splitlines() if line.startswith("{")][-1]
+    assert (line["path"], line["status"], len(line["request_id"])) == ("/client", 200, 32)
