@@ -6,9 +6,8 @@ Arguments:
     module: `package.module:attribute`; refused when its file cannot be there.
     cache_directory: where archives and git mirrors are kept.
 
-Returns `path`, `sha256`, `version`, `bytes`, `project` (lock, package, requires_python, installable),
-`stamp` and `fresh`. It runs in Ansible's own Python and writes nothing but its cache, so `changed` is always
-false.
+Returns `path`, `sha256`, `version`, `bytes`, `project` (what the host has to know to build), `stamp` and
+`fresh`. It runs in Ansible's own Python and writes nothing but its cache, so `changed` is always false.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ Domain = Annotated[str, AfterValidator(names.domain)]
 EnvironmentName = Annotated[str, AfterValidator(names.environment_name)]
 EnvironmentValue = Annotated[str, AfterValidator(values.no_null_character)]
 Command = Annotated[str, AfterValidator(values.command)]
+DependencyName = Annotated[str, AfterValidator(values.dependency_name)]
 RelativeDirectory = Annotated[str, AfterValidator(values.relative_directory)]
 StaticPrefix = Annotated[str, AfterValidator(values.static_prefix)]
 EdgePrefix = Annotated[str, AfterValidator(values.edge_prefix)]
@@ -76,6 +77,18 @@ class Source(Strict):
         "relative path",
         "services/web",
         None,
+    )
+    extras: list[DependencyName] = key(
+        "Extras of the project to install as well. For uv.lock, poetry.lock and pdm.lock.",
+        "list of names",
+        ["prod"],
+        [],
+    )
+    groups: list[DependencyName] = key(
+        "Dependency groups to install as well. For uv.lock, poetry.lock and pdm.lock.",
+        "list of names",
+        ["worker"],
+        [],
     )
 
     @model_validator(mode="after")

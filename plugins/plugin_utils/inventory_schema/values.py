@@ -19,6 +19,7 @@ GIT_ADDRESS = re.compile(r"(https?|ssh|git|file)://[^\s]+|[\w.-]+@[\w.-]+:[^\s]+
 GIT_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+@-]*")
 USER_NAME = re.compile(r"[A-Za-z0-9._@-]+")
 PASSWORD_HASH = re.compile(r"\$(2[aby]|5|6|apr1|y)\$[A-Za-z0-9./$=,]+")
+DEPENDENCY_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 WorkerPolicy = Literal["per_core", "double"]
@@ -118,6 +119,15 @@ def password_hash(value: str) -> str:
     if not PASSWORD_HASH.fullmatch(value):
         raise MistakeError(
             "is not the hash of a password", "write what `openssl passwd -6` prints, in quotes"
+        )
+    return value
+
+
+def dependency_name(value: str) -> str:
+    """The name of an extra or of a dependency group."""
+    if not DEPENDENCY_NAME.fullmatch(value):
+        raise MistakeError(
+            "is not the name of an extra or group", "write letters, digits, . _ and -, as in prod"
         )
     return value
 

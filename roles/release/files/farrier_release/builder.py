@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from farrier_release import lock_tools
 from farrier_release.extract import UnsafeArchiveError, extract
 from farrier_release.output import pass_on
 from farrier_release.seal import unshare
@@ -33,8 +34,8 @@ class BuildOrder:
         archive: source archive.
         release_directory: holds two empty directories, `source` and `.venv`, that the build user owns.
         subdir: the project within the source.
-        project: what the controller found in the source: `lock` ({kind, path, hashes}), `package`,
-            `installable`.
+        project: what the controller found in the source: `lock` ({kind, path, unused, hashes}), `package`,
+            `installable`, `import_directory`, `extras`, `groups`.
         python: path of the interpreter.
         uv: path of uv.
         cache: uv's cache directory.
@@ -42,6 +43,7 @@ class BuildOrder:
         live_directory: directory of the live release, or "".
         environment: variables for everything that is started.
         before_build, after_build: hooks.
+        lock_tools: directory with the pinned requirements of the tools that read other locks than uv's.
     """
 
     archive: str
@@ -56,6 +58,7 @@ class BuildOrder:
     environment: dict[str, str] = field(default_factory=dict)
     before_build: list[str] = field(default_factory=list)
     after_build: list[str] = field(default_factory=list)
+    lock_tools: str = str(Path(__file__).with_name("requirements"))
 
 
 @dataclass
@@ -127,6 +130,7 @@ class Build:
             # The host's own certificates, so that one of a company's own authority is believed.
             "UV_SYSTEM_CERTS": "1",
             "VIRTUAL_ENV": str(self.venv),
+            **lock_tools.ENVIRONMENT,
             **order.environment,
         }
 
@@ -137,6 +141,7 @@ class Build:
             ("before_build", lambda: self.hooks("before_build", self.order.before_build)),
             ("environment", self.make_environment),
             ("dependencies", self.install_locked),
+            ("import", self.make_importable),
             ("server", self.install_server),
             ("after_build", self.after_build),
             ("bytecode", self.compile),
@@ -170,11 +175,15 @@ class Build:
         path = self.source / lock["path"]
         if not path.is_file():
             raise StepError(f"The lock file {lock['path']} is not in the source.")
+        unused = f" (and not from {', '.join(lock['unused'])})" if lock.get("unused") else ""
+        print(f"installing from {lock['path']}{unused}", file=sys.stderr, flush=True)
         if lock["kind"] == "uv.lock":
             self._locked_by_uv(path)
             return
         install = ["pip", "install", "--python", str(self.python)]
-        if lock["kind"] == "pylock.toml":
+        if lock["kind"] in lock_tools.TOOLS:
+            self._locked_by_tool(lock["kind"], path)
+        elif lock["kind"] == "pylock.toml":
             self._uv_offline_first("pip", "sync", "--python", str(self.python), str(path))
         else:
             hashes = ["--require-hashes"] if lock.get("hashes") else []
@@ -182,8 +191,57 @@ class Build:
         if self.order.project.get("installable"):
             self._uv_offline_first(*install, "--no-deps", str(self.project))
 
+    def make_importable(self) -> None:
+        """A `src` directory that no build installs is on the path of every process of this environment."""
+        directory = self.order.project.get("import_directory")
+        if directory:
+            for packages in self.venv.glob("lib/python3*/site-packages"):
+                place = os.path.relpath(self.project / directory, packages)
+                (packages / "farrier_project.pth").write_text(f"{place}\n", encoding="utf-8")
+
+    def _chosen(self, key: str) -> list[str]:
+        return self.order.project.get(key) or []
+
+    def _locked_by_tool(self, kind: str, path: Path) -> None:
+        """By uv, from what the lock's own tool says is locked."""
+        tool = lock_tools.TOOLS[kind]
+        python = self._lock_tool(tool)
+        listed = self.project / ".farrier-requirements.txt"  # its relative paths are the project's
+        for arguments in lock_tools.commands(kind, self._chosen("extras"), self._chosen("groups")):
+            self._run(
+                [python, "-m", tool, *arguments],
+                f"{tool} {arguments[0]}",
+                self.project,
+                is_trial=True,
+                output=listed,
+            )
+        hashes = ["--require-hashes"] if lock_tools.is_hashed(listed.read_text(encoding="utf-8")) else []
+        self._uv_offline_first(
+            *("pip", "install", "--python", str(self.python), "--no-deps", *hashes),
+            *("--requirement", str(listed)),
+        )
+        listed.unlink()
+        wrong = lock_tools.strangers(kind, path.read_text(encoding="utf-8"), installed_packages(self.venv))
+        if wrong:
+            raise StepError(f"What was installed is not what {kind} locks: {', '.join(wrong)}.")
+
+    def _lock_tool(self, tool: str) -> str:
+        """Python of an environment of its own with a tool."""
+        environment = Path(self.order.cache) / "lock-tools" / tool
+        python = str(environment / "bin" / "python")
+        self._uv("venv", "--no-project", "--clear", "--python", self.order.python, str(environment))
+        list_ = str(Path(self.order.lock_tools) / f"{tool}.txt")
+        self._uv_offline_first("pip", "sync", "--python", python, "--require-hashes", list_)
+        return python
+
     def _locked_by_uv(self, path: Path) -> None:
-        arguments = ["sync", "--frozen", "--no-dev", "--no-editable", "--python", str(self.python)]
+        arguments = ["sync", "--frozen", "--no-editable", "--python", str(self.python)]
+        arguments += [f"--extra={name}" for name in self._chosen("extras")]
+        arguments += [f"--group={name}" for name in self._chosen("groups")]
+        if "dev" not in self._chosen("groups"):
+            arguments.append("--no-dev")
+        if not self.order.project.get("installable"):
+            arguments.append("--no-install-project")
         if path.parent != self.project:
             arguments += ["--package", self.order.project["package"]]
         self._uv_offline_first(*arguments, "--project", str(path.parent))
@@ -247,17 +305,31 @@ class Build:
         argv = [self.order.uv, "--quiet", *arguments]
         self._run(argv, f"uv {' '.join(arguments[:2])}", self.project, is_trial=is_trial)
 
-    def _run(self, argv: list[str], what: str, directory: Path, *, is_trial: bool = False) -> None:
-        with subprocess.Popen(
-            argv,
-            cwd=directory,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        ) as process:
-            assert process.stdout
-            tail = pass_on(process.stdout, is_shown=not is_trial)
+    def _run(
+        self,
+        argv: list[str],
+        what: str,
+        directory: Path,
+        *,
+        is_trial: bool = False,
+        output: Path = Path(os.devnull),
+    ) -> None:
+        """Run a program; `output` gets its result, where that is not to be shown."""
+        has_result = output != Path(os.devnull)
+        with (
+            output.open("wb") as file,
+            subprocess.Popen(
+                argv,
+                cwd=directory,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file if has_result else subprocess.PIPE,
+                stderr=subprocess.PIPE if has_result else subprocess.STDOUT,
+            ) as process,
+        ):
+            stream = process.stderr if has_result else process.stdout
+            assert stream
+            tail = pass_on(stream, is_shown=not is_trial)
         if process.returncode != 0:
             raise StepError(f"{what} failed (exit code {process.returncode}).", tail[-40:])
 

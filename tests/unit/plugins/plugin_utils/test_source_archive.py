@@ -423,21 +423,124 @@ class TestProject:
         write(tmp_path / "s", pyproject_dot_toml=text, uv_dot_lock="")
         project = self.inspect(tmp_path / "s", cache)
         assert (project.package, project.requires_python, project.installable) == ("shop", ">=3.12", False)
-        assert project.lock == {"kind": "uv.lock", "path": "uv.lock"}
+        assert project.lock == {"kind": "uv.lock", "path": "uv.lock", "unused": []}
         write(tmp_path / "s", pyproject_dot_toml=text + "[build-system]\nrequires = []\n")
         assert self.inspect(tmp_path / "s", cache).installable is True
         write(tmp_path / "s", pyproject_dot_toml=text + "[build-system]\n[tool.uv]\npackage = false\n")
         assert self.inspect(tmp_path / "s", cache).installable is False
 
+    @pytest.mark.parametrize(
+        ("settings", "installable"),
+        [
+            ("[tool.poetry]\npackage-mode = false\n", False),
+            ("[tool.pdm]\ndistribution = false\n", False),
+            ('[tool.poetry]\nname = "shop-web"\n', False),
+            ('[tool.poetry]\nname = "other-shop"\n', True),
+            ('[tool.poetry]\nname = "inner"\n', True),
+            ('[tool.poetry]\nname = "x"\npackages = [{include = "y"}]\n', True),
+        ],
+    )
+    def test_a_project_that_is_no_package_is_never_built(
+        self, tmp_path: Path, cache: Path, settings: str, installable: bool
+    ) -> None:
+        """Said so, or found by Poetry's own rule; its src/ is imported from instead."""
+        build = '[build-system]\nrequires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n'
+        write(
+            tmp_path / "s",
+            pyproject_dot_toml=settings + build,
+            requirements_dot_txt=LOCKED,
+            other_shop__main_dot_py="",
+            src__inner_dot_py="",
+        )
+        project = self.inspect(tmp_path / "s", cache)
+        assert (project.installable, project.import_directory) == (installable, "" if installable else "src")
+
     def test_the_best_lock_file_wins(self, tmp_path: Path, cache: Path) -> None:
-        """uv's own, then the standard's, then requirements."""
+        """A tool's own, then the standard's, then a list that may be older; the others are named."""
         root = tmp_path / "s"
-        write(root, requirements_dot_txt=LOCKED)
-        assert self.inspect(root, cache).lock["kind"] == "requirements.txt"
-        write(root, pylock_dot_toml="")
-        assert self.inspect(root, cache).lock["kind"] == "pylock.toml"
-        write(root, uv_dot_lock="")
-        assert self.inspect(root, cache).lock["kind"] == "uv.lock"
+        order = ["requirements.txt", "Pipfile.lock", "pylock.toml", "pdm.lock", "poetry.lock", "uv.lock"]
+        root.mkdir()
+        for position, kind in enumerate(order):
+            (root / kind).write_text(LOCKED if kind == "requirements.txt" else "")
+            lock = self.inspect(root, cache).lock
+            assert (lock["kind"], lock["unused"]) == (kind, order[:position][::-1])
+
+    def test_a_uv_lock_of_what_only_poetry_reads_is_passed_over(self, tmp_path: Path, cache: Path) -> None:
+        """`uv lock` makes an empty one there."""
+        write(tmp_path / "s", pyproject_dot_toml="[tool.poetry]\n", uv_dot_lock="", poetry_dot_lock="")
+        assert self.inspect(tmp_path / "s", cache).lock["kind"] == "poetry.lock"
+
+    @pytest.mark.parametrize(
+        ("name", "content", "command"),
+        [
+            ("pyproject.toml", "[tool.poetry]\n", "poetry lock"),
+            ("pyproject.toml", "[tool.pdm]\n", "pdm lock"),
+            ("Pipfile", "[packages]\n", "pipenv lock"),
+        ],
+    )
+    def test_the_missing_lock_is_made_by_the_projects_own_tool(
+        self, tmp_path: Path, cache: Path, name: str, content: str, command: str
+    ) -> None:
+        """Another tool's lock would hold other versions."""
+        root = tmp_path / "s"
+        root.mkdir()
+        (root / name).write_text(content)
+        with pytest.raises(SourceError, match=f"Make one with `{command}`, and add it") as caught:
+            self.inspect(root, cache)
+        assert "uv " not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("constraint", "specifier"),
+        [
+            ("^3.11", ">=3.11,<4"),
+            ("~3.11", ">=3.11,<3.12"),
+            ("~3.11.2", ">=3.11.2,<3.12"),
+            (">=3.11,<3.14", ">=3.11,<3.14"),
+            ("3.12.*", "==3.12.*"),
+            ("3.11 || 3.13", ""),
+        ],
+    )
+    def test_the_python_that_poetry_asks_for(
+        self, tmp_path: Path, cache: Path, constraint: str, specifier: str
+    ) -> None:
+        """In the words of the packaging specifications."""
+        text = f'[tool.poetry.dependencies]\npython = "{constraint}"\n'
+        write(tmp_path / "s", pyproject_dot_toml=text, poetry_dot_lock="")
+        assert self.inspect(tmp_path / "s", cache).requires_python == specifier
+
+    def test_the_python_that_a_pipfile_asks_for(self, tmp_path: Path, cache: Path) -> None:
+        """A version, to the patch or not."""
+        root = tmp_path / "s"
+        write(root, Pipfile='[requires]\npython_version = "3.12"\n', Pipfile_dot_lock="{}")
+        assert self.inspect(root, cache).requires_python == "==3.12.*"
+        write(root, Pipfile='[requires]\npython_full_version = "3.12.4"\n')
+        assert self.inspect(root, cache).requires_python == "==3.12.4"
+
+    PYPROJECTS = (
+        "[project.optional-dependencies]\nprod = []\n[dependency-groups]\nworker = []\n",
+        "[tool.poetry.extras]\nprod = []\n[tool.poetry.group.worker.dependencies]\n",
+        "[project.optional-dependencies]\nprod = []\n[tool.pdm.dev-dependencies]\nworker = []\n",
+    )
+
+    @pytest.mark.parametrize("text", PYPROJECTS)
+    def test_extras_and_groups(self, tmp_path: Path, cache: Path, text: str) -> None:
+        """Known to the project, however it declares them; the archive is the same, the release is not."""
+        root = tmp_path / "s"
+        write(root, pyproject_dot_toml=text, poetry_dot_lock="")
+        source = {"path": str(root), "extras": ["prod"], "groups": ["worker"]}
+        chosen = make_archive(source, cache)
+        assert (chosen.project.extras, chosen.project.groups) == (["prod"], ["worker"])
+        plain = make_archive({"path": str(root)}, cache)
+        assert (plain.sha256, plain.project.extras) == (chosen.sha256, [])
+        for key in ("extras", "groups"):
+            with pytest.raises(SourceError, match=f"has no {key[:-1]} 'nope': correct source.{key}"):
+                make_archive({"path": str(root), key: ["nope"]}, cache)
+
+    def test_a_lock_that_has_no_extras(self, tmp_path: Path, cache: Path) -> None:
+        """It holds one set of packages."""
+        write(tmp_path / "s", requirements_dot_txt=LOCKED)
+        with pytest.raises(SourceError, match=r"a requirements\.txt holds one set"):
+            make_archive({"path": str(tmp_path / "s"), "extras": ["prod"]}, cache)
 
     def test_the_lock_of_a_workspace(self, tmp_path: Path, cache: Path) -> None:
         """At its root, for its members alone; the whole source is packed."""
