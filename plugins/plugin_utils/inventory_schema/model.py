@@ -78,6 +78,12 @@ class Source(Strict):
         "services/web",
         None,
     )
+    include: list[RelativeDirectory] = key(
+        "Files and directories of `path` that are sent although .gitignore names them.",
+        "list of relative paths",
+        ["frontend/dist"],
+        [],
+    )
     extras: list[DependencyName] = key(
         "Extras of the project to install as well. For uv.lock, poetry.lock and pdm.lock.",
         "list of names",
@@ -100,6 +106,11 @@ class Source(Strict):
                 "set one of path: DIRECTORY, git: URL with version: REF, archive: FILE with checksum: SHA256"
             )
             raise MistakeError(what, fix)
+        if self.include and self.path is None:
+            raise MistakeError(
+                "has include, which belongs to path",
+                "remove include, and commit the files or make them in hooks.before_build",
+            )
         companions = {
             "git": ("version", "version: v1.4.0 (a tag, branch or commit)"),
             "archive": ("checksum", "checksum: sha256:… (`sha256sum FILE` prints it)"),

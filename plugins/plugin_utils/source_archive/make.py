@@ -12,14 +12,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from . import git
-from .archive_tree import Entry, Tree, file_entry, left_out
+from .archive_tree import Entry, Tree, file_entry
 from .errors import SourceError
 from .project import Project, Wanted, inspect
+from .selection import select
 
 _DOWNLOAD_TIMEOUT_SECONDS = 60
 _KEEP_DAYS = 30
@@ -41,6 +42,7 @@ class Archive:
         bytes: size of the archive.
         project: what is in it.
         changed: whether it was made just now.
+        notes: what was left out of it, a line each.
     """
 
     path: str
@@ -49,13 +51,14 @@ class Archive:
     bytes: int
     project: Project
     changed: bool
+    notes: list[str] = field(default_factory=list)
 
 
 def make_archive(source: dict[str, Any], cache: Path, *, version: str = "", module: str = "") -> Archive:
     """Make the archive of a source, or find it in the cache.
 
     Args:
-        source: {path} or {git, version} or {archive, checksum}, with `subdir`, `extras`, `groups`.
+        source: {path, include} or {git, version} or {archive, checksum}, with `subdir`, `extras`, `groups`.
         cache: directory for archives and mirrors; made when it is not there.
         version: of git, or of a path in a checkout: instead of what `source` says.
         module: of the application, to see whether it is there; "" not to.
@@ -71,7 +74,7 @@ def make_archive(source: dict[str, Any], cache: Path, *, version: str = "", modu
         tuple(source.get("groups") or ()),
     )
     if source.get("path"):
-        return _from_path(Path(source["path"]), version, wanted, cache)
+        return _from_path(Path(source["path"]), source.get("include") or [], version, wanted, cache)
     if source.get("git"):
         return _from_git(source["git"], version or source.get("version") or "", wanted, cache)
     if source.get("archive"):
@@ -84,7 +87,7 @@ def make_archive(source: dict[str, Any], cache: Path, *, version: str = "", modu
     raise SourceError("source has no location: give path, git or archive.")
 
 
-def _from_path(path: Path, version: str, wanted: Wanted, cache: Path) -> Archive:
+def _from_path(path: Path, include: list[str], version: str, wanted: Wanted, cache: Path) -> Archive:
     if not path.is_dir():
         raise SourceError(f"The source {path} is not a directory on the controller: correct source.path.")
     top = git.checkout_of(path)
@@ -93,6 +96,11 @@ def _from_path(path: Path, version: str, wanted: Wanted, cache: Path) -> Archive
             raise SourceError(
                 f"{path} is not a git checkout, so it has no version {version!r}: "
                 "deploy without version, or use source.git."
+            )
+        if include:
+            raise SourceError(
+                f"source.include sends files as they lie in {path}, beside no version: deploy without "
+                f"version {version!r}, or remove source.include."
             )
         commit = git.commit_of(path, version)
         inside = os.path.relpath(path.resolve(), top.resolve())
@@ -106,8 +114,8 @@ def _from_path(path: Path, version: str, wanted: Wanted, cache: Path) -> Archive
             lambda: Tree(git.entries_of(top, commit, directory), str(path)),
             wanted,
         )
-    names = git.listed_files(path) if top else _walk(path)
-    names = sorted(name for name in names if not left_out(name))
+    selection = select(path, is_checkout=top is not None, include=include)
+    names = selection.names
     fingerprint, newest = _fingerprint(path, names)
     key = _key("path", str(path), fingerprint, wanted)
     racy = time.time() - newest < _RACY_SECONDS
@@ -116,7 +124,8 @@ def _from_path(path: Path, version: str, wanted: Wanted, cache: Path) -> Archive
     def tree() -> Tree:
         return Tree(filter(None, (file_entry(path, name) for name in names)), str(path))
 
-    return _cached(cache, key, label, tree, wanted, remember=not racy)
+    archive = _cached(cache, key, label, tree, wanted, remember=not racy)
+    return replace(archive, notes=selection.notes)
 
 
 def _from_git(url: str, version: str, wanted: Wanted, cache: Path) -> Archive:
@@ -280,17 +289,6 @@ def _prune(cache: Path) -> None:
         for path in cache.glob(pattern):
             if path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
-
-
-def _walk(path: Path) -> list[str]:
-    names = []
-    for directory, directories, files in os.walk(path):
-        base = os.path.relpath(directory, path)
-        prefix = "" if base == "." else f"{base}/"
-        links = [name for name in directories if Path(directory, name).is_symlink()]
-        directories[:] = [name for name in directories if not left_out(name) and name not in links]
-        names += [f"{prefix}{name}" for name in (*files, *links)]
-    return names
 
 
 def _fingerprint(path: Path, names: list[str]) -> tuple[str, float]:

@@ -131,6 +131,147 @@ class TestPath:
         archive = make_archive({"path": str(repository)}, cache)
         assert names(archive) == [".gitignore", "new.py", "requirements.txt"]
 
+    def test_what_git_ignores_is_sent_on_request(self, repository: Path, cache: Path) -> None:
+        """A built front end, a file; what is left out of it otherwise stays away."""
+        write(
+            repository,
+            build__index_dot_html="<html>",
+            build__node_modules__x="",
+            noise_dot_log="",
+            other_dot_log="",
+        )
+        archive = make_archive({"path": str(repository), "include": ["build", "noise.log"]}, cache)
+        assert names(archive) == [
+            *(".gitignore", "build/index.html", "main.py", "noise.log", "requirements.txt")
+        ]
+        assert archive.notes == []
+        with pytest.raises(SourceError, match=r"has no dist, which source\.include names"):
+            make_archive({"path": str(repository), "include": ["dist"]}, cache)
+        with pytest.raises(SourceError, match="deploy without version"):
+            make_archive({"path": str(repository), "include": ["build"]}, cache, version="v1.0")
+
+    def test_a_front_end_that_git_ignores_is_named(self, repository: Path, cache: Path) -> None:
+        """And how to send it; a tool's cache or environment is none."""
+        write(
+            repository,
+            _dot_gitignore="dist/\nenv/\nhtmlcov/\n.cache/\nobjects/\nnode_modules/\n",
+            web__dist__assets__app_dot_js="",
+            env__pyvenv_dot_cfg="",
+            env__style_dot_css="",
+            htmlcov__index_dot_html="",
+            _dot_cache__x_dot_js="",
+            objects__x_dot_o="",
+            node_modules__x__index_dot_js="",
+        )
+        for _ in range(2):  # also when the archive is there already
+            assert make_archive({"path": str(repository)}, cache).notes == [
+                "not sent, as .gitignore says: web/dist "
+                "(a built front end? source.include: [web/dist] sends it)"
+            ]
+        assert make_archive({"path": str(repository), "include": ["web/dist/assets"]}, cache).notes == []
+
+    def write_private(self, root: Path) -> None:
+        key = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+        write(
+            root,
+            _dot_env="TOKEN=1\n",
+            _dot_env_dot_example="TOKEN=\n",
+            web___dot_env_dot_production="TOKEN=2\n",
+            id_ed25519=key,
+            ca_dot_pem="-----BEGIN CERTIFICATE-----\n",
+            tls_dot_pem=key,
+            id_card_dot_py="",
+            data__app_dot_sqlite3="",
+        )
+
+    PRIVATE = (".env", "data/app.sqlite3", "id_ed25519", "tls.pem", "web/.env.production")
+
+    def test_secrets_and_databases_of_a_directory_stay_away(self, plain: Path, cache: Path) -> None:
+        """They are the machine's; each is named, and sent on request."""
+        self.write_private(plain)
+        archive = make_archive({"path": str(plain)}, cache)
+        assert set(self.PRIVATE).isdisjoint(names(archive))
+        assert {".env.example", "ca.pem", "id_card.py"} <= set(names(archive))
+        assert archive.notes == [
+            f"not sent: {', '.join(self.PRIVATE)} (secrets or data; source.include sends them)"
+        ]
+        archive = make_archive({"path": str(plain), "include": list(self.PRIVATE)}, cache)
+        assert set(self.PRIVATE) <= set(names(archive))
+        assert archive.notes == []
+
+    def test_of_a_checkout_only_those_that_git_tracks_are_sent(self, repository: Path, cache: Path) -> None:
+        """Somebody has committed those on purpose."""
+        write(repository, fixture_dot_db="")
+        git(repository, "add", "-A")
+        git(repository, "commit", "-qm", "fixture")
+        self.write_private(repository)
+        sent = names(make_archive({"path": str(repository)}, cache))
+        assert "fixture.db" in sent
+        assert set(self.PRIVATE).isdisjoint(sent)
+
+    @pytest.mark.parametrize("inside", ["", "app"])
+    def test_a_checkout_of_somebody_else_is_refused(
+        self, repository: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, inside: str
+    ) -> None:
+        """With git's own words and its own remedy: as a mere directory, all that is ignored would be sent."""
+        write(repository, app__requirements_dot_txt=LOCKED)
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        with pytest.raises(SourceError, match="dubious ownership") as caught:
+            make_archive({"path": str(repository / inside)}, cache)
+        assert f"git config --global --add safe.directory {repository}" in str(caught.value)
+
+    def test_a_checkout_that_is_broken_is_refused(self, repository: Path, cache: Path) -> None:
+        """It is no mere directory either."""
+        (repository / ".git" / "HEAD").unlink()
+        with pytest.raises(SourceError, match=r"git refuses the checkout .*not a git repository"):
+            make_archive({"path": str(repository)}, cache)
+
+    @pytest.fixture
+    def with_submodule(self, repository: Path, tmp_path: Path) -> Path:
+        """A repository with another one in it."""
+        write(tmp_path / "library", code_dot_py="", _dot_gitignore="*.log\n")
+        for arguments in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "one")):
+            git(tmp_path / "library", *arguments)
+        add = (
+            "-c",
+            "protocol.file.allow=always",
+            "submodule",
+            "--quiet",
+            "add",
+            str(tmp_path / "library"),
+            "lib",
+        )
+        git(repository, *add)
+        git(repository, "commit", "-qm", "lib")
+        return repository
+
+    def test_submodules_of_a_checkout_are_sent(self, with_submodule: Path, cache: Path) -> None:
+        """As they lie there, and never silently empty."""
+        write(with_submodule, lib__new_dot_py="", lib__noise_dot_log="")
+        sent = names(make_archive({"path": str(with_submodule)}, cache))
+        assert [name for name in sent if name.startswith("lib/")] == [
+            "lib/.gitignore",
+            "lib/code.py",
+            "lib/new.py",
+        ]
+        git(with_submodule, "submodule", "--quiet", "deinit", "--force", "lib")
+        with pytest.raises(
+            SourceError, match=r"submodule lib of .* is not checked out: .* submodule update --init"
+        ):
+            make_archive({"path": str(with_submodule)}, cache)
+
+    @pytest.mark.parametrize("kind", ["path", "git"])
+    def test_submodules_of_a_version_are_refused(self, with_submodule: Path, cache: Path, kind: str) -> None:
+        """No commit contains them."""
+        with pytest.raises(SourceError, match="has submodules, which no commit contains: lib"):
+            make_archive({kind: str(with_submodule)}, cache, version="main")
+
+    def test_a_pointer_of_git_lfs_is_refused(self, plain: Path, cache: Path) -> None:
+        """The app would open it as a picture, in production."""
+        write(plain, logo_dot_png="version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+        with pytest.raises(SourceError, match=r"logo\.png is a pointer of Git LFS"):
+            make_archive({"path": str(plain)}, cache)
+
     def test_a_clean_checkout_is_named_after_its_commit(self, repository: Path, cache: Path) -> None:
         """And one with changes after its content, since no commit is what it is."""
         assert make_archive({"path": str(repository)}, cache).version == git(
@@ -305,9 +446,12 @@ class TestGit:
             make_archive({"git": str(repository), "version": "f" * 40}, cache)
 
     def test_a_repository_that_cannot_be_reached(self, tmp_path: Path, cache: Path) -> None:
-        """git's own reason."""
-        with pytest.raises(SourceError, match="Cannot fetch"):
+        """All that git says, not its last line alone."""
+        with pytest.raises(
+            SourceError, match=r"Cannot fetch .*does not appear to be a git repository"
+        ) as caught:
             make_archive({"git": str(tmp_path / "absent"), "version": "main"}, cache)
+        assert "Could not read from remote repository" in str(caught.value)
 
     def test_the_same_content_in_two_commits_is_the_same_archive(self, repository: Path, cache: Path) -> None:
         """A commit without changes is nothing new to deploy."""

@@ -244,6 +244,11 @@ def test_malformed_hostnames_are_refused(domain: str) -> None:
             "is a URL of an unsupported kind",
         ),
         ({"archive": "/x", "checksum": "md5:abc"}, "is not a SHA-256 checksum"),
+        ({"git": "https://x/y", "version": "1", "include": ["dist"]}, "has include, which belongs to path"),
+        ({"path": "/a", "include": ["../dist"]}, "points outside the release"),
+        ({"path": "/a", "include": "dist"}, "is text, not a list"),
+        ({"path": "/a", "extras": ["--prod"]}, "is not the name of an extra or group"),
+        ({"path": "/a", "groups": ["a b"]}, "is not the name of an extra or group"),
     ],
 )
 def test_source_is_one_kind_and_complete(source: dict[str, Any], what: str) -> None:
