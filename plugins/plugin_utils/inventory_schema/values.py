@@ -22,6 +22,10 @@ PASSWORD_HASH = re.compile(r"\$(2[aby]|5|6|apr1|y)\$[A-Za-z0-9./$=,]+")
 DEPENDENCY_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
+# Words that a shell acts on. Within a word only what no path, address or option has.
+_SHELL_WORD = re.compile(r"\|\|?|&&?|;;?|(\d*|&)(>>?|<<?)(&\d)?.*|[^'\"\\]*;|[^'\"]*(\$[A-Za-z_{(]|`).*")
+_SHELL_START = re.compile(r"cd|export|source|\.|set|[A-Za-z_]\w*=.*")
+
 WorkerPolicy = Literal["per_core", "double"]
 
 
@@ -200,6 +204,11 @@ def command(value: str) -> str:
         raise MistakeError(f"cannot be split into words ({error})", "close every quote") from None
     if not words:
         raise MistakeError("is an empty command", "write a command or remove the entry")
+    shells = [words[0]] if _SHELL_START.fullmatch(words[0]) else []
+    # Without `posix`, words keep their quotes: what is quoted is meant for the program.
+    shells += [word for word in shlex.split(value, posix=False) if _SHELL_WORD.fullmatch(word)]
+    if shells:
+        raise MistakeError(f"has {shells[0]}, but no shell runs it", f"write sh -c {shlex.quote(value)}")
     return value
 
 
