@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -48,7 +49,7 @@ class Project:
 
     Args:
         lock: `kind` (the usual name of such a lock file), `path` in the source, `unused` (other lock files
-            beside it), and `hashes` for requirements.txt.
+            beside it), and for requirements.txt `hashes`, and `sha256` where it has none.
         package: name of the project, "" without a pyproject.toml.
         requires_python: as in pyproject.toml or the Pipfile, or "".
         installable: whether the project is a package that is to be installed beside its dependencies.
@@ -212,9 +213,13 @@ def _find_lock(tree: Tree, subdir: str, package: str, data: dict[str, Any]) -> d
             "and add it to the source."
         )
     kind, *unused = present
-    lock = {"kind": kind, "path": _join(subdir, kind), "unused": unused}
+    lock: dict[str, Any] = {"kind": kind, "path": _join(subdir, kind), "unused": unused}
     if kind == "requirements.txt":
-        lock["hashes"] = _check_pinned(tree.text(lock["path"]) or "", f"{lock['path']} of {tree.where}")
+        text = tree.text(lock["path"]) or ""
+        lock["hashes"] = _check_pinned(text, f"{lock['path']} of {tree.where}")
+        if not lock["hashes"]:
+            # It may leave packages open: hosts know by this what completed it.
+            lock["sha256"] = hashlib.sha256(text.encode()).hexdigest()
     return lock
 
 

@@ -34,8 +34,8 @@ class BuildOrder:
         archive: source archive.
         release_directory: holds two empty directories, `source` and `.venv`, that the build user owns.
         subdir: the project within the source.
-        project: what the controller found in the source: `lock` ({kind, path, unused, hashes}), `package`,
-            `installable`, `import_directory`, `extras`, `groups`.
+        project: what the controller found in the source: `lock` ({kind, path, unused, hashes, sha256}),
+            `package`, `installable`, `import_directory`, `extras`, `groups`.
         python: path of the interpreter.
         uv: path of uv.
         cache: uv's cache directory.
@@ -43,6 +43,8 @@ class BuildOrder:
         live_directory: directory of the live release, or "".
         environment: variables for everything that is started.
         before_build, after_build: hooks.
+        completed_by: the release whose packages complete a requirements.txt that names only a part, or "".
+        constraints: names and versions of these packages.
         lock_tools: directory with the pinned requirements of the tools that read other locks than uv's.
     """
 
@@ -58,6 +60,8 @@ class BuildOrder:
     environment: dict[str, str] = field(default_factory=dict)
     before_build: list[str] = field(default_factory=list)
     after_build: list[str] = field(default_factory=list)
+    completed_by: str = ""
+    constraints: dict[str, str] = field(default_factory=dict)
     lock_tools: str = str(Path(__file__).with_name("requirements"))
 
 
@@ -185,11 +189,28 @@ class Build:
             self._locked_by_tool(lock["kind"], path)
         elif lock["kind"] == "pylock.toml":
             self._uv_offline_first("pip", "sync", "--python", str(self.python), str(path))
+        elif lock.get("hashes"):
+            self._uv_offline_first(*install, "--require-hashes", "--requirement", str(path))
         else:
-            hashes = ["--require-hashes"] if lock.get("hashes") else []
-            self._uv_offline_first(*install, *hashes, "--requirement", str(path))
+            self._complete(path)
         if self.order.project.get("installable"):
             self._uv_offline_first(*install, "--no-deps", str(self.project))
+
+    def _complete(self, path: Path) -> None:
+        """A list without hashes may leave packages open: they are the same in each build of the same list."""
+        constraints = Path(self.order.cache) / "constraints.txt"
+        pins = [f"{name}=={version}\n" for name, version in self.order.constraints.items()]
+        constraints.write_text("".join(pins), encoding="utf-8")
+        self._uv_offline_first(
+            *("pip", "install", "--python", str(self.python)),
+            *("--constraint", str(constraints), "--requirement", str(path)),
+        )
+        added = set(installed_packages(self.venv)) - lock_tools.named(path.read_text(encoding="utf-8"))
+        if added:
+            what = f"{path.name} does not name {', '.join(sorted(added))}: "
+            by = self.order.completed_by
+            how = f"in the versions of {by}" if by else "their versions are kept for its next builds here"
+            print(what + how, file=sys.stderr, flush=True)
 
     def make_importable(self) -> None:
         """A `src` directory that no build installs is on the path of every process of this environment."""

@@ -44,6 +44,11 @@ def is_hashed(requirements: str) -> bool:
     return all("--hash" in line for line in lines if not line.lstrip().startswith(("#", "-i", "--")))
 
 
+def named(requirements: str) -> set[str]:
+    """Names (normalised) of the entries of a list."""
+    return {normalise(name) for name in re.findall(r"(?m)^\s*([A-Za-z0-9][\w.-]*)", requirements)}
+
+
 def strangers(kind: str, lock: str, packages: Mapping[str, str]) -> list[str]:
     """What is installed, but not as locked: `name version`.
 

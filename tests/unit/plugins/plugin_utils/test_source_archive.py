@@ -733,7 +733,9 @@ class TestProject:
     def test_pinned_requirements(self, tmp_path: Path, cache: Path, text: str, hashes: bool) -> None:
         """As uv, pip-tools and people write them."""
         write(tmp_path / "s", requirements_dot_txt=text)
-        assert self.inspect(tmp_path / "s", cache).lock["hashes"] is hashes
+        lock = self.inspect(tmp_path / "s", cache).lock
+        assert lock["hashes"] is hashes
+        assert lock.get("sha256") == (None if hashes else hashlib.sha256(text.encode()).hexdigest())
 
     @pytest.mark.parametrize(
         "line", ["dep", "dep>=1.0", "dep~=1.0", "dep==1.*", "-r base.txt", "-e .", ".", "dep==1.0,<2"]

@@ -256,7 +256,7 @@ class LockTool:
         directory = workshop.root / "lock_tools"
         directory.mkdir()
         (directory / f"{tool}.txt").write_text(make_wheel(workshop.index, tool, "1.0", content=self.CONTENT))
-        self.order = {"lock_tools": str(directory), "environment": {"CALLS": str(self.calls)}}
+        self.order: dict[str, Any] = {"lock_tools": str(directory), "environment": {"CALLS": str(self.calls)}}
         workshop.write("exported.txt", workshop.dep)
 
 
@@ -308,6 +308,20 @@ def test_what_is_not_as_locked_is_refused(workshop: Workshop, kind: str) -> None
     workshop.write(kind, LOCKS[kind].format("1.1"))
     report = workshop.build({"kind": kind, "path": kind}, **fake.order)
     assert report.error == f"What was installed is not what {kind} locks: dep 1.0."
+
+
+@pytest.mark.parametrize(("constraints", "version"), [({}, "2.0"), ({"dep": "1.0", "gone": "7"}, "1.0")])
+def test_what_a_list_leaves_open_is_what_it_was_before(
+    workshop: Workshop, capfd: pytest.CaptureFixture[str], constraints: dict[str, str], version: str
+) -> None:
+    """Resolved once; the build says of which packages."""
+    make_wheel(workshop.index, "needy", "1.0", requires="dep")
+    workshop.write("requirements.txt", "needy==1.0\n")
+    lock = {"kind": "requirements.txt", "path": "requirements.txt", "hashes": False}
+    report = workshop.build(lock, constraints=constraints, completed_by="r0" if constraints else "")
+    assert (report.error, report.packages["dep"]) == ("", version)
+    how = "in the versions of r0" if constraints else "their versions are kept for its next builds here"
+    assert f"requirements.txt does not name dep: {how}\n" in capfd.readouterr().err
 
 
 def test_the_lock_that_is_used_is_named(workshop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
