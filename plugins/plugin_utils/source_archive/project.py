@@ -17,6 +17,8 @@ _MAKE_LOCK = (
 )
 # The lock of a tool comes before lists that were made from it and may be older.
 _LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", "Pipfile.lock", "requirements.txt")
+# A dependency in git, as each of these locks writes it.
+_IN_GIT = re.compile(r'(?m)^[^#\n]*(\bgit\+|\bgit = "|\btype = "git"|"git": ")')
 # What a lock can leave out or bring in on demand.
 _CHOOSES = ("uv.lock", "poetry.lock", "pdm.lock")
 _PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*===?\s*[^\s;,*]+\s*(;.*)?")
@@ -53,6 +55,7 @@ class Project:
         package: name of the project, "" without a pyproject.toml.
         requires_python: as in pyproject.toml or the Pipfile, or "".
         installable: whether the project is a package that is to be installed beside its dependencies.
+        needs_git: whether the lock names dependencies in git.
         import_directory: directory of the project that Python is to import from as well, or "".
         extras, groups: of dependencies, to be installed as well.
     """
@@ -61,6 +64,7 @@ class Project:
     package: str
     requires_python: str
     installable: bool
+    needs_git: bool = False
     import_directory: str = ""
     extras: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
@@ -95,6 +99,7 @@ def inspect(tree: Tree, wanted: Wanted) -> Project:
         package=package,
         requires_python=_requires_python(tree, subdir, data),
         installable=installable,
+        needs_git=bool(_IN_GIT.search(tree.text(lock["path"]) or "")),
         import_directory="src" if not installable and tree.has_directory(_join(subdir, "src")) else "",
         extras=list(wanted.extras),
         groups=list(wanted.groups),

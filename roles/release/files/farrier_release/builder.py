@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -35,7 +36,7 @@ class BuildOrder:
         release_directory: holds two empty directories, `source` and `.venv`, that the build user owns.
         subdir: the project within the source.
         project: what the controller found in the source: `lock` ({kind, path, unused, hashes, sha256}),
-            `package`, `installable`, `import_directory`, `extras`, `groups`.
+            `package`, `installable`, `needs_git`, `import_directory`, `extras`, `groups`.
         python: path of the interpreter.
         uv: path of uv.
         cache: uv's cache directory.
@@ -122,6 +123,9 @@ class Build:
         self.venv = root / ".venv"
         self.python = self.venv / "bin" / "python"
         self.environment = {
+            # Asking for a password or for trust would wait for ever: nobody sees the question.
+            "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
+            "GIT_TERMINAL_PROMPT": "0",
             "HOME": order.cache,
             "LC_ALL": "C.UTF-8",
             "NO_COLOR": "1",
@@ -141,6 +145,7 @@ class Build:
     def run(self) -> BuildReport:
         """Build; failures are in the report."""
         steps = (
+            ("tools", self.check_tools),
             ("unpack", self.unpack),
             ("before_build", lambda: self.hooks("before_build", self.order.before_build)),
             ("environment", self.make_environment),
@@ -162,6 +167,14 @@ class Build:
                 return self.report
             self.report.seconds[name] = round(time.monotonic() - started, 3)
         return self.report
+
+    def check_tools(self) -> None:
+        """What the lock needs is on this host."""
+        if self.order.project.get("needs_git") and not shutil.which("git", path=self.environment["PATH"]):
+            raise StepError(
+                f"{self.order.project['lock']['path']} names dependencies in git, and this host has no git: "
+                "add git to base_packages in the inventory, and run site.yml."
+            )
 
     def unpack(self) -> None:
         """The source is in its place."""

@@ -738,6 +738,27 @@ class TestProject:
         assert lock.get("sha256") == (None if hashes else hashlib.sha256(text.encode()).hexdigest())
 
     @pytest.mark.parametrize(
+        ("kind", "text", "needs_git"),
+        [
+            ("requirements.txt", "dep @ git+https://git.example.org/dep@0123\n", True),
+            ("requirements.txt", "dep==1.0  # was git+https://git.example.org/dep\n", False),
+            ("uv.lock", 'source = { git = "https://git.example.org/dep?rev=0123#0123" }\n', True),
+            ("uv.lock", 'source = { registry = "https://index.example.org/simple" }\n', False),
+            ("poetry.lock", '[package.source]\ntype = "git"\n', True),
+            ("pdm.lock", 'git = "https://git.example.org/dep"\n', True),
+            ("Pipfile.lock", '{"default": {"dep": {"git": "https://git.example.org/dep"}}}', True),
+            ("pylock.toml", '[packages.vcs]\ntype = "git"\n', True),
+        ],
+    )
+    def test_a_dependency_in_git(
+        self, tmp_path: Path, cache: Path, kind: str, text: str, needs_git: bool
+    ) -> None:
+        """Found in the lock, so that a host without git can say so before it builds."""
+        (tmp_path / "s").mkdir()
+        (tmp_path / "s" / kind).write_text(text)
+        assert self.inspect(tmp_path / "s", cache).needs_git is needs_git
+
+    @pytest.mark.parametrize(
         "line", ["dep", "dep>=1.0", "dep~=1.0", "dep==1.*", "-r base.txt", "-e .", ".", "dep==1.0,<2"]
     )
     def test_requirements_that_are_not_pinned(self, tmp_path: Path, cache: Path, line: str) -> None:

@@ -324,6 +324,42 @@ def test_what_a_list_leaves_open_is_what_it_was_before(
     assert f"requirements.txt does not name dep: {how}\n" in capfd.readouterr().err
 
 
+def test_a_dependency_in_git_on_a_host_without_git(workshop: Workshop) -> None:
+    """Refused before anything is unpacked."""
+    workshop.write("requirements.txt", "dep @ git+https://git.example.org/dep@0123\n")
+    report = workshop.build(
+        {"kind": "requirements.txt", "path": "requirements.txt"},
+        project={"needs_git": True},
+        environment={"PATH": str(workshop.root)},
+    )
+    assert report.error.startswith("requirements.txt names dependencies in git, and this host has no git")
+    assert not list((workshop.release / "source").iterdir())
+
+
+def test_a_dependency_in_git_is_installed(workshop: Workshop) -> None:
+    """In the very commit that the lock names."""
+    repository = workshop.root / "library"
+    repository.mkdir()
+    (repository / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nversion = "1.0"\n'
+        '[build-system]\nrequires = []\nbuild-backend = "tiny_backend"\nbackend-path = ["."]\n'
+    )
+    backend = "from pathlib import Path\nimport zipfile\n\n" + BACKEND
+    (repository / "tiny_backend.py").write_text(backend)
+    (repository / "src").mkdir()
+    (repository / "src" / "shop.py").write_text("WHERE = 'git'\n")
+    identity = ["-c", "user.name=t", "-c", "user.email=t@t"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"]):
+        subprocess.run(["git", *identity, *arguments], cwd=repository, check=True)
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=repository, check=True, capture_output=True, text=True
+    )
+    workshop.write("requirements.txt", f"shop @ git+file://{repository}@{head.stdout.strip()}\n")
+    lock = {"kind": "requirements.txt", "path": "requirements.txt"}
+    report = workshop.build(lock, project={"needs_git": True})
+    assert (report.error, report.packages["shop"]) == ("", "1.0")
+
+
 def test_the_lock_that_is_used_is_named(workshop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
     """With those that are not."""
     workshop.write("requirements.txt", workshop.dep)
