@@ -11,6 +11,7 @@ from typing import Any
 
 from .archive_tree import Tree
 from .errors import SourceError
+from .uv_lock import differences
 
 _MAKE_LOCK = (
     "Make one with `uv lock`, or `uv pip compile --generate-hashes -o requirements.txt pyproject.toml`"
@@ -91,6 +92,11 @@ def inspect(tree: Tree, wanted: Wanted) -> Project:
     data = _pyproject(tree, subdir)
     package = str(data.get("project", {}).get("name") or _tool(data, "poetry").get("name") or "")
     lock = _find_lock(tree, subdir, package, data)
+    if lock["kind"] == "uv.lock" and (wrong := differences(tree.text(lock["path"]) or "", data)):
+        raise SourceError(
+            f"{lock['path']} of {tree.where} does not match pyproject.toml, which now has other wishes for "
+            f"{', '.join(wrong)}. Run `uv lock`, and commit the file."
+        )
     _check_chosen(lock, data, wanted, tree.where)
     _check_module(tree, subdir, wanted.module)
     installable = _is_package(tree, subdir, package, data)

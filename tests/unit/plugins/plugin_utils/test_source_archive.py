@@ -660,6 +660,55 @@ class TestProject:
         write(root, Pipfile='[requires]\npython_full_version = "3.12.4"\n')
         assert self.inspect(root, cache).requires_python == "==3.12.4"
 
+    SHOP = """
+[project]
+name = "Shop_X"
+dependencies = ["Dep>=1,<2", "far @ git+https://git.example.org/far", "near"]
+[project.optional-dependencies]
+prod = ["more[fast]==3 ; python_version > '3'"]
+all = ["shop-x[prod]"]
+[tool.uv.sources]
+near = {workspace = true}
+"""
+    SHOP_LOCK = """
+[[package]]
+name = "shop-x"
+[package.metadata]
+requires-dist = [
+    { name = "dep", specifier = "<2,>=1" },
+    { name = "far", git = "https://git.example.org/far" },
+    { name = "more", extras = ["fast"], marker = "extra == 'prod'", specifier = "==3" },
+    { name = "near", editable = "near" },
+    { name = "shop-x", extras = ["prod"], marker = "extra == 'all'" },
+]
+"""
+
+    @pytest.mark.parametrize(
+        ("old", "new", "named"),
+        [
+            ("", "", ""),
+            (">=1,<2", ">=1", "dep"),
+            ('"near"]', '"near", "New-One"]', "new-one"),
+            ('"near"]', "]", "near"),
+            ("==3", "==4", "more"),
+            ('name = "Shop_X"', 'name = "Shop_X"\ndynamic = ["dependencies"]', ""),
+            ("prod = [", 'prod = ["other", ', "other"),
+        ],
+    )
+    def test_a_uv_lock_that_is_out_of_date(
+        self, tmp_path: Path, cache: Path, old: str, new: str, named: str
+    ) -> None:
+        """It would install something else than the project asks for, without a word."""
+        text = self.SHOP.replace(old, new) if old else self.SHOP
+        write(tmp_path / "s", pyproject_dot_toml=text, uv_dot_lock=self.SHOP_LOCK)
+        if not named:
+            assert self.inspect(tmp_path / "s", cache).package == "Shop_X"
+            return
+        with pytest.raises(
+            SourceError, match=rf"does not match pyproject\.toml, .* for {named}\. Run `uv lock`"
+        ):
+            self.inspect(tmp_path / "s", cache)
+
     PYPROJECTS = (
         "[project.optional-dependencies]\nprod = []\n[dependency-groups]\nworker = []\n",
         "[tool.poetry.extras]\nprod = []\n[tool.poetry.group.worker.dependencies]\n",
