@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import git
+from . import completions, git
 from .archive_tree import Entry, Tree, file_entry
 from .errors import SourceError
 from .project import Project, Wanted, inspect
@@ -241,12 +241,15 @@ def _cached(
         changed = False
     path = cache / f"{known['sha256']}.tar.gz"
     os.utime(path)
+    project = Project(**known["project"])
+    if "sha256" in project.lock:
+        project.lock["completions"] = completions.load(cache, project.lock["sha256"])
     return Archive(
         path=str(path),
         sha256=known["sha256"],
         version=label or known["sha256"][:8],
         bytes=path.stat().st_size,
-        project=Project(**known["project"]),
+        project=project,
         changed=changed,
     )
 

@@ -52,7 +52,8 @@ class Project:
 
     Args:
         lock: `kind` (the usual name of such a lock file), `path` in the source, `unused` (other lock files
-            beside it), and for requirements.txt `hashes`, and `sha256` where it has none.
+            beside it), and for requirements.txt `hashes`, and `sha256` and
+            `completions` (known ones) where it has none.
         package: name of the project, "" without a pyproject.toml.
         requires_python: as in pyproject.toml or the Pipfile, or "".
         installable: whether the project is a package that is to be installed beside its dependencies.

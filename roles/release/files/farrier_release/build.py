@@ -61,7 +61,7 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
     chosen = interpreter.choose(application, project.get("requires_python") or "")
     directory = settings.release_directory(transaction.release)
     live = releases.live()
-    completed_by, constraints = completion.recorded(releases, _open_list(project), chosen)
+    completed_by, constraints = completion.find(releases, project.get("lock", {}), chosen)
     order = BuildOrder(
         archive=str(archive),
         release_directory=str(directory),
@@ -101,8 +101,16 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
     record(application, transaction, python, report.packages, started)
     archive.unlink()
     added = report.server_packages
+    completed = {
+        "by": completed_by or transaction.release,
+        "sha256": _open_list(project),
+        "python": report.python_version,
+        "packages": report.packages,
+    }
     return {
         "changed": True,
+        # For the other hosts of the fleet, and for later ones.
+        "completion": completed if completed["sha256"] else None,
         "steps": report.seconds,
         "python": report.python_version,
         "server_packages": added,

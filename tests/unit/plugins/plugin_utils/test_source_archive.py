@@ -9,13 +9,14 @@ import subprocess
 import tarfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ansible_collections.farrier.kit.plugins.plugin_utils.source_archive import (
     Archive,
     SourceError,
     archive_tree,
+    keep_completion,
     make,
     make_archive,
 )
@@ -806,6 +807,42 @@ requires-dist = [
         (tmp_path / "s").mkdir()
         (tmp_path / "s" / kind).write_text(text)
         assert self.inspect(tmp_path / "s", cache).needs_git is needs_git
+
+    COMPLETION: ClassVar[dict[str, Any]] = {
+        "by": "r1",
+        "python": "3.12.4",
+        "packages": {"dep": "1.0", "a-b": "2!1.0+cpu"},
+    }
+
+    def test_what_one_host_chose_is_told_to_the_others(self, tmp_path: Path, cache: Path) -> None:
+        """The first choice for a list and a Python stays."""
+        write(tmp_path / "s", requirements_dot_txt="dep==1.0\n")
+        lock = self.inspect(tmp_path / "s", cache).lock
+        assert lock["completions"] == {}
+        keep_completion(cache, {**self.COMPLETION, "sha256": lock["sha256"]})
+        keep_completion(cache, {**self.COMPLETION, "sha256": lock["sha256"], "by": "later"})
+        keep_completion(cache, {**self.COMPLETION, "sha256": lock["sha256"], "python": "3.13.1", "by": "r2"})
+        told = self.inspect(tmp_path / "s", cache).lock["completions"]
+        assert {python: each["by"] for python, each in told.items()} == {"3.12": "r1", "3.13": "r2"}
+        assert told["3.12"]["packages"] == self.COMPLETION["packages"]
+        write(tmp_path / "s", requirements_dot_txt="dep==1.1\n")
+        assert self.inspect(tmp_path / "s", cache).lock["completions"] == {}
+
+    @pytest.mark.parametrize(
+        "forged",
+        [
+            {"sha256": "../../x"},
+            {"python": "3"},
+            {"packages": {"dep\n--index-url=https://evil.example.org": "1"}},
+            {"packages": {"dep": "1\nother==2"}},
+            {"packages": ["dep"]},
+        ],
+    )
+    def test_a_forged_completion_is_not_told_to_others(self, cache: Path, forged: dict[str, Any]) -> None:
+        """A host that somebody has taken over reports it."""
+        cache.mkdir()
+        keep_completion(cache, {**self.COMPLETION, "sha256": "0" * 64, **forged})
+        assert not list(cache.rglob("*.json"))
 
     @pytest.mark.parametrize(
         "line", ["dep", "dep>=1.0", "dep~=1.0", "dep==1.*", "-r base.txt", "-e .", ".", "dep==1.0,<2"]

@@ -6,7 +6,7 @@ import platform
 
 import pytest
 from farrier_release.application import Application
-from farrier_release.completion import recorded
+from farrier_release.completion import find
 
 from tests.unit.roles.release.conftest import add_release
 
@@ -32,7 +32,7 @@ def test_the_newest_build_of_the_same_list_counts(application: Application) -> N
     add(application, "20260102T000000Z-v2", "same")
     add(application, "20260103T000000Z-v3", "other")
     add(application, "20260104T000000Z-v4", "same", python=OTHER)
-    assert recorded(application.releases, "same", "python3") == ("20260102T000000Z-v2", {"dep": "2"})
+    assert find(application.releases, {"sha256": "same"}, "python3") == ("20260102T000000Z-v2", {"dep": "2"})
 
 
 @pytest.mark.parametrize("sha256", ["", "new"])
@@ -40,4 +40,15 @@ def test_another_list_has_no_completion(application: Application, sha256: str) -
     """Nor has a lock that is complete, of which nothing is recorded."""
     add(application, "20260101T000000Z-v1", "same")
     add(application, "20260102T000000Z-v2", "")
-    assert recorded(application.releases, sha256, "python3") == ("", {})
+    assert find(application.releases, {"sha256": sha256}, "python3") == ("", {})
+
+
+def test_what_the_controller_knows_counts_for_the_whole_fleet(application: Application) -> None:
+    """If it was of the same Python."""
+    add(application, "20260101T000000Z-v1", "same")
+    minor = ".".join(platform.python_version_tuple()[:2])
+    told = {"by": "r0", "packages": {"dep": "7"}}
+    lock = {"sha256": "same", "completions": {minor: told}}
+    assert find(application.releases, lock, "python3") == ("r0", {"dep": "7"})
+    lock = {"sha256": "same", "completions": {"3.1": told}}
+    assert find(application.releases, lock, "python3")[0] == "20260101T000000Z-v1"
