@@ -42,6 +42,7 @@ from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import (
     outcome,
     reported,
 )
+from ansible_collections.farrier.kit.plugins.plugin_utils.source_archive import keep_completion
 
 WITHOUT_LEASE = ("deploy", "begin", "rollback", "restart", "status", "unlock")
 WITH_CHECK = ("deploy", "begin", "rollback", "status", "unlock")
@@ -124,7 +125,10 @@ class ActionModule(ActionBase):
         holder = found.get("holder")
         if holder and phase in TAKING and controller_process.is_gone(holder["owner"]):
             found = self._call("", [*argv, "--gone", holder["id"]], app, phase)
-        return self._followed(found, app, phase)
+        result = self._followed(found, app, phase)
+        if result.get("completion"):
+            keep_completion(Path(arguments["archive"]["path"]).parent, result.pop("completion"))
+        return result
 
     def _followed(self, found: Result, app: str, phase: str) -> Result:
         def ask(arguments: list[str]) -> Result:

@@ -6,9 +6,9 @@ Arguments:
     module: `package.module:attribute`; refused when its file cannot be there.
     cache_directory: where archives and git mirrors are kept.
 
-Returns `path`, `sha256`, `version`, `bytes`, `project` (lock, package, requires_python, installable),
-`stamp` and `fresh`. It runs in Ansible's own Python and writes nothing but its cache, so `changed` is always
-false.
+Returns `path`, `sha256`, `version`, `bytes`, `project` (what the host has to know to build), `notes` (what
+was left out; shown, too), `stamp` and `fresh`. It runs in Ansible's own Python and writes nothing but its
+cache, so `changed` is always false.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
+from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import Screen
 from ansible_collections.farrier.kit.plugins.plugin_utils.source_archive import SourceError, make_archive
 
 
@@ -53,6 +54,7 @@ class ActionModule(ActionBase):
             return {**result, "failed": True, "msg": str(error)}
         except OSError as error:
             return {**result, "failed": True, "msg": f"Cannot make the archive: {error}"}
+        Screen("controller").show(archive.notes, "")
         facts = asdict(archive)
         fresh = facts.pop("changed")
         return {

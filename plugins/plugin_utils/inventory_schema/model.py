@@ -14,6 +14,7 @@ Domain = Annotated[str, AfterValidator(names.domain)]
 EnvironmentName = Annotated[str, AfterValidator(names.environment_name)]
 EnvironmentValue = Annotated[str, AfterValidator(values.no_null_character)]
 Command = Annotated[str, AfterValidator(values.command)]
+DependencyName = Annotated[str, AfterValidator(values.dependency_name)]
 RelativeDirectory = Annotated[str, AfterValidator(values.relative_directory)]
 StaticPrefix = Annotated[str, AfterValidator(values.static_prefix)]
 EdgePrefix = Annotated[str, AfterValidator(values.edge_prefix)]
@@ -77,6 +78,24 @@ class Source(Strict):
         "services/web",
         None,
     )
+    include: list[RelativeDirectory] = key(
+        "Files and directories of `path` that are sent although .gitignore names them.",
+        "list of relative paths",
+        ["frontend/dist"],
+        [],
+    )
+    extras: list[DependencyName] = key(
+        "Extras of the project to install as well. For uv.lock, poetry.lock and pdm.lock.",
+        "list of names",
+        ["prod"],
+        [],
+    )
+    groups: list[DependencyName] = key(
+        "Dependency groups to install as well. For uv.lock, poetry.lock and pdm.lock.",
+        "list of names",
+        ["worker"],
+        [],
+    )
 
     @model_validator(mode="after")
     def _one_kind(self) -> Source:
@@ -87,6 +106,11 @@ class Source(Strict):
                 "set one of path: DIRECTORY, git: URL with version: REF, archive: FILE with checksum: SHA256"
             )
             raise MistakeError(what, fix)
+        if self.include and self.path is None:
+            raise MistakeError(
+                "has include, which belongs to path",
+                "remove include, and commit the files or make them in hooks.before_build",
+            )
         companions = {
             "git": ("version", "version: v1.4.0 (a tag, branch or commit)"),
             "archive": ("checksum", "checksum: sha256:… (`sha256sum FILE` prints it)"),

@@ -19,7 +19,12 @@ GIT_ADDRESS = re.compile(r"(https?|ssh|git|file)://[^\s]+|[\w.-]+@[\w.-]+:[^\s]+
 GIT_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+@-]*")
 USER_NAME = re.compile(r"[A-Za-z0-9._@-]+")
 PASSWORD_HASH = re.compile(r"\$(2[aby]|5|6|apr1|y)\$[A-Za-z0-9./$=,]+")
+DEPENDENCY_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
+
+# Words that a shell acts on. Within a word only what no path, address or option has.
+_SHELL_WORD = re.compile(r"\|\|?|&&?|;;?|(\d*|&)(>>?|<<?)(&\d)?.*|[^'\"\\]*;|[^'\"]*(\$[A-Za-z_{(]|`).*")
+_SHELL_START = re.compile(r"cd|export|source|\.|set|[A-Za-z_]\w*=.*")
 
 WorkerPolicy = Literal["per_core", "double"]
 
@@ -122,6 +127,15 @@ def password_hash(value: str) -> str:
     return value
 
 
+def dependency_name(value: str) -> str:
+    """The name of an extra or of a dependency group."""
+    if not DEPENDENCY_NAME.fullmatch(value):
+        raise MistakeError(
+            "is not the name of an extra or group", "write letters, digits, . _ and -, as in prod"
+        )
+    return value
+
+
 def relative_directory(value: str) -> str:
     """A directory inside the release, which it cannot leave."""
     if value.startswith("/") or ".." in value.split("/"):
@@ -190,6 +204,11 @@ def command(value: str) -> str:
         raise MistakeError(f"cannot be split into words ({error})", "close every quote") from None
     if not words:
         raise MistakeError("is an empty command", "write a command or remove the entry")
+    shells = [words[0]] if _SHELL_START.fullmatch(words[0]) else []
+    # Without `posix`, words keep their quotes: what is quoted is meant for the program.
+    shells += [word for word in shlex.split(value, posix=False) if _SHELL_WORD.fullmatch(word)]
+    if shells:
+        raise MistakeError(f"has {shells[0]}, but no shell runs it", f"write sh -c {shlex.quote(value)}")
     return value
 
 

@@ -6,7 +6,8 @@ Works on the controller alone. The same content always gives the same archive, w
 
 from __future__ import annotations
 
+from .completions import keep as keep_completion
 from .errors import SourceError
 from .make import Archive, make_archive
 
-__all__ = ["Archive", "SourceError", "make_archive"]
+__all__ = ["Archive", "SourceError", "keep_completion", "make_archive"]

@@ -15,6 +15,7 @@ from .errors import SourceError
 # Never part of a release, whatever a repository says: made by tools, for one machine.
 LEFT_OUT = frozenset({".git", ".venv", "__pycache__", "node_modules"})
 _COMPRESSION_LEVEL = 4
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,11 @@ def _add(tar: tarfile.TarFile, entry: Entry) -> None:
         content = entry.read()
     except OSError as error:
         raise SourceError(f"Cannot read {entry.name}: {error.strerror}") from error
+    if content.startswith(_LFS_POINTER):
+        raise SourceError(
+            f"{entry.name} is a pointer of Git LFS, not the file itself: give a checkout that has the files "
+            "(`git lfs pull`) as source.path, or an archive with them."
+        )
     member.size, member.mode = len(content), 0o755 if entry.executable else 0o644
     tar.addfile(member, io.BytesIO(content))
 

@@ -19,17 +19,59 @@ _FETCH_TIMEOUT_SECONDS = 300
 
 
 def checkout_of(path: Path) -> Path | None:
-    """Top directory of the git checkout that a directory belongs to, or None."""
+    """Top directory of the git checkout that a directory belongs to, or None.
+
+    Raises:
+        SourceError: it belongs to one that git refuses, as when somebody else owns it.
+    """
     done = _git(["rev-parse", "--show-toplevel"], path)
-    return Path(done.stdout.strip()) if done.returncode == 0 else None
+    if done.returncode == 0:
+        return Path(done.stdout.strip())
+    if "not a git repository" in done.stderr and not (path / ".git").exists():
+        return None
+    raise SourceError(f"git refuses the checkout {path}: {_words(done)}")
 
 
-def listed_files(path: Path) -> list[str]:
-    """Files of a directory in a checkout that git knows or would know: what .gitignore names is left out."""
-    done = _git(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"], path)
+def listed_files(path: Path) -> tuple[list[str], list[str]]:
+    """Files of a directory in a checkout: what git tracks, and what it would; .gitignore's are in neither.
+
+    Raises:
+        SourceError: git cannot list them, or a submodule is not checked out.
+    """
+    done = _git(["ls-files", "-z", "-t", "--cached", "--others", "--exclude-standard"], path)
     if done.returncode != 0:
-        raise SourceError(f"git cannot list the files of {path}: {done.stderr.strip()}")
-    return [name for name in done.stdout.split("\0") if name]
+        raise SourceError(f"git cannot list the files of {path}: {_words(done)}")
+    tracked, others = set(), []
+    for tag, name in (line.split(" ", 1) for line in done.stdout.split("\0") if line):
+        if tag == "?":
+            others.append(name)
+        elif (path / name).is_dir() and not (path / name).is_symlink():
+            inner, more = _submodule(path, name)
+            tracked.update(inner)
+            others += more
+        else:
+            tracked.add(name)
+    return sorted(tracked), others
+
+
+def _submodule(path: Path, name: str) -> tuple[list[str], list[str]]:
+    if not (path / name / ".git").exists():
+        raise SourceError(
+            f"The submodule {name} of {path} is not checked out: run "
+            f"`git -C {path} submodule update --init --recursive`."
+        )
+    tracked, others = listed_files(path / name)
+    return [f"{name}/{file}" for file in tracked], [f"{name}/{file}" for file in others]
+
+
+def ignored_directories(path: Path) -> list[str]:
+    """Directories of a checkout all of which .gitignore leaves out."""
+    done = _git(["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"], path)
+    names = [name for name in done.stdout.split("\0") if name.endswith("/")]
+    # git also lists a directory that holds nothing but such directories.
+    return [
+        name[:-1] for name in names if not any(other.startswith(name) for other in names if other != name)
+    ]
 
 
 def clean_commit(path: Path) -> str | None:
@@ -103,10 +145,11 @@ def entries_of(repository: Path, commit: str, directory: str = "") -> list[Entry
     """All files of a commit, or of one directory of it.
 
     Raises:
-        SourceError: git cannot read it.
+        SourceError: git cannot read it, or it has submodules, which are in other repositories.
     """
+    tree = f"{commit}:{directory}" if directory else commit
+    _refuse_submodules(repository, tree)
     with tempfile.TemporaryFile() as file:
-        tree = f"{commit}:{directory}" if directory else commit
         done = subprocess.run(
             ["git", "archive", "--format=tar", tree],
             cwd=repository,
@@ -149,6 +192,18 @@ def entries_in(tar: tarfile.TarFile) -> list[Entry]:
     return entries
 
 
+def _refuse_submodules(repository: Path, tree: str) -> None:
+    listed = _git(["ls-tree", "-r", "-z", tree], repository)
+    names = [
+        line.partition("\t")[2] for line in listed.stdout.split("\0") if line.startswith("160000 commit ")
+    ]
+    if names:
+        raise SourceError(
+            f"The source has submodules, which no commit contains: {', '.join(names)}. Commit their files, "
+            "or give a checkout with them (`git clone --recurse-submodules`) as source.path, without version."
+        )
+
+
 def _resolve(repository: Path, version: str) -> str | None:
     done = _git(["rev-parse", "--verify", "--quiet", "--end-of-options", f"{version}^{{commit}}"], repository)
     return done.stdout.strip() if done.returncode == 0 else None
@@ -157,9 +212,12 @@ def _resolve(repository: Path, version: str) -> str | None:
 def _must(arguments: list[str], directory: Path, what: str) -> None:
     done = _git(arguments, directory)
     if done.returncode != 0:
-        raise SourceError(
-            f"{what}: {done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'no reason given'}"
-        )
+        raise SourceError(f"{what}: {_words(done)}")
+
+
+def _words(done: subprocess.CompletedProcess[str]) -> str:
+    """What git itself said, all of it."""
+    return done.stderr.strip() or f"git gave no reason (exit code {done.returncode})"
 
 
 def _git(arguments: list[str], directory: Path) -> subprocess.CompletedProcess[str]:

@@ -12,14 +12,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import git
-from .archive_tree import Entry, Tree, file_entry, left_out
+from . import completions, git
+from .archive_tree import Entry, Tree, file_entry
 from .errors import SourceError
-from .project import Project, inspect
+from .project import Project, Wanted, inspect
+from .selection import select
 
 _DOWNLOAD_TIMEOUT_SECONDS = 60
 _KEEP_DAYS = 30
@@ -27,7 +28,7 @@ _KEEP_DAYS = 30
 _RACY_SECONDS = 2
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Part of every key of the cache: raise it when the same source is to give another archive.
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Archive:
         bytes: size of the archive.
         project: what is in it.
         changed: whether it was made just now.
+        notes: what was left out of it, a line each.
     """
 
     path: str
@@ -49,13 +51,14 @@ class Archive:
     bytes: int
     project: Project
     changed: bool
+    notes: list[str] = field(default_factory=list)
 
 
 def make_archive(source: dict[str, Any], cache: Path, *, version: str = "", module: str = "") -> Archive:
     """Make the archive of a source, or find it in the cache.
 
     Args:
-        source: {path} or {git, version} or {archive, checksum}, with an optional `subdir`.
+        source: {path, include} or {git, version} or {archive, checksum}, with `subdir`, `extras`, `groups`.
         cache: directory for archives and mirrors; made when it is not there.
         version: of git, or of a path in a checkout: instead of what `source` says.
         module: of the application, to see whether it is there; "" not to.
@@ -64,22 +67,27 @@ def make_archive(source: dict[str, Any], cache: Path, *, version: str = "", modu
         SourceError: the source is not there, is not what it should be, or cannot make a release.
     """
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-    subdir = (source.get("subdir") or "").strip("/")
+    wanted = Wanted(
+        (source.get("subdir") or "").strip("/"),
+        module,
+        tuple(source.get("extras") or ()),
+        tuple(source.get("groups") or ()),
+    )
     if source.get("path"):
-        return _from_path(Path(source["path"]), version, subdir, module, cache)
+        return _from_path(Path(source["path"]), source.get("include") or [], version, wanted, cache)
     if source.get("git"):
-        return _from_git(source["git"], version or source.get("version") or "", subdir, module, cache)
+        return _from_git(source["git"], version or source.get("version") or "", wanted, cache)
     if source.get("archive"):
         if version:
             raise SourceError(
                 f"A source of the kind archive has no versions: leave out version {version!r}, "
                 "and set source.archive and source.checksum in the inventory."
             )
-        return _from_archive(source["archive"], source.get("checksum") or "", subdir, module, cache)
+        return _from_archive(source["archive"], source.get("checksum") or "", wanted, cache)
     raise SourceError("source has no location: give path, git or archive.")
 
 
-def _from_path(path: Path, version: str, subdir: str, module: str, cache: Path) -> Archive:
+def _from_path(path: Path, include: list[str], version: str, wanted: Wanted, cache: Path) -> Archive:
     if not path.is_dir():
         raise SourceError(f"The source {path} is not a directory on the controller: correct source.path.")
     top = git.checkout_of(path)
@@ -89,55 +97,60 @@ def _from_path(path: Path, version: str, subdir: str, module: str, cache: Path) 
                 f"{path} is not a git checkout, so it has no version {version!r}: "
                 "deploy without version, or use source.git."
             )
+        if include:
+            raise SourceError(
+                f"source.include sends files as they lie in {path}, beside no version: deploy without "
+                f"version {version!r}, or remove source.include."
+            )
         commit = git.commit_of(path, version)
         inside = os.path.relpath(path.resolve(), top.resolve())
         directory = "" if inside == "." else inside
-        key = _key("commit", str(path), commit, directory, subdir, module)
+        key = _key("commit", str(path), commit, directory, wanted)
         label = version if _VERSION.fullmatch(version) and git.is_tag(path, version) else commit[:10]
         return _cached(
             cache,
             key,
             label,
             lambda: Tree(git.entries_of(top, commit, directory), str(path)),
-            subdir,
-            module,
+            wanted,
         )
-    names = git.listed_files(path) if top else _walk(path)
-    names = sorted(name for name in names if not left_out(name))
+    selection = select(path, is_checkout=top is not None, include=include)
+    names = selection.names
     fingerprint, newest = _fingerprint(path, names)
-    key = _key("path", str(path), fingerprint, subdir, module)
+    key = _key("path", str(path), fingerprint, wanted)
     racy = time.time() - newest < _RACY_SECONDS
     label = (git.clean_commit(path) or "") if top else ""
 
     def tree() -> Tree:
         return Tree(filter(None, (file_entry(path, name) for name in names)), str(path))
 
-    return _cached(cache, key, label, tree, subdir, module, remember=not racy)
+    archive = _cached(cache, key, label, tree, wanted, remember=not racy)
+    return replace(archive, notes=selection.notes)
 
 
-def _from_git(url: str, version: str, subdir: str, module: str, cache: Path) -> Archive:
+def _from_git(url: str, version: str, wanted: Wanted, cache: Path) -> Archive:
     if not version:
         raise SourceError(
             f"No version of {url} is given: pass -e version=REF, or source.version in the inventory."
         )
     mirror, commit = git.mirrored_commit(url, version, cache)
-    key = _key("commit", url, commit, "", subdir, module)
+    key = _key("commit", url, commit, "", wanted)
     label = version if _VERSION.fullmatch(version) and git.is_tag(mirror, version) else commit[:10]
     return _cached(
-        cache, key, label, lambda: Tree(git.entries_of(mirror, commit), f"{url} at {version}"), subdir, module
+        cache, key, label, lambda: Tree(git.entries_of(mirror, commit), f"{url} at {version}"), wanted
     )
 
 
-def _from_archive(place: str, checksum: str, subdir: str, module: str, cache: Path) -> Archive:
-    wanted = checksum.removeprefix("sha256:").lower()
-    if not re.fullmatch(r"[0-9a-f]{64}", wanted):
+def _from_archive(place: str, checksum: str, wanted: Wanted, cache: Path) -> Archive:
+    sha256 = checksum.removeprefix("sha256:").lower()
+    if not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise SourceError(
             f"The archive {place} has no usable checksum {checksum!r}: set source.checksum to sha256:HEX."
         )
-    key = _key("archive", wanted, subdir, module)
+    key = _key("archive", sha256, wanted)
 
     def tree() -> Tree:
-        file = _fetched(place, wanted, cache)
+        file = _fetched(place, sha256, cache)
         try:
             with tarfile.open(file, "r:*") as tar:
                 entries = git.entries_in(tar)
@@ -145,9 +158,9 @@ def _from_archive(place: str, checksum: str, subdir: str, module: str, cache: Pa
             raise SourceError(
                 f"{place} is not a tar archive ({error}): give a .tar.gz, .tar.xz or .tar."
             ) from None
-        return Tree(_without_wrapper(entries, subdir), place)
+        return Tree(_without_wrapper(entries, wanted.subdir), place)
 
-    return _cached(cache, key, "", tree, subdir, module)
+    return _cached(cache, key, "", tree, wanted)
 
 
 def _fetched(place: str, wanted: str, cache: Path) -> Path:
@@ -211,8 +224,7 @@ def _cached(
     key: str,
     label: str,
     tree: Callable[[], Tree],
-    subdir: str,
-    module: str,
+    wanted: Wanted,
     *,
     remember: bool = True,
 ) -> Archive:
@@ -220,7 +232,7 @@ def _cached(
     note = cache / "known" / f"{key}.json"
     known = _read_note(note, cache)
     if known is None:
-        known = _make(cache, tree(), subdir, module)
+        known = _make(cache, tree(), wanted)
         changed = known.pop("changed")
         if remember:
             _replace(note, json.dumps(known))
@@ -229,20 +241,23 @@ def _cached(
         changed = False
     path = cache / f"{known['sha256']}.tar.gz"
     os.utime(path)
+    project = Project(**known["project"])
+    if "sha256" in project.lock:
+        project.lock["completions"] = completions.load(cache, project.lock["sha256"])
     return Archive(
         path=str(path),
         sha256=known["sha256"],
         version=label or known["sha256"][:8],
         bytes=path.stat().st_size,
-        project=Project(**known["project"]),
+        project=project,
         changed=changed,
     )
 
 
-def _make(cache: Path, tree: Tree, subdir: str, module: str) -> dict[str, Any]:
+def _make(cache: Path, tree: Tree, wanted: Wanted) -> dict[str, Any]:
     if not tree.entries:
         raise SourceError(f"{tree.where} holds no files that belong in a release.")
-    project = inspect(tree, subdir, module)
+    project = inspect(tree, wanted)
     with tempfile.NamedTemporaryFile(dir=cache, suffix=".part", delete=False) as file:
         temporary = Path(file.name)
     try:
@@ -279,17 +294,6 @@ def _prune(cache: Path) -> None:
                 path.unlink(missing_ok=True)
 
 
-def _walk(path: Path) -> list[str]:
-    names = []
-    for directory, directories, files in os.walk(path):
-        base = os.path.relpath(directory, path)
-        prefix = "" if base == "." else f"{base}/"
-        links = [name for name in directories if Path(directory, name).is_symlink()]
-        directories[:] = [name for name in directories if not left_out(name) and name not in links]
-        names += [f"{prefix}{name}" for name in (*files, *links)]
-    return names
-
-
 def _fingerprint(path: Path, names: list[str]) -> tuple[str, float]:
     """What the file system knows of the files, and when the newest changed (seconds since 1970)."""
     digest = hashlib.sha256()
@@ -305,8 +309,8 @@ def _fingerprint(path: Path, names: list[str]) -> tuple[str, float]:
     return digest.hexdigest(), newest
 
 
-def _key(*parts: str) -> str:
-    return hashlib.sha256("\0".join((str(_FORMAT), *parts)).encode(errors="surrogateescape")).hexdigest()
+def _key(*parts: str | Wanted) -> str:
+    return hashlib.sha256("\0".join(map(str, (_FORMAT, *parts))).encode(errors="surrogateescape")).hexdigest()
 
 
 def _sha256(path: Path) -> str:

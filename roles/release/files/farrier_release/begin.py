@@ -127,6 +127,7 @@ def build_inputs(application: Application, request: dict[str, Any]) -> dict[str,
         "python": settings.python,
         "server_requirements_sha256": server,
         "build_hooks": [*settings.hooks.before_build, *settings.hooks.after_build],
+        **{key: chosen for key in ("extras", "groups") if (chosen := request.get("project", {}).get(key))},
     }
 
 

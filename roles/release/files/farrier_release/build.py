@@ -15,7 +15,7 @@ from typing import Any
 
 from farrier_gunicorn import configuration, supported
 
-from farrier_release import interpreter
+from farrier_release import completion, interpreter
 from farrier_release.application import Application
 from farrier_release.begin import archive_path
 from farrier_release.builder import BuildOrder, BuildReport
@@ -61,6 +61,7 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
     chosen = interpreter.choose(application, project.get("requires_python") or "")
     directory = settings.release_directory(transaction.release)
     live = releases.live()
+    completed_by, constraints = completion.find(releases, project.get("lock", {}), chosen)
     order = BuildOrder(
         archive=str(archive),
         release_directory=str(directory),
@@ -75,6 +76,8 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
         environment=dict(settings.build_environment),
         before_build=list(settings.hooks.before_build),
         after_build=list(settings.hooks.after_build),
+        completed_by=completed_by,
+        constraints=constraints,
     )
     started = time.time()
     _seal_the_others(application)
@@ -101,8 +104,16 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
     record(application, transaction, python, report.packages, started)
     archive.unlink()
     added = report.server_packages
+    completed = {
+        "by": completed_by or transaction.release,
+        "sha256": _open_list(project),
+        "python": report.python_version,
+        "packages": report.packages,
+    }
     return {
         "changed": True,
+        # For the other hosts of the fleet, and for later ones.
+        "completion": completed if completed["sha256"] else None,
         "steps": report.seconds,
         "python": report.python_version,
         "server_packages": added,
@@ -139,6 +150,7 @@ def record(
             "version": transaction.request["version"],
             "package": project.get("package") if project.get("installable") else None,
             "inputs": transaction.request["inputs"],
+            "lock_sha256": _open_list(project),
             "python": python,
             "platform": interpreter.platform_of(python),
             "packages": packages,
@@ -146,6 +158,11 @@ def record(
             "built_by": transaction.who,
         },
     )
+
+
+def _open_list(project: dict[str, Any]) -> str:
+    """SHA-256 of a requirements.txt that may name a part of the packages only, or ""."""
+    return str(project.get("lock", {}).get("sha256") or "")
 
 
 def _check_server(application: Application, packages: dict[str, str]) -> None:

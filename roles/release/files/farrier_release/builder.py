@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from farrier_release import lock_tools
 from farrier_release.extract import UnsafeArchiveError, extract
 from farrier_release.output import pass_on
 from farrier_release.seal import unshare
@@ -33,8 +35,8 @@ class BuildOrder:
         archive: source archive.
         release_directory: holds two empty directories, `source` and `.venv`, that the build user owns.
         subdir: the project within the source.
-        project: what the controller found in the source: `lock` ({kind, path, hashes}), `package`,
-            `installable`.
+        project: what the controller found in the source: `lock` ({kind, path, unused, hashes, sha256}),
+            `package`, `installable`, `needs_git`, `import_directory`, `extras`, `groups`.
         python: path of the interpreter.
         uv: path of uv.
         cache: uv's cache directory.
@@ -43,6 +45,9 @@ class BuildOrder:
         live_directory: directory of the live release, or "".
         environment: variables for everything that is started.
         before_build, after_build: hooks.
+        completed_by: the release whose packages complete a requirements.txt that names only a part, or "".
+        constraints: names and versions of these packages.
+        lock_tools: directory with the pinned requirements of the tools that read other locks than uv's.
     """
 
     archive: str
@@ -58,6 +63,9 @@ class BuildOrder:
     environment: dict[str, str] = field(default_factory=dict)
     before_build: list[str] = field(default_factory=list)
     after_build: list[str] = field(default_factory=list)
+    completed_by: str = ""
+    constraints: dict[str, str] = field(default_factory=dict)
+    lock_tools: str = str(Path(__file__).with_name("requirements"))
 
 
 @dataclass
@@ -119,6 +127,9 @@ class Build:
         self.venv = root / ".venv"
         self.python = self.venv / "bin" / "python"
         self.environment = {
+            # Asking for a password or for trust would wait for ever: nobody sees the question.
+            "GIT_SSH_COMMAND": "ssh -oBatchMode=yes",
+            "GIT_TERMINAL_PROMPT": "0",
             "HOME": order.cache,
             "LC_ALL": "C.UTF-8",
             "NO_COLOR": "1",
@@ -131,16 +142,19 @@ class Build:
             # The host's own certificates, so that one of a company's own authority is believed.
             "UV_SYSTEM_CERTS": "1",
             "VIRTUAL_ENV": str(self.venv),
+            **lock_tools.ENVIRONMENT,
             **order.environment,
         }
 
     def run(self) -> BuildReport:
         """Build; failures are in the report."""
         steps = (
+            ("tools", self.check_tools),
             ("unpack", self.unpack),
             ("before_build", lambda: self.hooks("before_build", self.order.before_build)),
             ("environment", self.make_environment),
             ("dependencies", self.install_locked),
+            ("import", self.make_importable),
             ("server", self.install_server),
             ("after_build", self.after_build),
             ("bytecode", self.compile),
@@ -158,6 +172,14 @@ class Build:
             self.report.seconds[name] = round(time.monotonic() - started, 3)
         return self.report
 
+    def check_tools(self) -> None:
+        """What the lock needs is on this host."""
+        if self.order.project.get("needs_git") and not shutil.which("git", path=self.environment["PATH"]):
+            raise StepError(
+                f"{self.order.project['lock']['path']} names dependencies in git, and this host has no git: "
+                "add git to base_packages in the inventory, and run site.yml."
+            )
+
     def unpack(self) -> None:
         """The source is in its place."""
         extract(Path(self.order.archive), self.source)
@@ -174,20 +196,90 @@ class Build:
         path = self.source / lock["path"]
         if not path.is_file():
             raise StepError(f"The lock file {lock['path']} is not in the source.")
+        unused = f" (and not from {', '.join(lock['unused'])})" if lock.get("unused") else ""
+        print(f"installing from {lock['path']}{unused}", file=sys.stderr, flush=True)
         if lock["kind"] == "uv.lock":
             self._locked_by_uv(path)
             return
         install = ["pip", "install", "--python", str(self.python)]
-        if lock["kind"] == "pylock.toml":
+        if lock["kind"] in lock_tools.TOOLS:
+            self._locked_by_tool(lock["kind"], path)
+        elif lock["kind"] == "pylock.toml":
             self._uv_offline_first("pip", "sync", "--python", str(self.python), str(path))
+        elif lock.get("hashes"):
+            self._uv_offline_first(*install, "--require-hashes", "--requirement", str(path))
         else:
-            hashes = ["--require-hashes"] if lock.get("hashes") else []
-            self._uv_offline_first(*install, *hashes, "--requirement", str(path))
+            self._complete(path)
         if self.order.project.get("installable"):
             self._uv_offline_first(*install, "--no-deps", str(self.project))
 
+    def _complete(self, path: Path) -> None:
+        """A list without hashes may leave packages open: they are the same in each build of the same list."""
+        constraints = Path(self.order.cache) / "constraints.txt"
+        pins = [f"{name}=={version}\n" for name, version in self.order.constraints.items()]
+        constraints.write_text("".join(pins), encoding="utf-8")
+        self._uv_offline_first(
+            *("pip", "install", "--python", str(self.python)),
+            *("--constraint", str(constraints), "--requirement", str(path)),
+        )
+        added = set(installed_packages(self.venv)) - lock_tools.named(path.read_text(encoding="utf-8"))
+        if added:
+            what = f"{path.name} does not name {', '.join(sorted(added))}: "
+            by = self.order.completed_by
+            how = f"in the versions of {by}" if by else "their versions are kept for its next builds here"
+            print(what + how, file=sys.stderr, flush=True)
+
+    def make_importable(self) -> None:
+        """A `src` directory that no build installs is on the path of every process of this environment."""
+        directory = self.order.project.get("import_directory")
+        if directory:
+            for packages in self.venv.glob("lib/python3*/site-packages"):
+                place = os.path.relpath(self.project / directory, packages)
+                (packages / "farrier_project.pth").write_text(f"{place}\n", encoding="utf-8")
+
+    def _chosen(self, key: str) -> list[str]:
+        return self.order.project.get(key) or []
+
+    def _locked_by_tool(self, kind: str, path: Path) -> None:
+        """By uv, from what the lock's own tool says is locked."""
+        tool = lock_tools.TOOLS[kind]
+        python = self._lock_tool(tool)
+        listed = self.project / ".farrier-requirements.txt"  # its relative paths are the project's
+        for arguments in lock_tools.commands(kind, self._chosen("extras"), self._chosen("groups")):
+            self._run(
+                [python, "-m", tool, *arguments],
+                f"{tool} {arguments[0]}",
+                self.project,
+                is_trial=True,
+                output=listed,
+            )
+        hashes = ["--require-hashes"] if lock_tools.is_hashed(listed.read_text(encoding="utf-8")) else []
+        self._uv_offline_first(
+            *("pip", "install", "--python", str(self.python), "--no-deps", *hashes),
+            *("--requirement", str(listed)),
+        )
+        listed.unlink()
+        wrong = lock_tools.strangers(kind, path.read_text(encoding="utf-8"), installed_packages(self.venv))
+        if wrong:
+            raise StepError(f"What was installed is not what {kind} locks: {', '.join(wrong)}.")
+
+    def _lock_tool(self, tool: str) -> str:
+        """Python of an environment of its own with a tool."""
+        environment = Path(self.order.cache) / "lock-tools" / tool
+        python = str(environment / "bin" / "python")
+        self._uv("venv", "--no-project", "--clear", "--python", self.order.python, str(environment))
+        list_ = str(Path(self.order.lock_tools) / f"{tool}.txt")
+        self._uv_offline_first("pip", "sync", "--python", python, "--require-hashes", list_)
+        return python
+
     def _locked_by_uv(self, path: Path) -> None:
-        arguments = ["sync", "--frozen", "--no-dev", "--no-editable", "--python", str(self.python)]
+        arguments = ["sync", "--frozen", "--no-editable", "--python", str(self.python)]
+        arguments += [f"--extra={name}" for name in self._chosen("extras")]
+        arguments += [f"--group={name}" for name in self._chosen("groups")]
+        if "dev" not in self._chosen("groups"):
+            arguments.append("--no-dev")
+        if not self.order.project.get("installable"):
+            arguments.append("--no-install-project")
         if path.parent != self.project:
             arguments += ["--package", self.order.project["package"]]
         self._uv_offline_first(*arguments, "--project", str(path.parent))
@@ -259,17 +351,31 @@ class Build:
         argv = [self.order.uv, "--quiet", *arguments]
         self._run(argv, f"uv {' '.join(arguments[:2])}", self.project, is_trial=is_trial)
 
-    def _run(self, argv: list[str], what: str, directory: Path, *, is_trial: bool = False) -> None:
-        with subprocess.Popen(
-            argv,
-            cwd=directory,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        ) as process:
-            assert process.stdout
-            tail = pass_on(process.stdout, is_shown=not is_trial)
+    def _run(
+        self,
+        argv: list[str],
+        what: str,
+        directory: Path,
+        *,
+        is_trial: bool = False,
+        output: Path = Path(os.devnull),
+    ) -> None:
+        """Run a program; `output` gets its result, where that is not to be shown."""
+        has_result = output != Path(os.devnull)
+        with (
+            output.open("wb") as file,
+            subprocess.Popen(
+                argv,
+                cwd=directory,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file if has_result else subprocess.PIPE,
+                stderr=subprocess.PIPE if has_result else subprocess.STDOUT,
+            ) as process,
+        ):
+            stream = process.stderr if has_result else process.stdout
+            assert stream
+            tail = pass_on(stream, is_shown=not is_trial)
         if process.returncode != 0:
             raise StepError(f"{what} failed (exit code {process.returncode}).", tail[-40:])
 

@@ -9,13 +9,14 @@ import subprocess
 import tarfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from ansible_collections.farrier.kit.plugins.plugin_utils.source_archive import (
     Archive,
     SourceError,
     archive_tree,
+    keep_completion,
     make,
     make_archive,
 )
@@ -130,6 +131,147 @@ class TestPath:
         (repository / "main.py").unlink()
         archive = make_archive({"path": str(repository)}, cache)
         assert names(archive) == [".gitignore", "new.py", "requirements.txt"]
+
+    def test_what_git_ignores_is_sent_on_request(self, repository: Path, cache: Path) -> None:
+        """A built front end, a file; what is left out of it otherwise stays away."""
+        write(
+            repository,
+            build__index_dot_html="<html>",
+            build__node_modules__x="",
+            noise_dot_log="",
+            other_dot_log="",
+        )
+        archive = make_archive({"path": str(repository), "include": ["build", "noise.log"]}, cache)
+        assert names(archive) == [
+            *(".gitignore", "build/index.html", "main.py", "noise.log", "requirements.txt")
+        ]
+        assert archive.notes == []
+        with pytest.raises(SourceError, match=r"has no dist, which source\.include names"):
+            make_archive({"path": str(repository), "include": ["dist"]}, cache)
+        with pytest.raises(SourceError, match="deploy without version"):
+            make_archive({"path": str(repository), "include": ["build"]}, cache, version="v1.0")
+
+    def test_a_front_end_that_git_ignores_is_named(self, repository: Path, cache: Path) -> None:
+        """And how to send it; a tool's cache or environment is none."""
+        write(
+            repository,
+            _dot_gitignore="dist/\nenv/\nhtmlcov/\n.cache/\nobjects/\nnode_modules/\n",
+            web__dist__assets__app_dot_js="",
+            env__pyvenv_dot_cfg="",
+            env__style_dot_css="",
+            htmlcov__index_dot_html="",
+            _dot_cache__x_dot_js="",
+            objects__x_dot_o="",
+            node_modules__x__index_dot_js="",
+        )
+        for _ in range(2):  # also when the archive is there already
+            assert make_archive({"path": str(repository)}, cache).notes == [
+                "not sent, as .gitignore says: web/dist "
+                "(a built front end? source.include: [web/dist] sends it)"
+            ]
+        assert make_archive({"path": str(repository), "include": ["web/dist/assets"]}, cache).notes == []
+
+    def write_private(self, root: Path) -> None:
+        key = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+        write(
+            root,
+            _dot_env="TOKEN=1\n",
+            _dot_env_dot_example="TOKEN=\n",
+            web___dot_env_dot_production="TOKEN=2\n",
+            id_ed25519=key,
+            ca_dot_pem="-----BEGIN CERTIFICATE-----\n",
+            tls_dot_pem=key,
+            id_card_dot_py="",
+            data__app_dot_sqlite3="",
+        )
+
+    PRIVATE = (".env", "data/app.sqlite3", "id_ed25519", "tls.pem", "web/.env.production")
+
+    def test_secrets_and_databases_of_a_directory_stay_away(self, plain: Path, cache: Path) -> None:
+        """They are the machine's; each is named, and sent on request."""
+        self.write_private(plain)
+        archive = make_archive({"path": str(plain)}, cache)
+        assert set(self.PRIVATE).isdisjoint(names(archive))
+        assert {".env.example", "ca.pem", "id_card.py"} <= set(names(archive))
+        assert archive.notes == [
+            f"not sent: {', '.join(self.PRIVATE)} (secrets or data; source.include sends them)"
+        ]
+        archive = make_archive({"path": str(plain), "include": list(self.PRIVATE)}, cache)
+        assert set(self.PRIVATE) <= set(names(archive))
+        assert archive.notes == []
+
+    def test_of_a_checkout_only_those_that_git_tracks_are_sent(self, repository: Path, cache: Path) -> None:
+        """Somebody has committed those on purpose."""
+        write(repository, fixture_dot_db="")
+        git(repository, "add", "-A")
+        git(repository, "commit", "-qm", "fixture")
+        self.write_private(repository)
+        sent = names(make_archive({"path": str(repository)}, cache))
+        assert "fixture.db" in sent
+        assert set(self.PRIVATE).isdisjoint(sent)
+
+    @pytest.mark.parametrize("inside", ["", "app"])
+    def test_a_checkout_of_somebody_else_is_refused(
+        self, repository: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, inside: str
+    ) -> None:
+        """With git's own words and its own remedy: as a mere directory, all that is ignored would be sent."""
+        write(repository, app__requirements_dot_txt=LOCKED)
+        monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+        with pytest.raises(SourceError, match="dubious ownership") as caught:
+            make_archive({"path": str(repository / inside)}, cache)
+        assert f"git config --global --add safe.directory {repository}" in str(caught.value)
+
+    def test_a_checkout_that_is_broken_is_refused(self, repository: Path, cache: Path) -> None:
+        """It is no mere directory either."""
+        (repository / ".git" / "HEAD").unlink()
+        with pytest.raises(SourceError, match=r"git refuses the checkout .*not a git repository"):
+            make_archive({"path": str(repository)}, cache)
+
+    @pytest.fixture
+    def with_submodule(self, repository: Path, tmp_path: Path) -> Path:
+        """A repository with another one in it."""
+        write(tmp_path / "library", code_dot_py="", _dot_gitignore="*.log\n")
+        for arguments in (("init", "-q"), ("add", "-A"), ("commit", "-qm", "one")):
+            git(tmp_path / "library", *arguments)
+        add = (
+            "-c",
+            "protocol.file.allow=always",
+            "submodule",
+            "--quiet",
+            "add",
+            str(tmp_path / "library"),
+            "lib",
+        )
+        git(repository, *add)
+        git(repository, "commit", "-qm", "lib")
+        return repository
+
+    def test_submodules_of_a_checkout_are_sent(self, with_submodule: Path, cache: Path) -> None:
+        """As they lie there, and never silently empty."""
+        write(with_submodule, lib__new_dot_py="", lib__noise_dot_log="")
+        sent = names(make_archive({"path": str(with_submodule)}, cache))
+        assert [name for name in sent if name.startswith("lib/")] == [
+            "lib/.gitignore",
+            "lib/code.py",
+            "lib/new.py",
+        ]
+        git(with_submodule, "submodule", "--quiet", "deinit", "--force", "lib")
+        with pytest.raises(
+            SourceError, match=r"submodule lib of .* is not checked out: .* submodule update --init"
+        ):
+            make_archive({"path": str(with_submodule)}, cache)
+
+    @pytest.mark.parametrize("kind", ["path", "git"])
+    def test_submodules_of_a_version_are_refused(self, with_submodule: Path, cache: Path, kind: str) -> None:
+        """No commit contains them."""
+        with pytest.raises(SourceError, match="has submodules, which no commit contains: lib"):
+            make_archive({kind: str(with_submodule)}, cache, version="main")
+
+    def test_a_pointer_of_git_lfs_is_refused(self, plain: Path, cache: Path) -> None:
+        """The app would open it as a picture, in production."""
+        write(plain, logo_dot_png="version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+        with pytest.raises(SourceError, match=r"logo\.png is a pointer of Git LFS"):
+            make_archive({"path": str(plain)}, cache)
 
     def test_a_clean_checkout_is_named_after_its_commit(self, repository: Path, cache: Path) -> None:
         """And one with changes after its content, since no commit is what it is."""
@@ -305,9 +447,12 @@ class TestGit:
             make_archive({"git": str(repository), "version": "f" * 40}, cache)
 
     def test_a_repository_that_cannot_be_reached(self, tmp_path: Path, cache: Path) -> None:
-        """git's own reason."""
-        with pytest.raises(SourceError, match="Cannot fetch"):
+        """All that git says, not its last line alone."""
+        with pytest.raises(
+            SourceError, match=r"Cannot fetch .*does not appear to be a git repository"
+        ) as caught:
             make_archive({"git": str(tmp_path / "absent"), "version": "main"}, cache)
+        assert "Could not read from remote repository" in str(caught.value)
 
     def test_the_same_content_in_two_commits_is_the_same_archive(self, repository: Path, cache: Path) -> None:
         """A commit without changes is nothing new to deploy."""
@@ -423,21 +568,173 @@ class TestProject:
         write(tmp_path / "s", pyproject_dot_toml=text, uv_dot_lock="")
         project = self.inspect(tmp_path / "s", cache)
         assert (project.package, project.requires_python, project.installable) == ("shop", ">=3.12", False)
-        assert project.lock == {"kind": "uv.lock", "path": "uv.lock"}
+        assert project.lock == {"kind": "uv.lock", "path": "uv.lock", "unused": []}
         write(tmp_path / "s", pyproject_dot_toml=text + "[build-system]\nrequires = []\n")
         assert self.inspect(tmp_path / "s", cache).installable is True
         write(tmp_path / "s", pyproject_dot_toml=text + "[build-system]\n[tool.uv]\npackage = false\n")
         assert self.inspect(tmp_path / "s", cache).installable is False
 
+    @pytest.mark.parametrize(
+        ("settings", "installable"),
+        [
+            ("[tool.poetry]\npackage-mode = false\n", False),
+            ("[tool.pdm]\ndistribution = false\n", False),
+            ('[tool.poetry]\nname = "shop-web"\n', False),
+            ('[tool.poetry]\nname = "other-shop"\n', True),
+            ('[tool.poetry]\nname = "inner"\n', True),
+            ('[tool.poetry]\nname = "x"\npackages = [{include = "y"}]\n', True),
+        ],
+    )
+    def test_a_project_that_is_no_package_is_never_built(
+        self, tmp_path: Path, cache: Path, settings: str, installable: bool
+    ) -> None:
+        """Said so, or found by Poetry's own rule; its src/ is imported from instead."""
+        build = '[build-system]\nrequires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n'
+        write(
+            tmp_path / "s",
+            pyproject_dot_toml=settings + build,
+            requirements_dot_txt=LOCKED,
+            other_shop__main_dot_py="",
+            src__inner_dot_py="",
+        )
+        project = self.inspect(tmp_path / "s", cache)
+        assert (project.installable, project.import_directory) == (installable, "" if installable else "src")
+
     def test_the_best_lock_file_wins(self, tmp_path: Path, cache: Path) -> None:
-        """uv's own, then the standard's, then requirements."""
+        """A tool's own, then the standard's, then a list that may be older; the others are named."""
         root = tmp_path / "s"
-        write(root, requirements_dot_txt=LOCKED)
-        assert self.inspect(root, cache).lock["kind"] == "requirements.txt"
-        write(root, pylock_dot_toml="")
-        assert self.inspect(root, cache).lock["kind"] == "pylock.toml"
-        write(root, uv_dot_lock="")
-        assert self.inspect(root, cache).lock["kind"] == "uv.lock"
+        order = ["requirements.txt", "Pipfile.lock", "pylock.toml", "pdm.lock", "poetry.lock", "uv.lock"]
+        root.mkdir()
+        for position, kind in enumerate(order):
+            (root / kind).write_text(LOCKED if kind == "requirements.txt" else "")
+            lock = self.inspect(root, cache).lock
+            assert (lock["kind"], lock["unused"]) == (kind, order[:position][::-1])
+
+    def test_a_uv_lock_of_what_only_poetry_reads_is_passed_over(self, tmp_path: Path, cache: Path) -> None:
+        """`uv lock` makes an empty one there."""
+        write(tmp_path / "s", pyproject_dot_toml="[tool.poetry]\n", uv_dot_lock="", poetry_dot_lock="")
+        assert self.inspect(tmp_path / "s", cache).lock["kind"] == "poetry.lock"
+
+    @pytest.mark.parametrize(
+        ("name", "content", "command"),
+        [
+            ("pyproject.toml", "[tool.poetry]\n", "poetry lock"),
+            ("pyproject.toml", "[tool.pdm]\n", "pdm lock"),
+            ("Pipfile", "[packages]\n", "pipenv lock"),
+        ],
+    )
+    def test_the_missing_lock_is_made_by_the_projects_own_tool(
+        self, tmp_path: Path, cache: Path, name: str, content: str, command: str
+    ) -> None:
+        """Another tool's lock would hold other versions."""
+        root = tmp_path / "s"
+        root.mkdir()
+        (root / name).write_text(content)
+        with pytest.raises(SourceError, match=f"Make one with `{command}`, and add it") as caught:
+            self.inspect(root, cache)
+        assert "uv " not in str(caught.value)
+
+    @pytest.mark.parametrize(
+        ("constraint", "specifier"),
+        [
+            ("^3.11", ">=3.11,<4"),
+            ("~3.11", ">=3.11,<3.12"),
+            ("~3.11.2", ">=3.11.2,<3.12"),
+            (">=3.11,<3.14", ">=3.11,<3.14"),
+            ("3.12.*", "==3.12.*"),
+            ("3.11 || 3.13", ""),
+        ],
+    )
+    def test_the_python_that_poetry_asks_for(
+        self, tmp_path: Path, cache: Path, constraint: str, specifier: str
+    ) -> None:
+        """In the words of the packaging specifications."""
+        text = f'[tool.poetry.dependencies]\npython = "{constraint}"\n'
+        write(tmp_path / "s", pyproject_dot_toml=text, poetry_dot_lock="")
+        assert self.inspect(tmp_path / "s", cache).requires_python == specifier
+
+    def test_the_python_that_a_pipfile_asks_for(self, tmp_path: Path, cache: Path) -> None:
+        """A version, to the patch or not."""
+        root = tmp_path / "s"
+        write(root, Pipfile='[requires]\npython_version = "3.12"\n', Pipfile_dot_lock="{}")
+        assert self.inspect(root, cache).requires_python == "==3.12.*"
+        write(root, Pipfile='[requires]\npython_full_version = "3.12.4"\n')
+        assert self.inspect(root, cache).requires_python == "==3.12.4"
+
+    SHOP = """
+[project]
+name = "Shop_X"
+dependencies = ["Dep>=1,<2", "far @ git+https://git.example.org/far", "near"]
+[project.optional-dependencies]
+prod = ["more[fast]==3 ; python_version > '3'"]
+all = ["shop-x[prod]"]
+[tool.uv.sources]
+near = {workspace = true}
+"""
+    SHOP_LOCK = """
+[[package]]
+name = "shop-x"
+[package.metadata]
+requires-dist = [
+    { name = "dep", specifier = "<2,>=1" },
+    { name = "far", git = "https://git.example.org/far" },
+    { name = "more", extras = ["fast"], marker = "extra == 'prod'", specifier = "==3" },
+    { name = "near", editable = "near" },
+    { name = "shop-x", extras = ["prod"], marker = "extra == 'all'" },
+]
+"""
+
+    @pytest.mark.parametrize(
+        ("old", "new", "named"),
+        [
+            ("", "", ""),
+            (">=1,<2", ">=1", "dep"),
+            ('"near"]', '"near", "New-One"]', "new-one"),
+            ('"near"]', "]", "near"),
+            ("==3", "==4", "more"),
+            ('name = "Shop_X"', 'name = "Shop_X"\ndynamic = ["dependencies"]', ""),
+            ("prod = [", 'prod = ["other", ', "other"),
+        ],
+    )
+    def test_a_uv_lock_that_is_out_of_date(
+        self, tmp_path: Path, cache: Path, old: str, new: str, named: str
+    ) -> None:
+        """It would install something else than the project asks for, without a word."""
+        text = self.SHOP.replace(old, new) if old else self.SHOP
+        write(tmp_path / "s", pyproject_dot_toml=text, uv_dot_lock=self.SHOP_LOCK)
+        if not named:
+            assert self.inspect(tmp_path / "s", cache).package == "Shop_X"
+            return
+        with pytest.raises(
+            SourceError, match=rf"does not match pyproject\.toml, .* for {named}\. Run `uv lock`"
+        ):
+            self.inspect(tmp_path / "s", cache)
+
+    PYPROJECTS = (
+        "[project.optional-dependencies]\nprod = []\n[dependency-groups]\nworker = []\n",
+        "[tool.poetry.extras]\nprod = []\n[tool.poetry.group.worker.dependencies]\n",
+        "[project.optional-dependencies]\nprod = []\n[tool.pdm.dev-dependencies]\nworker = []\n",
+    )
+
+    @pytest.mark.parametrize("text", PYPROJECTS)
+    def test_extras_and_groups(self, tmp_path: Path, cache: Path, text: str) -> None:
+        """Known to the project, however it declares them; the archive is the same, the release is not."""
+        root = tmp_path / "s"
+        write(root, pyproject_dot_toml=text, poetry_dot_lock="")
+        source = {"path": str(root), "extras": ["prod"], "groups": ["worker"]}
+        chosen = make_archive(source, cache)
+        assert (chosen.project.extras, chosen.project.groups) == (["prod"], ["worker"])
+        plain = make_archive({"path": str(root)}, cache)
+        assert (plain.sha256, plain.project.extras) == (chosen.sha256, [])
+        for key in ("extras", "groups"):
+            with pytest.raises(SourceError, match=f"has no {key[:-1]} 'nope': correct source.{key}"):
+                make_archive({"path": str(root), key: ["nope"]}, cache)
+
+    def test_a_lock_that_has_no_extras(self, tmp_path: Path, cache: Path) -> None:
+        """It holds one set of packages."""
+        write(tmp_path / "s", requirements_dot_txt=LOCKED)
+        with pytest.raises(SourceError, match=r"a requirements\.txt holds one set"):
+            make_archive({"path": str(tmp_path / "s"), "extras": ["prod"]}, cache)
 
     def test_the_lock_of_a_workspace(self, tmp_path: Path, cache: Path) -> None:
         """At its root, for its members alone; the whole source is packed."""
@@ -486,7 +783,66 @@ class TestProject:
     def test_pinned_requirements(self, tmp_path: Path, cache: Path, text: str, hashes: bool) -> None:
         """As uv, pip-tools and people write them."""
         write(tmp_path / "s", requirements_dot_txt=text)
-        assert self.inspect(tmp_path / "s", cache).lock["hashes"] is hashes
+        lock = self.inspect(tmp_path / "s", cache).lock
+        assert lock["hashes"] is hashes
+        assert lock.get("sha256") == (None if hashes else hashlib.sha256(text.encode()).hexdigest())
+
+    @pytest.mark.parametrize(
+        ("kind", "text", "needs_git"),
+        [
+            ("requirements.txt", "dep @ git+https://git.example.org/dep@0123\n", True),
+            ("requirements.txt", "dep==1.0  # was git+https://git.example.org/dep\n", False),
+            ("uv.lock", 'source = { git = "https://git.example.org/dep?rev=0123#0123" }\n', True),
+            ("uv.lock", 'source = { registry = "https://index.example.org/simple" }\n', False),
+            ("poetry.lock", '[package.source]\ntype = "git"\n', True),
+            ("pdm.lock", 'git = "https://git.example.org/dep"\n', True),
+            ("Pipfile.lock", '{"default": {"dep": {"git": "https://git.example.org/dep"}}}', True),
+            ("pylock.toml", '[packages.vcs]\ntype = "git"\n', True),
+        ],
+    )
+    def test_a_dependency_in_git(
+        self, tmp_path: Path, cache: Path, kind: str, text: str, needs_git: bool
+    ) -> None:
+        """Found in the lock, so that a host without git can say so before it builds."""
+        (tmp_path / "s").mkdir()
+        (tmp_path / "s" / kind).write_text(text)
+        assert self.inspect(tmp_path / "s", cache).needs_git is needs_git
+
+    COMPLETION: ClassVar[dict[str, Any]] = {
+        "by": "r1",
+        "python": "3.12.4",
+        "packages": {"dep": "1.0", "a-b": "2!1.0+cpu"},
+    }
+
+    def test_what_one_host_chose_is_told_to_the_others(self, tmp_path: Path, cache: Path) -> None:
+        """The first choice for a list and a Python stays."""
+        write(tmp_path / "s", requirements_dot_txt="dep==1.0\n")
+        lock = self.inspect(tmp_path / "s", cache).lock
+        assert lock["completions"] == {}
+        keep_completion(cache, {**self.COMPLETION, "sha256": lock["sha256"]})
+        keep_completion(cache, {**self.COMPLETION, "sha256": lock["sha256"], "by": "later"})
+        keep_completion(cache, {**self.COMPLETION, "sha256": lock["sha256"], "python": "3.13.1", "by": "r2"})
+        told = self.inspect(tmp_path / "s", cache).lock["completions"]
+        assert {python: each["by"] for python, each in told.items()} == {"3.12": "r1", "3.13": "r2"}
+        assert told["3.12"]["packages"] == self.COMPLETION["packages"]
+        write(tmp_path / "s", requirements_dot_txt="dep==1.1\n")
+        assert self.inspect(tmp_path / "s", cache).lock["completions"] == {}
+
+    @pytest.mark.parametrize(
+        "forged",
+        [
+            {"sha256": "../../x"},
+            {"python": "3"},
+            {"packages": {"dep\n--index-url=https://evil.example.org": "1"}},
+            {"packages": {"dep": "1\nother==2"}},
+            {"packages": ["dep"]},
+        ],
+    )
+    def test_a_forged_completion_is_not_told_to_others(self, cache: Path, forged: dict[str, Any]) -> None:
+        """A host that somebody has taken over reports it."""
+        cache.mkdir()
+        keep_completion(cache, {**self.COMPLETION, "sha256": "0" * 64, **forged})
+        assert not list(cache.rglob("*.json"))
 
     @pytest.mark.parametrize(
         "line", ["dep", "dep>=1.0", "dep~=1.0", "dep==1.*", "-r base.txt", "-e .", ".", "dep==1.0,<2"]

@@ -50,6 +50,14 @@ def test_another_way_to_build_is_something_new(run: Run, host: FakeHost, changes
     assert run("begin", "--request", request())[1]["changed"] is True
 
 
+@pytest.mark.parametrize("key", ["extras", "groups"])
+def test_other_extras_or_groups_are_something_new(run: Run, host: FakeHost, key: str) -> None:
+    """The archive is the same, what is installed is not."""
+    live_as_asked(host)
+    assert run("begin", "--request", request(project={key: []}))[1]["changed"] is False
+    assert run("begin", "--request", request(project={key: ["prod"]}))[1]["changed"] is True
+
+
 def test_new_server_packages_of_the_kit_are_something_new(run: Run, host: FakeHost) -> None:
     """A security upgrade of gunicorn reaches applications that do not bring their own."""
     live_as_asked(host)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import uv
+from farrier_release import lock_tools
 from farrier_release.builder import Build, BuildOrder, BuildReport
 
 from tests.unit.roles.release.wheels import make_wheel
@@ -66,7 +67,7 @@ class Workshop:
         with tarfile.open(self.root / "source.tar.gz", "w:gz") as tar:
             for path in sorted(self.source.iterdir()):
                 tar.add(path, path.name)
-        project = {"lock": lock, "package": package, "installable": order.pop("installable", False)}
+        project = {"lock": lock, "package": package, "installable": False, **order.pop("project", {})}
         return Build(
             BuildOrder(
                 archive=str(self.root / "source.tar.gz"),
@@ -178,7 +179,7 @@ def test_the_project_itself_is_installed_where_it_is_a_package(workshop: Worksho
     workshop.write("src/shop.py", "WHERE = __file__\n")
     workshop.write("requirements.txt", workshop.dep)
     lock = {"kind": "requirements.txt", "path": "requirements.txt", "hashes": True}
-    report = workshop.build(lock, installable=True)
+    report = workshop.build(lock, project={"installable": True})
     assert report.error == ""
     assert "site-packages" in workshop.python("import shop; print(shop.WHERE)")
 
@@ -197,6 +198,174 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
         wheel.writestr("shop-1.0.dist-info/RECORD", "".join(f"{file},,\\n" for file in files))
     return name
 """
+
+
+def test_source_that_no_build_installs_is_imported_from_src(workshop: Workshop) -> None:
+    """By every process of the environment, wherever the release lies."""
+    workshop.write("requirements.txt", workshop.dep)
+    workshop.write("src/shop.py", "WHERE = __file__\n")
+    lock = {"kind": "requirements.txt", "path": "requirements.txt", "hashes": True}
+    assert workshop.build(lock, project={"import_directory": "src"}).error == ""
+    assert workshop.python("import shop; print(shop.WHERE)") == f"{workshop.release}/source/src/shop.py"
+    moved = workshop.release.rename(workshop.release.with_name("r2"))
+    workshop.release = moved
+    assert workshop.python("import shop; print(shop.WHERE)") == f"{moved}/source/src/shop.py"
+
+
+def test_extras_and_groups_of_a_uv_lock(workshop: Workshop) -> None:
+    """Those that are asked for; what is for development stays away."""
+    for name in ("more", "job", "lint"):
+        make_wheel(workshop.index, name, "1.0")
+    workshop.write(
+        "pyproject.toml",
+        PYPROJECT
+        + '[project.optional-dependencies]\nprod = ["more"]\n'
+        + '[dependency-groups]\nworker = ["job"]\ndev = ["lint"]\n',
+    )
+    workshop.uv("lock")
+    lock = {"kind": "uv.lock", "path": "uv.lock"}
+    report = workshop.build(lock, project={"extras": ["prod"], "groups": ["worker"]})
+    assert report.error == ""
+    assert set(report.packages) == {"dep", "more", "job", *SERVER}
+
+
+def test_a_project_of_a_uv_lock_that_is_no_package(workshop: Workshop) -> None:
+    """Its build backend, which could not build it, is never called."""
+    workshop.write(
+        "pyproject.toml", PYPROJECT + '[build-system]\nrequires = []\nbuild-backend = "no_such_backend"\n'
+    )
+    workshop.uv("lock")
+    report = workshop.build({"kind": "uv.lock", "path": "uv.lock"})
+    assert report.error == ""
+    assert set(report.packages) == {"dep", *SERVER}
+
+
+class LockTool:
+    """A tool of another maker, which prints what it finds in a file, and notes how it was called."""
+
+    CONTENT = (
+        "import os, pathlib, sys\n"
+        "pathlib.Path(os.environ['CALLS']).open('a').write(' '.join(sys.argv[1:]) + '\\n')\n"
+        "print('a warning', file=sys.stderr)\n"
+        "if pathlib.Path('stale').exists(): sys.exit('the lock is out of date')\n"
+        "print(pathlib.Path('exported.txt').read_text())\n"
+    )
+
+    def __init__(self, workshop: Workshop, tool: str) -> None:
+        self.calls = workshop.root / "calls"
+        directory = workshop.root / "lock_tools"
+        directory.mkdir()
+        (directory / f"{tool}.txt").write_text(make_wheel(workshop.index, tool, "1.0", content=self.CONTENT))
+        self.order: dict[str, Any] = {"lock_tools": str(directory), "environment": {"CALLS": str(self.calls)}}
+        workshop.write("exported.txt", workshop.dep)
+
+
+LOCKS = {
+    "poetry.lock": '[[package]]\nname = "dep"\nversion = "{}"\n',
+    "pdm.lock": '[[package]]\nname = "dep"\nversion = "{}"\n',
+    "Pipfile.lock": '{{"default": {{"Dep": {{"version": "=={}"}}}}}}',
+}
+
+
+@pytest.mark.parametrize("kind", LOCKS)
+def test_the_lock_of_another_tool(workshop: Workshop, kind: str) -> None:
+    """The tool reads it; the release has what it says, and nothing of the tool."""
+    tool = lock_tools.TOOLS[kind]
+    fake = LockTool(workshop, tool)
+    workshop.write(kind, LOCKS[kind].format("1.0"))
+    report = workshop.build({"kind": kind, "path": kind}, **fake.order)
+    assert (report.error, report.log) == ("", [])
+    assert workshop.python("import dep; print(dep.VERSION)") == "1.0"
+    assert tool not in report.packages
+    assert not list((workshop.release / "source").glob(".farrier*"))
+
+
+def test_extras_and_groups_of_a_poetry_lock(workshop: Workshop) -> None:
+    """They are Poetry's to choose."""
+    fake = LockTool(workshop, "poetry")
+    workshop.write("poetry.lock", LOCKS["poetry.lock"].format("1.0"))
+    chosen = {"extras": ["prod"], "groups": ["worker"]}
+    lock = {"kind": "poetry.lock", "path": "poetry.lock"}
+    assert workshop.build(lock, project=chosen, **fake.order).error == ""
+    assert "--only main,worker --extras prod" in fake.calls.read_text()
+
+
+@pytest.mark.parametrize("kind", LOCKS)
+def test_a_lock_that_is_out_of_date_is_refused_in_its_tools_words(workshop: Workshop, kind: str) -> None:
+    """Nothing is installed from it."""
+    fake = LockTool(workshop, lock_tools.TOOLS[kind])
+    workshop.write(kind, LOCKS[kind].format("1.0"))
+    workshop.write("stale", "")
+    report = workshop.build({"kind": kind, "path": kind}, **fake.order)
+    assert report.error.startswith(lock_tools.TOOLS[kind])
+    assert report.log[-1] == "the lock is out of date"
+
+
+@pytest.mark.parametrize("kind", LOCKS)
+def test_what_is_not_as_locked_is_refused(workshop: Workshop, kind: str) -> None:
+    """Whatever the conversion did, the lock has the last word."""
+    fake = LockTool(workshop, lock_tools.TOOLS[kind])
+    workshop.write(kind, LOCKS[kind].format("1.1"))
+    report = workshop.build({"kind": kind, "path": kind}, **fake.order)
+    assert report.error == f"What was installed is not what {kind} locks: dep 1.0."
+
+
+@pytest.mark.parametrize(("constraints", "version"), [({}, "2.0"), ({"dep": "1.0", "gone": "7"}, "1.0")])
+def test_what_a_list_leaves_open_is_what_it_was_before(
+    workshop: Workshop, capfd: pytest.CaptureFixture[str], constraints: dict[str, str], version: str
+) -> None:
+    """Resolved once; the build says of which packages."""
+    make_wheel(workshop.index, "needy", "1.0", requires="dep")
+    workshop.write("requirements.txt", "needy==1.0\n")
+    lock = {"kind": "requirements.txt", "path": "requirements.txt", "hashes": False}
+    report = workshop.build(lock, constraints=constraints, completed_by="r0" if constraints else "")
+    assert (report.error, report.packages["dep"]) == ("", version)
+    how = "in the versions of r0" if constraints else "their versions are kept for its next builds here"
+    assert f"requirements.txt does not name dep: {how}\n" in capfd.readouterr().err
+
+
+def test_a_dependency_in_git_on_a_host_without_git(workshop: Workshop) -> None:
+    """Refused before anything is unpacked."""
+    workshop.write("requirements.txt", "dep @ git+https://git.example.org/dep@0123\n")
+    report = workshop.build(
+        {"kind": "requirements.txt", "path": "requirements.txt"},
+        project={"needs_git": True},
+        environment={"PATH": str(workshop.root)},
+    )
+    assert report.error.startswith("requirements.txt names dependencies in git, and this host has no git")
+    assert not list((workshop.release / "source").iterdir())
+
+
+def test_a_dependency_in_git_is_installed(workshop: Workshop) -> None:
+    """In the very commit that the lock names."""
+    repository = workshop.root / "library"
+    repository.mkdir()
+    (repository / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nversion = "1.0"\n'
+        '[build-system]\nrequires = []\nbuild-backend = "tiny_backend"\nbackend-path = ["."]\n'
+    )
+    backend = "from pathlib import Path\nimport zipfile\n\n" + BACKEND
+    (repository / "tiny_backend.py").write_text(backend)
+    (repository / "src").mkdir()
+    (repository / "src" / "shop.py").write_text("WHERE = 'git'\n")
+    identity = ["-c", "user.name=t", "-c", "user.email=t@t"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"]):
+        subprocess.run(["git", *identity, *arguments], cwd=repository, check=True)
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=repository, check=True, capture_output=True, text=True
+    )
+    workshop.write("requirements.txt", f"shop @ git+file://{repository}@{head.stdout.strip()}\n")
+    lock = {"kind": "requirements.txt", "path": "requirements.txt"}
+    report = workshop.build(lock, project={"needs_git": True})
+    assert (report.error, report.packages["shop"]) == ("", "1.0")
+
+
+def test_the_lock_that_is_used_is_named(workshop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
+    """With those that are not."""
+    workshop.write("requirements.txt", workshop.dep)
+    lock = {"kind": "requirements.txt", "path": "requirements.txt", "hashes": True, "unused": ["old.txt"]}
+    assert workshop.build(lock).error == ""
+    assert "installing from requirements.txt (and not from old.txt)\n" in capfd.readouterr().err
 
 
 def test_the_applications_own_server_wins(workshop: Workshop) -> None:

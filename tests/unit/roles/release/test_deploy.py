@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from farrier_release import storage
 from farrier_release.errors import ExitCode
+from farrier_release.host import Completed, Sandboxed
 from farrier_release.state import StateFile
 
 from tests.unit.roles.release.conftest import SHA, Run, add_release, make_live, request
@@ -31,9 +32,10 @@ REPORT: dict[str, Any] = {
 class Deploy:
     """A deploy under way."""
 
-    def __init__(self, run: Run, host: FakeHost) -> None:
-        content = b"archive"
-        _, begun = run("begin", "--request", request(archive_sha256=hashlib.sha256(content).hexdigest()))
+    def __init__(self, run: Run, host: FakeHost, **changes: Any) -> None:
+        content = changes.get("version", "archive").encode()
+        changes["archive_sha256"] = hashlib.sha256(content).hexdigest()
+        _, begun = run("begin", "--request", request(**changes))
         self.run, self.host, self.token, self.release = run, host, begun["token"], begun["release"]
         self.archive = Path(begun["upload_to"])
         self.archive.write_bytes(content)
@@ -106,6 +108,30 @@ def test_phases_come_in_their_order(deploy: Deploy) -> None:
     deploy.prepare()
     assert deploy.prepare()[0] == ExitCode.USAGE
     assert deploy.host.live() == OLD
+
+
+def test_a_list_that_names_a_part_is_completed_as_before(
+    run: Run, host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second build of the same list is told what the first one has installed."""
+    monkeypatch.setattr("farrier_release.interpreter.choose", lambda application, requires: "python3")
+    monkeypatch.setattr("farrier_release.interpreter.describe", lambda interpreter: PYTHON)
+    make_live(host, OLD)
+    orders = []
+    real = host.run_sandboxed
+
+    def noted(task: Sandboxed) -> Completed:
+        orders.extend([json.loads(task.stdin or "")] if task.unit.endswith("-build") else [])
+        return real(task)
+
+    monkeypatch.setattr(host, "run_sandboxed", noted)
+    releases = []
+    for version in ("v2", "v3"):
+        deploy = Deploy(run, host, version=version, project={"lock": {"sha256": "of the list"}})
+        assert deploy.go_live()[0] == ExitCode.SUCCESS
+        releases.append(deploy.release)
+    assert [order["completed_by"] for order in orders] == ["", releases[0]]
+    assert [order["constraints"] for order in orders] == [{}, REPORT["packages"]]
 
 
 def test_a_build_that_fails(deploy: Deploy) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 import pytest
@@ -250,6 +251,50 @@ def test_malformed_hostnames_are_refused(domain: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "word"),
+    [
+        ("cd web && python manage.py migrate", "cd"),
+        ("python a.py && python b.py", "&&"),
+        ("python a.py || true", "||"),
+        ("python dump.py | gzip", "|"),
+        ("python dump.py > out.json", ">"),
+        ("python dump.py >out.json", ">out.json"),
+        ("python dump.py 2>/dev/null", "2>/dev/null"),
+        ("python a.py; python b.py", "a.py;"),
+        ("python serve.py &", "&"),
+        ("python a.py $HOME/x", "$HOME/x"),
+        ("python a.py $(date)", "$(date)"),
+        ("DEBUG=1 python a.py", "DEBUG=1"),
+        ("source .venv/bin/activate", "source"),
+    ],
+)
+def test_words_of_a_shell_are_refused(command: str, word: str) -> None:
+    """Nothing would act on them; what is to be pasted instead is accepted."""
+    problem = only(migrate=[command])
+    assert problem.what == f"has {word}, but no shell runs it"
+    assert problem.fix == f"write sh -c {shlex.quote(command)}"
+    assert problems(hooks={"after_build": [problem.fix.removeprefix("write ")]}) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "sh -c 'cd web && python manage.py migrate > log'",
+        'python -c "print(1); print(2)"',
+        "python warm.py https://example.org/?a=1&b=2",
+        "alembic -x tenant=a;b upgrade head",
+        "python a.py '&&' \"|\"",
+        "./generate --option=value",
+        r"find . -name a.txt -exec cat {} \;",
+        "env DEBUG=1 python a.py",
+    ],
+)
+def test_what_only_looks_like_a_shells_is_accepted(command: str) -> None:
+    """Quoted words and addresses are the program's own."""
+    assert problems(migrate=[command]) == []
+
+
+@pytest.mark.parametrize(
     ("source", "what"),
     [
         ({}, "has no location"),
@@ -272,6 +317,11 @@ def test_malformed_hostnames_are_refused(domain: str) -> None:
             "is a URL of an unsupported kind",
         ),
         ({"archive": "/x", "checksum": "md5:abc"}, "is not a SHA-256 checksum"),
+        ({"git": "https://x/y", "version": "1", "include": ["dist"]}, "has include, which belongs to path"),
+        ({"path": "/a", "include": ["../dist"]}, "points outside the release"),
+        ({"path": "/a", "include": "dist"}, "is text, not a list"),
+        ({"path": "/a", "extras": ["--prod"]}, "is not the name of an extra or group"),
+        ({"path": "/a", "groups": ["a b"]}, "is not the name of an extra or group"),
     ],
 )
 def test_source_is_one_kind_and_complete(source: dict[str, Any], what: str) -> None:
