@@ -177,6 +177,6 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
 
 def known_to_the_host(app: dict[str, Any]) -> dict[str, Any]:
     """Those keys of the inventory's app that the host has from `site.yml`, and must agree with."""
-    keys = ("python", "health_path", "migrate", "hooks", "module")
+    keys = ("python", "health_path", "migrate", "hooks", "module", "processes", "timers")
     found = {key: app[key] for key in keys if app.get(key) is not None}
     return {**found, "subdir": (app.get("source") or {}).get("subdir") or ""} if app else {}

@@ -1,4 +1,4 @@
-"""Takes jobs out of the state directory: files with the seconds that they take. SIGTERM ends it after its job."""
+"""Takes jobs out of the state directory: files with their seconds. SIGTERM ends it after its job."""
 
 import os
 import signal

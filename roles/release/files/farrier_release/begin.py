@@ -6,6 +6,7 @@ import hashlib
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -182,8 +183,8 @@ def check_inventory(application: Application, inventory: dict[str, Any]) -> None
 
     Args:
         application: whose settings.
-        inventory: `python`, `health_path`, `subdir`, `migrate`, `hooks` and `module`; a key that is not
-            there has its default.
+        inventory: `python`, `health_path`, `subdir`, `migrate`, `hooks`, `module`, `processes` and `timers`;
+            a key that is not there has its default.
 
     Raises:
         ConfigurationError: they differ: the release would not be what the operator expects.
@@ -201,6 +202,8 @@ def check_inventory(application: Application, inventory: dict[str, Any]) -> None
         "migrate": (list(settings.migrate), inventory.get("migrate") or []),
         "hooks": ({key: list(value) for key, value in asdict(settings.hooks).items()}, hooks),
         "module": (gunicorn.get("module"), inventory.get("module")),
+        "processes": _commands(settings.processes, inventory.get("processes") or {}),
+        "timers": _commands(settings.timers, inventory.get("timers") or {}),
     }
     for key, (here, there) in pairs.items():
         if here != there:
@@ -209,6 +212,15 @@ def check_inventory(application: Application, inventory: dict[str, Any]) -> None
                 f"is {here!r} on the host and {there!r} in the inventory.",
                 next_command="ansible-playbook farrier.kit.site --tags app_server,release, then deploy again",
             )
+
+
+def _commands(here: Mapping[str, Any], there: dict[str, Any]) -> tuple[dict[str, str], dict[str, str]]:
+    """The commands by name, on the host and in the inventory; what runs once may be on another host."""
+    expected = {name: one for name, one in there.items() if name in here or not one.get("once")}
+    return (
+        {name: one.command for name, one in here.items()},
+        {name: one["command"] for name, one in expected.items()},
+    )
 
 
 def check_space(application: Application) -> None:

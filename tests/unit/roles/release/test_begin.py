@@ -146,6 +146,8 @@ SETTINGS = {
         ({"hooks": {"after_build": ["make"], "before_build": ["fetch"]}}, "hooks"),
         ({"hooks": None}, "hooks"),
         ({"module": "shop.web:app"}, "module"),
+        ({"processes": {"worker": {"command": "arq"}}}, "processes"),
+        ({"timers": {"digest": {"command": "digest", "schedule": "daily"}}}, "timers"),
     ],
 )
 def test_a_host_that_was_not_told_of_a_change_is_not_deployed_to(
@@ -160,6 +162,15 @@ def test_a_host_that_was_not_told_of_a_change_is_not_deployed_to(
     assert named in result["message"]
     assert "farrier.kit.site --tags app_server,release" in result["error"]["next_command"]
     assert run("status")[1]["lease"] is None
+
+
+def test_what_runs_once_may_be_on_another_host(run: Run, host: FakeHost) -> None:
+    """Its absence here is no change that has not arrived."""
+    with_settings(host, migrate=["up"], hooks={"after_build": ["make"]})
+    host.configuration.gunicorn_settings.write_text('{"module": "shop:app"}')
+    beat = {"beat": {"command": "beat", "once": True}}
+    asked = request(inventory={**SETTINGS, "processes": beat})
+    assert run("begin", "--request", asked, "--check")[0] == ExitCode.SUCCESS
 
 
 def test_defaults_are_those_of_the_inventory_contract() -> None:
