@@ -82,10 +82,19 @@ def start(application: Application, release: str) -> None:
     if not application.configuration.processes:
         return
     started = time.time()
-    units = _start(application, release)
+    if _start(application, release):
+        stay_up(application, release, since_seconds=started)
+
+
+def stay_up(application: Application, release: str, *, since_seconds: float) -> None:
+    """See that the copies of a release, started since a time (seconds since 1970), stay up.
+
+    Raises:
+        ReleaseError: one does not.
+    """
     until = time.monotonic() + _STAYS_SECONDS
-    while units:
-        if found := failure(application, release, since_seconds=started):
+    while True:
+        if found := failure(application, release, since_seconds=since_seconds):
             raise found
         if time.monotonic() >= until:
             break
@@ -142,17 +151,21 @@ def remove(application: Application, *, check_only: bool = False) -> list[str]:
 
 
 def take_up(application: Application, *, check_only: bool = False) -> list[str]:
-    """Restart the copies that were started before their unit or the environment changed."""
+    """Restart the copies that were started before their unit or the environment changed.
+
+    One whose new command its release lacks goes on as it is: the next release may have it.
+    """
     settings = application.configuration
     files = [settings.gunicorn_settings.with_name("environment.json")]
     done = []
-    for name in settings.processes:
+    for name, process in settings.processes.items():
         unit = settings.unit_directory / f"{settings.name}-{name}@.service"
         changed = max(_modified_seconds(path) for path in (*files, unit))
         for copy in _copies(application, name):
             shown = application.host.show(copy.unit, "ExecMainStartTimestamp")
             began = _seconds(shown.get("ExecMainStartTimestamp", ""))
-            if not copy.is_ending and began is not None and began <= int(changed):
+            is_older = began is not None and began <= int(changed)
+            if is_older and not copy.is_ending and _program(application, copy.release, process.command):
                 done.append(f"restart {copy.unit}")
                 if not check_only:
                     application.host.systemctl("restart", "--no-block", copy.unit)

@@ -272,6 +272,13 @@ def test_the_inventory_has_changed(run: Run, host: FakeHost, old: Application, u
     assert run("processes")[1]["changed"] is False
     units.started_at -= 120
     assert f"restart test-worker@{OLD}.1.service" in run("processes")[1]["message"]
+    units.dying.add("test-worker")
+    code, result = run("processes")
+    assert (code, "process worker does not stay up" in result["message"]) == (ExitCode.FAILED, True)
+    units.calls.clear()
+    (host.configuration.release_directory(OLD) / ".venv" / "bin" / "arq").unlink()
+    run("processes")
+    assert units.calls == []
 
 
 def test_both_releases_keep_their_copies_while_the_new_one_is_watched(
