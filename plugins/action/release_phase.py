@@ -2,8 +2,8 @@
 
 Arguments:
     app: name of the application.
-    phase: deploy, rollback, restart, status or unlock; and where several hosts get a release in order, begin,
-        prepare, activate or abort.
+    phase: deploy, rollback, restart, processes, status or unlock; and where several hosts get a release in
+        order, begin, prepare, activate or abort.
     archive: for `deploy`, `begin` and `prepare`, what `source_archive` returned.
     release_stamp: for `begin`, a time such as 20261121T165606Z, where all hosts are to have the same release
         id.
@@ -14,6 +14,7 @@ Arguments:
         succeed: in a fleet it is the end of a deploy that fails, in order and with all hosts.
     release, force: for `rollback`, its id (the one before the live one by default), and whether it may be one
         that never went live successfully; `force` also for `unlock`, while a phase runs.
+    remove: for `processes`, only stop and remove what is no longer in the inventory.
 
 Returns what the tool returns: `changed`, `message`, `seconds`, and by phase `new`, `token`, `release`,
 `upload_to`, `platform` and others. A failure has the application's own lines, what still serves, and what to
@@ -44,8 +45,8 @@ from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import (
 )
 from ansible_collections.farrier.kit.plugins.plugin_utils.source_archive import keep_completion
 
-WITHOUT_LEASE = ("deploy", "begin", "rollback", "restart", "status", "unlock")
-WITH_CHECK = ("deploy", "begin", "rollback", "status", "unlock")
+WITHOUT_LEASE = ("deploy", "begin", "rollback", "restart", "processes", "status", "unlock")
+WITH_CHECK = ("deploy", "begin", "rollback", "processes", "status", "unlock")
 # These take the lease, and may take it from a deploy that has died.
 TAKING = ("deploy", "begin", "rollback", "restart")
 
@@ -78,6 +79,7 @@ class ActionModule(ActionBase):
                 "migrate": {"type": "bool", "default": False},
                 "release": {"type": "str", "default": ""},
                 "force": {"type": "bool", "default": False},
+                "remove": {"type": "bool", "default": False},
                 "defer_failure": {"type": "bool", "default": False},
             },
             required_if=[("phase", phase, ["archive"]) for phase in ("deploy", "begin", "prepare")],
@@ -183,6 +185,8 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
         return [*argv, *release, *owner, *(["--force"] if arguments["force"] else []), *checking]
     if phase == "unlock":
         return [*argv, *(["--force"] if arguments["force"] else []), *checking]
+    if phase == "processes":
+        return [*argv, *(["--remove"] if arguments["remove"] else []), *checking]
     if phase in WITHOUT_LEASE:
         return argv
     return [*argv, "--token", arguments["lease"], *(["--migrate"] if arguments["migrate"] else [])]

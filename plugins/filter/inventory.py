@@ -220,6 +220,27 @@ def balancing_edges(inventory_hostname: str, edge_hosts: Any, app_hosts: Any, ho
     return [str(edge) for edge in edge_hosts if shared & _sites(edge, hostvars)]
 
 
+def apps_of_host(apps: Any, inventory_hostname: str, app_hosts: Any, hostvars: Any) -> list[dict[str, Any]]:
+    """Return apps as an app host runs them: what runs `once`, only the first app host that has the app.
+
+    Args:
+        apps: What `app_defaults` returns for the host.
+        inventory_hostname: The host.
+        app_hosts: Hosts of the group `app`, in their order.
+        hostvars: Variables by host.
+    """
+    first: dict[str, str] = {}
+    for host in app_hosts:
+        for app in hostvars[host].get("apps") or []:
+            first.setdefault(app["name"], host)
+
+    def here(app: dict[str, Any], key: str) -> dict[str, Any]:
+        is_first = first.get(app["name"]) == inventory_hostname
+        return {name: one for name, one in app[key].items() if is_first or not one["once"]}
+
+    return [{**app, "processes": here(app, "processes"), "timers": here(app, "timers")} for app in apps]
+
+
 def _sites(host: str, hostvars: Any) -> set[Any]:
     from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import site
 
@@ -276,6 +297,7 @@ class FilterModule:
         return {
             "acme_peers": acme_peers,
             "app_defaults": app_defaults,
+            "apps_of_host": apps_of_host,
             "balancing_edges": balancing_edges,
             "batches_before": batches_before,
             "edge_locations": edge_locations,

@@ -9,7 +9,7 @@ from .hosts import MISSING, HostView, site
 from .inventory import GROUPS, inventory_problems
 from .locations import locations
 from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
-from .model import App, Certificate, Edge, EdgePath, Hooks, Source
+from .model import App, Certificate, Edge, EdgePath, Hooks, Process, Source, Timer
 from .running_settings import running_settings
 from .sizing import WorkerCount, worker_count
 from .versions import core_problems
@@ -28,7 +28,9 @@ __all__ = [
     "HostView",
     "MistakeError",
     "Problem",
+    "Process",
     "Source",
+    "Timer",
     "Unresolved",
     "WorkerCount",
     "app_problems",

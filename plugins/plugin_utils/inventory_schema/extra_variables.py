@@ -19,6 +19,8 @@ PLAYBOOKS: dict[str, tuple[str, ...]] = {
     "deploy": ("app", "version", "mixed", "unreachable"),
     "rollback": ("app", "release", "unreachable"),
     "status": ("app",),
+    "run": ("app", "command"),
+    "logs": ("app", "lines"),
     "drain": ("host", "drain", "drain_seconds"),
     "upgrade": ("reboot",),
     "maintenance_mode": ("app", "maintenance"),

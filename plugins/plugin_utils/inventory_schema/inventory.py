@@ -39,6 +39,7 @@ def inventory_problems(
         *renamed_problems(hosts),
         *merge(problems),
         *_domain_problems(hosts),
+        *_unit_problems(hosts),
         *fleet_problems(groups, hosts),
     ]
 
@@ -131,4 +132,31 @@ def _domain_problems(hosts: Mapping[str, HostView]) -> list[Problem]:
                 continue
             value = shown(domain, ("domains",))
             problems.append(Problem(subject, key, value, what, fix, location, [host]))
+    return merge(problems)
+
+
+def _unit_problems(hosts: Mapping[str, HostView]) -> list[Problem]:
+    """Find processes and timers whose units have the name of another app's."""
+    problems: list[Problem] = []
+    for host, view in hosts.items():
+        owners = {name: (name, "") for name in view.named()}
+        for name, (index, raw) in view.named().items():
+            for key in ("processes", "timers"):
+                entries = raw.get(key)
+                for one in entries if isinstance(entries, Mapping) else ():
+                    unit = f"{name}-{one}"
+                    owner, of_key = owners.setdefault(unit, (name, f"{key}.{one}"))
+                    if owner != name:
+                        of = f"app {owner}" + (f", key {of_key}" if of_key else "")
+                        problems.append(
+                            Problem(
+                                f"app {name}",
+                                f"{key}.{one}",
+                                "",
+                                f"would have the unit {unit}, which is also that of {of}",
+                                "give it another name",
+                                view.location(index, f"{key}.{one}"),
+                                [host],
+                            )
+                        )
     return merge(problems)

@@ -15,6 +15,8 @@ EnvironmentName = Annotated[str, AfterValidator(names.environment_name)]
 EnvironmentValue = Annotated[str, AfterValidator(values.no_null_character)]
 Command = Annotated[str, AfterValidator(values.command)]
 DependencyName = Annotated[str, AfterValidator(values.dependency_name)]
+ProcessName = Annotated[str, AfterValidator(names.process_name)]
+Schedule = Annotated[str, AfterValidator(values.schedule)]
 RelativeDirectory = Annotated[str, AfterValidator(values.relative_directory)]
 StaticPrefix = Annotated[str, AfterValidator(values.static_prefix)]
 EdgePrefix = Annotated[str, AfterValidator(values.edge_prefix)]
@@ -150,6 +152,51 @@ class Hooks(Strict):
         ["python -m observatory.announce --undone"],
         [],
     )
+
+
+class Process(Strict):
+    """A process that runs beside the web process, all the time, as `APP-NAME@RELEASE.N.service`."""
+
+    command: Command = key("What to run. No shell reads it.", "command", "arq observatory.jobs.Settings")
+    count: int = key("Copies on each app host.", "number", 2, 1, ge=1, le=64)
+    once: bool = key(
+        "On the first app host only, and never two at a time: for schedulers.", "true or false", True, False
+    )
+    stop_signal: Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"] = key(
+        "Signal that tells the process to finish its job and end. Its children do not get it.",
+        "name of a signal",
+        "SIGINT",
+        "SIGTERM",
+    )
+    stop_timeout_seconds: int = key(
+        "Time for the job under way. After it, the process is killed.",
+        "number of seconds",
+        600,
+        60,
+        ge=1,
+        le=86_400,
+    )
+    memory_max_mb: int | None = key(
+        "Memory of one copy with its children. Unset: no limit.", "number of MB", 512, None, ge=16
+    )
+
+    @model_validator(mode="after")
+    def _one_of_its_kind(self) -> Process:
+        if self.once and self.count != 1:
+            raise MistakeError(f"has once: true with count: {self.count}", "remove one of the two")
+        return self
+
+
+class Timer(Strict):
+    """A command that systemd starts at given times, as `APP-NAME.timer` and `APP-NAME.service`."""
+
+    command: Command = key("What to run. No shell reads it.", "command", "python -m observatory.digest")
+    schedule: Schedule = key(
+        "When, as systemd's `OnCalendar=`. `systemd-analyze calendar` explains it.",
+        "calendar expression",
+        "*-*-* 03:30",
+    )
+    once: bool = key("On the first app host only.", "true or false", True, False)
 
 
 class EdgePath(Strict):
@@ -339,6 +386,18 @@ class App(Strict):
         {"after_build": ["python -m observatory.assets"]},
         Hooks(),
     )
+    processes: dict[ProcessName, Process] = key(
+        "Processes that run beside the web process, by name: workers, schedulers, bots.",
+        "mapping of name: mapping",
+        {"worker": {"command": "arq observatory.jobs.Settings"}},
+        {},
+    )
+    timers: dict[ProcessName, Timer] = key(
+        "Commands that run at given times, by name.",
+        "mapping of name: mapping",
+        {"digest": {"command": "python -m observatory.digest", "schedule": "daily"}},
+        {},
+    )
     workers: Annotated[int | values.WorkerPolicy, BeforeValidator(values.worker_number)] = key(
         "`per_core` (one per core, at least 2), `double` (2n+1), or a number. Memory limits it.",
         "per_core, double or a number",
@@ -453,6 +512,14 @@ class App(Strict):
             raise MistakeError(
                 "has threads, which only a worker with interface wsgi has",
                 "remove threads, or write interface: wsgi if the app is Flask, Django or another WSGI app",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _names_of_units(self) -> App:
+        if both := sorted(self.processes.keys() & self.timers.keys()):
+            raise MistakeError(
+                f"has a process and a timer of the name {both[0]}", "give one of them another name"
             )
         return self
 

@@ -92,6 +92,20 @@ def app_name(value: str) -> str:
     return value
 
 
+def process_name(value: str) -> str:
+    """Return the name if `<app>-<name>` can be a unit; raise :class:`MistakeError` if not."""
+    if not APP_NAME_FORM.fullmatch(value) or len(value) > APP_NAME_MAX_LENGTH:
+        raise MistakeError(
+            "is not a name for a process or timer",
+            f"at most {APP_NAME_MAX_LENGTH} lowercase letters, digits and single hyphens, a letter first",
+        )
+    if f"-{value}".endswith(KIT_SUFFIXES):
+        raise MistakeError(
+            "is what Farrier calls a unit of its own", f"choose another, as in {value}-process"
+        )
+    return value
+
+
 def domain(value: str) -> str:
     """Return the hostname or wildcard if a certificate can bear it; raise :class:`MistakeError` if not."""
     if not value.startswith("*"):

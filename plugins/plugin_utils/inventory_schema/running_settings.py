@@ -29,6 +29,8 @@ def running_settings(app: Mapping[str, Any]) -> dict[str, Any]:
     if "source" in settings:
         subdir = settings.pop("source")["subdir"] or ""
         settings["subdir"] = subdir.strip("/")
+    for key in ("processes", "timers"):  # one that runs once may be another host's
+        settings[key] = {name: one for name, one in settings[key].items() if not one["once"]}
     for key in _SECRET & set(settings):
         settings[key] = _digest(settings[key], known["name"])
     return settings

@@ -212,6 +212,13 @@ def command(value: str) -> str:
     return value
 
 
+def schedule(value: str) -> str:
+    """A calendar expression in one line. Whether systemd understands it, the host says."""
+    if not re.fullmatch(r"[ -~]+", value) or not value.strip():
+        raise MistakeError("is not a calendar expression", "write one, as in daily or Mon *-*-* 03:30")
+    return value
+
+
 def no_null_character(value: str) -> str:
     """A text that the environment of a process can hold."""
     if "\0" in value:

@@ -1,7 +1,7 @@
 """`python -m farrier_gunicorn.execute --settings FILE -- COMMAND…`: runs a command as the app would run it.
 
 With the app's environment, in the project directory of the release, with the release's programs first. For
-migrations and hooks: their secrets come from a file and never appear in a list of processes.
+migrations, hooks, processes and timers: secrets come from a file and never appear in a list of processes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,14 @@ def main(arguments: list[str] | None = None) -> int:
     """Becomes the command; returns only when that is impossible, with an exit code as a shell's."""
     parser = argparse.ArgumentParser(prog="farrier_gunicorn.execute", description=__doc__)
     parser.add_argument("--settings", required=True, metavar="FILE", help="the app's gunicorn.json")
+    parser.add_argument("--copy", metavar="DIRECTORY.N", help="the release, and the number of a copy")
     parser.add_argument("command", nargs="+", help="the command and its arguments, after --")
     options = parser.parse_args(arguments)
     try:
-        configuration = load({**os.environ, "FARRIER_SETTINGS": options.settings})
+        given = {**os.environ, "FARRIER_SETTINGS": options.settings}
+        if options.copy:
+            given["FARRIER_RELEASE_DIRECTORY"] = options.copy.rpartition(".")[0]
+        configuration = load(given)
     except ConfigurationError as error:
         print(f"execute: {error}", file=sys.stderr)
         return _CONFIGURATION_ERROR

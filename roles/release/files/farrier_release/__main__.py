@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn, TextIO
 
-from farrier_release import audit, reconcile, restart, rollback, transaction, transfer
+from farrier_release import audit, processes, reconcile, restart, rollback, transaction, transfer
 from farrier_release.application import Application
 from farrier_release.begin import archive_path, begin, describe_owner
 from farrier_release.config import CONFIGURATION_DIRECTORY, load
@@ -165,6 +165,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_caller(one)
     one = command("restart", _restart, "restart the service of the live release, while a stand-in serves")
     _add_caller(one)
+    one = command("processes", _processes, "run the processes and timers of the inventory, and no others")
+    one.add_argument("--remove", action="store_true", help="only remove what is not in the inventory")
+    one.add_argument("--check", action="store_true", help="only show what would be done")
     command("status", lambda app, _: status(app), "show what is live")
     one = command("log", _log, "show the last deploys and rollbacks")
     one.add_argument("--lines", type=int, default=20, help="how many")
@@ -308,6 +311,20 @@ def _caller(options: argparse.Namespace) -> dict[str, Any]:
     return {"who": who, "owner": options.owner}
 
 
+def _processes(application: Application, options: argparse.Namespace) -> Result:
+    with application.state.locked(wait_seconds=60):
+        done = processes.remove(application, check_only=options.check)
+        transaction = application.state.read()
+        # Both releases have their copies until the watch over the new one has ended.
+        if not options.remove and (transaction is None or not transaction.flip):
+            started, live = time.time(), application.releases.live()
+            done += processes.take_up(application, check_only=options.check)
+            done += processes.settle(application, check_only=options.check)
+            if done and live and not options.check:
+                processes.stay_up(application, live, since_seconds=started)
+    return {"changed": bool(done), "message": "; ".join(done) or "All run as they should."}
+
+
 def _log(application: Application, options: argparse.Namespace) -> Result:
     return {"changed": False, "attempts": audit.last(application.configuration, options.lines)}
 
@@ -323,6 +340,8 @@ def _recover(application: Application, options: argparse.Namespace) -> Result:
             end = None
         else:
             end = reconcile.reconcile(application, reason="it was interrupted")
+        if not options.order:  # at boot
+            processes.settle(application)
     if end is None:
         return {"changed": False, "message": "Nothing was interrupted."}
     return {"changed": True, "message": end.message}

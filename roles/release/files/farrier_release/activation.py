@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from farrier_release import overlap, rehearse
+from farrier_release import overlap, processes, rehearse
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode, ReleaseError
 from farrier_release.probe import ask_edge
@@ -50,6 +50,8 @@ def activate(application: Application, transaction: Transaction) -> dict[str, An
         verify(application, transaction.release, before=service, how=transition.how, edge=edge)
     except VerificationError as error:
         raise ReleaseError(f"{error}.") from None
+    if not is_restart:
+        processes.start(application, transaction.release)
     if transaction.what == "deploy":
         application.run_tasks("after_activate", settings.hooks.after_activate, transaction.release)
     if not is_restart:
@@ -68,6 +70,7 @@ def go_back(application: Application, origin: str | None, main_pid: int | None =
     settings, releases = application.configuration, application.releases
     if origin is None:
         settings.current.unlink(missing_ok=True)
+        processes.settle(application)
         # The socket too: nothing would answer who waits there.
         units = [settings.socket_unit, settings.service]
         application.host.systemctl("stop", *units, timeout_seconds=settings.service_timeout_seconds)
@@ -93,6 +96,7 @@ def go_back(application: Application, origin: str | None, main_pid: int | None =
         except VerificationError as error:
             reason = reason or str(error)
             continue
+        processes.settle(application)
         application.run_tasks_regardless("after_rollback", settings.hooks.after_rollback, origin)
         return
     raise ReleaseError(

@@ -75,32 +75,42 @@ class Application:
             release: the release to run it in.
         """
         settings = self.configuration
-        directory = settings.release_directory(release)
-        binaries = directory / ".venv" / "bin"
         try:
             words = shlex.split(command)
         except ValueError as error:
             raise ReleaseError(f"{kind}: {command!r} is not a command line: {error}") from None
-        return self.host.run_sandboxed(
-            Sandboxed(
-                unit=f"farrier-{settings.name}-{kind.replace('_', '-')}",
-                user=settings.user,
-                command=[
-                    *(str(binaries / "python"), "-m", "farrier_gunicorn.execute"),
-                    *("--settings", str(settings.gunicorn_settings), "--", *words),
-                ],
-                directory=directory / "source" / settings.subdir,
-                properties=settings.task_properties,
-                environment={
-                    "FARRIER_RELEASE_DIRECTORY": str(directory),
-                    "PATH": f"{binaries}:/usr/local/bin:/usr/bin:/bin",
-                    "PYTHONPATH": str(settings.library_directory),
-                },
-                show=self.masking.text,
-                timeout_seconds=settings.migrate_timeout_seconds
-                if kind == "migrate"
-                else settings.task_timeout_seconds,
-            )
+        is_migration = kind == "migrate"
+        limit_seconds = settings.migrate_timeout_seconds if is_migration else settings.task_timeout_seconds
+        return self.host.run_sandboxed(self.sandboxed(kind, words, release, limit_seconds))
+
+    def sandboxed(self, kind: str, words: list[str], release: str, limit_seconds: int | None) -> Sandboxed:
+        """A command in a release, with the application's user, environment and sandbox.
+
+        Args:
+            kind: part of the unit's name.
+            words: program and arguments.
+            release: the release to run it in.
+            limit_seconds: after which systemd ends it; None for never.
+        """
+        settings = self.configuration
+        directory = settings.release_directory(release)
+        binaries = directory / ".venv" / "bin"
+        return Sandboxed(
+            unit=f"farrier-{settings.name}-{kind.replace('_', '-')}",
+            user=settings.user,
+            command=[
+                *(str(binaries / "python"), "-m", "farrier_gunicorn.execute"),
+                *("--settings", str(settings.gunicorn_settings), "--", *words),
+            ],
+            directory=directory / "source" / settings.subdir,
+            properties=settings.task_properties,
+            environment={
+                "FARRIER_RELEASE_DIRECTORY": str(directory),
+                "PATH": f"{binaries}:/usr/local/bin:/usr/bin:/bin",
+                "PYTHONPATH": str(settings.library_directory),
+            },
+            show=self.masking.text,
+            timeout_seconds=limit_seconds,
         )
 
     def run_tasks(self, kind: str, commands: tuple[str, ...], release: str) -> None:

@@ -49,6 +49,42 @@ class Hooks:
 
 
 @dataclass(frozen=True)
+class Process:
+    """A process that runs beside the web process.
+
+    Args:
+        command: a line, split as a shell would split it.
+        count: how many copies run.
+        once: whether two must never run at a time.
+        stop_signal: name of the signal that ends it.
+        stop_timeout_seconds: how long that may take.
+        memory_max_mb: of one copy; None for no limit.
+    """
+
+    command: str
+    count: int = 1
+    once: bool = False
+    stop_signal: str = "SIGTERM"
+    stop_timeout_seconds: int = 60
+    memory_max_mb: int | None = None
+
+
+@dataclass(frozen=True)
+class Timer:
+    """A command that systemd starts at given times.
+
+    Args:
+        command: a line, split as a shell would split it.
+        schedule: what systemd goes by.
+        once: whether it runs on one host of the fleet only.
+    """
+
+    command: str
+    schedule: str
+    once: bool = False
+
+
+@dataclass(frozen=True)
 class Configuration:
     """Settings of one application. Only `name` has to be given; the rest has the conventional place or value.
 
@@ -97,6 +133,9 @@ class Configuration:
     # For an app whose start-up reads what the migration makes. The first release always migrates before.
     migrate_before_rehearsal: bool = False
     task_properties: tuple[str, ...] = ()
+    processes: Mapping[str, Process] = field(default_factory=dict)
+    timers: Mapping[str, Timer] = field(default_factory=dict)
+    unit_directory: Path = Path("/etc/systemd/system")
 
     keep_releases: int = 5
     free_disk_min_mb: int = 512
@@ -158,6 +197,7 @@ _PATTERNS = {
     "rehearsal_unit": (re.compile(r".+\{release\}.*"), "a unit name with {release} in it"),
     "stand_in_unit": (re.compile(r".+\{release\}.*"), "a unit name with {release} in it"),
 }
+_BESIDE: dict[str, type] = {"Mapping[str, Process]": Process, "Mapping[str, Timer]": Timer}
 _MINIMUM = {"keep_releases": 2, "rehearsal_seconds": 0, "free_disk_min_mb": 0, "watch_seconds": 0}
 
 
@@ -262,6 +302,9 @@ def _value(kind: str, value: Any, where: str) -> Any:
         return value
     if kind == "Mapping[str, Any]" and isinstance(value, dict):
         return value
+    if kind in _BESIDE and isinstance(value, dict):
+        of = _BESIDE[kind]
+        return {name: of(**_fields(of, one, f"{where}.{name}")) for name, one in value.items()}
     if kind == "Path" and isinstance(value, str) and value.startswith("/"):
         return Path(value)
     if kind == "bool" and isinstance(value, bool):
@@ -278,6 +321,7 @@ def _value(kind: str, value: Any, where: str) -> Any:
         "tuple[str, ...]": "a list of strings",
         "Mapping[str, str]": "an object of strings",
         "Mapping[str, Any]": "an object",
+        **dict.fromkeys(_BESIDE, "an object of objects"),
         "Path": "an absolute path",
         "str": "a text",
         "int": "a whole number",

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 from farrier_release.errors import NoAnswerError
 from farrier_release.output import TAIL_LINES, pass_on
@@ -62,7 +62,7 @@ class Sandboxed:
         stdin: text for its standard input.
         keep_stdout: whether its standard output is a result.
         show: turns a line of its output into what may be kept and shown of it.
-        timeout_seconds: after which systemd ends it.
+        timeout_seconds: after which systemd ends it; None for never.
     """
 
     unit: str
@@ -74,7 +74,23 @@ class Sandboxed:
     stdin: str = ""
     keep_stdout: bool = False
     show: Callable[[str], str] = printable
-    timeout_seconds: int = 900
+    timeout_seconds: int | None = 900
+
+    def argv(self, output: str) -> list[str]:
+        """The command line that runs it; `output` is how systemd-run passes its input and output on."""
+        limit = f"--property=RuntimeMaxSec={self.timeout_seconds or 'infinity'}"
+        return [
+            "systemd-run",
+            *("--quiet", output, "--wait", "--collect", "--service-type=exec"),
+            f"--unit={self.unit}",
+            f"--uid={self.user}",
+            f"--working-directory={self.directory}",
+            limit,
+            *(f"--property={line}" for line in self.properties),
+            *(f"--setenv={name}={value}" for name, value in (self.environment or {}).items()),
+            "--",
+            *_literally(self.command),
+        ]
 
 
 class Host:
@@ -82,19 +98,14 @@ class Host:
 
     def run_sandboxed(self, task: Sandboxed) -> Completed:
         """Run a command in a transient unit and wait for it; its lines are passed on as they come."""
-        argv = [
-            "systemd-run",
-            *("--quiet", "--pipe", "--wait", "--collect", "--service-type=exec"),
-            f"--unit={task.unit}",
-            f"--uid={task.user}",
-            f"--working-directory={task.directory}",
-            f"--property=RuntimeMaxSec={task.timeout_seconds}",
-            *(f"--property={line}" for line in task.properties),
-            *(f"--setenv={name}={value}" for name, value in (task.environment or {}).items()),
-            "--",
-            *_literally(task.command),
-        ]
+        argv = task.argv("--pipe")
         return follow(argv, stdin=task.stdin, keep_stdout=task.keep_stdout, show=task.show)
+
+    def become_sandboxed(self, task: Sandboxed) -> NoReturn:
+        """Become a command in a transient unit, on this terminal if there is one."""
+        is_terminal = os.isatty(0) and os.isatty(1)
+        argv = task.argv("--pty" if is_terminal else "--pipe")
+        os.execvp(argv[0], argv)
 
     def start_detached(
         self,

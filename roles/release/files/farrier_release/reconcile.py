@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from farrier_release import activation, audit, overlap, rehearse
+from farrier_release import activation, audit, overlap, processes, rehearse
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode, ReleaseError
 from farrier_release.state import Transaction, unlock_command
@@ -198,6 +198,7 @@ def _stays_healthy(application: Application, transaction: Transaction) -> bool:
 def _finish(application: Application, transaction: Transaction) -> End:
     release = transaction.release
     application.host.systemctl("stop", application.configuration.rehearsal_unit_of(release))
+    processes.settle(application)
     if transaction.phase == "watch":
         return End(f"{release} is live.")
     overlap.end(application)

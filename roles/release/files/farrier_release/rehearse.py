@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from farrier_release import processes
 from farrier_release.application import Application
 from farrier_release.errors import ConfigurationError, ReleaseError
 from farrier_release.probe import Answer, ask
@@ -26,8 +27,10 @@ def rehearse(application: Application, transaction: Transaction) -> dict[str, An
     It is left running: what dies a little later dies in front of `still_alive`, before the symlink moves.
 
     Raises:
-        ReleaseError: it does not live, or is not what it should be.
+        ReleaseError: it does not live, is not what it should be, or lacks the command of a process or timer.
     """
+    if transaction.what == "deploy":
+        processes.check(application, transaction.release)
     unit = application.configuration.rehearsal_unit_of(transaction.release)
     started = time.time()
     transaction.rehearsal = {"unit": unit, "started_at": started}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,10 @@ class Releases:
         remove_tree(directory)
 
     def in_use(self) -> set[str]:
-        """Releases that must stay: the live one, the one before it, and all that the server still runs."""
+        """Releases that must stay: the live one, the one before it, and all that still runs."""
         run_directory = self._configuration.run_directory
         running = [worker.release for worker in workers(run_directory)]
+        running += working_in(self._configuration.releases_directory)
         names = (self.live(), self.previous(), master(run_directory).get("release"), *running)
         return {name for name in names if isinstance(name, str) and name}
 
@@ -134,3 +136,12 @@ class Releases:
 
     def _manifest_path(self, release: str) -> Path:
         return self._configuration.release_directory(release) / ".farrier.json"
+
+
+def working_in(directory: Path) -> set[str]:
+    """Names of the directories directly below one in which processes of this host work."""
+    found = set()
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError, ValueError):  # it has ended, or works elsewhere
+            found.add(link.readlink().relative_to(directory).parts[0])
+    return found

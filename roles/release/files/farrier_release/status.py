@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from farrier_release import audit
+from farrier_release import audit, processes
 from farrier_release.application import Application
 from farrier_release.probe import certificate_of
 from farrier_release.storage import disk_used_bytes
@@ -47,6 +47,7 @@ def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
             }
             for worker in workers(settings.run_directory)
         ],
+        "processes": processes.status(application),
         "problem": problem(application, live),
         "lease": transaction.describe() if transaction and not is_watched else None,
         "watched": is_watched,
@@ -77,7 +78,7 @@ def problem(application: Application, live: str | None) -> str:
         return f"an activation was interrupted: {application.command} recover"
     if not look_at(application).active:
         return f"{settings.service} is not running"
-    return wrong_workers(settings.run_directory, live)
+    return wrong_workers(settings.run_directory, live) or processes.problem(application, live)
 
 
 def lines(found: dict[str, Any]) -> list[str]:
@@ -92,6 +93,7 @@ def lines(found: dict[str, Any]) -> list[str]:
         text.append(
             f"  worker     {worker['pid']} {worker['state']} since {worker['since']}, {worker['release']}"
         )
+    text += map(_beside, found["processes"])
     if found["lease"]:
         text.append(f"  under way  {found['lease']}")
     for attempt in reversed(found["attempts"]):
@@ -102,6 +104,16 @@ def lines(found: dict[str, Any]) -> list[str]:
     if found["certificate_expires"]:
         text.append(f"  TLS        until {found['certificate_expires']}, {found['certificate_days']} day(s)")
     return text
+
+
+def _beside(one: dict[str, Any]) -> str:
+    """One line of a process or timer."""
+    if "timer" in one:
+        last = f"last {one['last']}: {one['last_result']}" if one["last"] else "not run yet"
+        return f"  timer      {one['timer']} {one['state']}, next {one['next'] or 'never'}, {last}"
+    restarts = f", restarted {one['restarts']} time(s)" if one["restarts"] else ""
+    since = f"{one['state']} since {_time(one['since'])}"
+    return f"  process    {one['process']} {since}, {one['release']}{restarts}"
 
 
 def days_until(moment: str, now: datetime) -> int:

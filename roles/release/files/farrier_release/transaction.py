@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from farrier_release import activation, audit, build, migrate, progress, rehearse, transfer
+from farrier_release import activation, audit, build, migrate, processes, progress, rehearse, transfer
 from farrier_release.application import Application
 from farrier_release.config import Configuration
 from farrier_release.errors import ExitCode, ReleaseError, UsageError
@@ -256,7 +256,11 @@ def _end_of_deploy(application: Application, transaction: Transaction) -> None:
         current = application.state.read()
         if current is None or current.order != transaction.order:
             return
-        error = ReleaseError(fault) if fault and application.releases.live() == current.release else None
+        error = None
+        if fault and application.releases.live() == current.release:
+            since = float(transaction.flip["at"])
+            error = processes.failure(application, current.release, since_seconds=since)
+            error = error or ReleaseError(fault)
         reconcile(application, reason="it was watched", fault=error)
 
 
@@ -300,7 +304,8 @@ def _limit_seconds(settings: Configuration, steps: tuple[str, ...]) -> int:
 
 def _hand_over_seconds(settings: Configuration) -> int:
     """How long an overlap may take: a stand-in starts, the service restarts, and both are verified."""
-    return 2 * (settings.service_timeout_seconds + settings.verify_timeout_seconds)
+    overlap_seconds = 2 * (settings.service_timeout_seconds + settings.verify_timeout_seconds)
+    return overlap_seconds + processes.hand_over_seconds(settings)
 
 
 def _undo_seconds(settings: Configuration) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 
+from farrier_release import processes
 from farrier_release.application import Application
 from farrier_release.state import Transaction
 from farrier_release.transition import look_at
@@ -44,4 +45,5 @@ def fault_of(application: Application, transaction: Transaction) -> str:
         return f"{application.configuration.service} died"
     if service.state != "active":
         return ""
-    return wrong_workers(application.configuration.run_directory, transaction.release)
+    wrong = wrong_workers(application.configuration.run_directory, transaction.release)
+    return wrong or processes.fault(application, transaction.release)

@@ -364,3 +364,25 @@ def test_filters_read_the_variables_of_other_hosts(run_playbook: Play) -> None:
     told = run.stdout.replace("\\", "")
     assert '{"observatory": [{"host": "web1", "address": "10.0.0.11:20377"}]}' in told
     assert '{"observatory": "10.0.0.11:20377"} ["10.0.0.1"] 1' in told
+
+
+def test_what_runs_once_runs_on_the_first_app_host_that_has_the_app(
+    filters: dict[str, Callable[..., Any]],
+) -> None:
+    """Wherever else the app runs, and whatever other apps do."""
+    apps = [
+        {
+            "name": name,
+            "processes": {"worker": {"once": False}, "beat": {"once": True}},
+            "timers": {"digest": {"once": True}},
+        }
+        for name in ("shop", "blog")
+    ]
+    hostvars: dict[str, Any] = {"web1": {"apps": apps[:1]}, "web2": {"apps": apps}}
+
+    def run(host: str) -> dict[str, list[str]]:
+        found = filters["apps_of_host"](hostvars[host]["apps"], host, ["web1", "web2"], hostvars)
+        return {app["name"]: [*app["processes"], *app["timers"]] for app in found}
+
+    assert run("web1") == {"shop": ["worker", "beat", "digest"]}
+    assert run("web2") == {"shop": ["worker"], "blog": ["worker", "beat", "digest"]}

@@ -36,3 +36,18 @@ def test_a_digest_changes_with_what_a_process_is_started_by(
     digest = load_plugin("filter", "units").unit_digest
     assert was in UNIT
     assert (digest(UNIT) == digest(UNIT.replace(was, becomes))) == same
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("arq shop.jobs", '"arq" "shop.jobs"'),
+        ("sh -c 'echo $HOME 100%'", '"sh" "-c" "echo $$HOME 100%%"'),
+        ("""say 'a "b"' 'c\\d' ''""", r'"say" "a \"b\"" "c\\d" ""'),
+    ],
+)
+def test_systemd_reads_the_words_of_a_shell(
+    load_plugin: Callable[[str, str], ModuleType], command: str, line: str
+) -> None:
+    """And expands nothing in them."""
+    assert load_plugin("filter", "units").exec_words(command) == line

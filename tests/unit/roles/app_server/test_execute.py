@@ -90,3 +90,13 @@ def test_mistake_in_the_settings_is_named(release: Path) -> None:
     done = execute(release, "true")
     assert done.returncode == 78
     assert "environment.json: cannot be read" in done.stderr
+
+
+def test_a_copy_of_a_process_runs_in_the_release_of_its_name(release: Path) -> None:
+    """Its unit is an instance RELEASE.N."""
+    words = command(release, "own-python", "-c", SHOW)
+    words[5:5] = ["--copy", f"{release}.12"]
+    environ = environment(release)
+    del environ["FARRIER_RELEASE_DIRECTORY"]
+    done = subprocess.run(words, env=environ, capture_output=True, text=True, timeout=60)
+    assert json.loads(done.stdout)[0]["RELEASE_ID"] == "next"

@@ -129,3 +129,19 @@ def test_one_worker_holds_1500_websockets(
         for client in clients:
             client.sendall(b"\x81\x81\0\0\0\0a")
             assert client.recv(100) == b"\x81\x031 a"
+
+
+def test_a_process_gets_the_signal_alone_and_has_a_limit_of_its_own(tmp_path: Path) -> None:
+    """Children that were told to stop with it would lose their jobs."""
+    worker = {"command": "arq $x", "memory_max_mb": 256, "stop_signal": "SIGINT", "stop_timeout_seconds": 600}
+    app = App.model_validate({**APP, "memory_max_mb": 1024, "processes": {"worker": worker}}).model_dump()
+    values = {"app_server_apps": [app], "__app_server_unit": {"name": "worker"}, "vcpus": 2}
+    playbook = PLAYBOOK.replace("systemd/system/app.service, ", "systemd/system/app-process@.service, ")
+    done = run_in(tmp_path, playbook, "--extra-vars", json.dumps(values), hosts=LOCALHOST)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = settings((tmp_path / "app-process@.service").read_text())
+    keys = ("KillMode", "KillSignal", "TimeoutStopSec", "MemoryMax", "Slice", "User", "ProtectSystem")
+    assert [found[key] for key in keys] == [
+        *("mixed", "SIGINT", "600", "256M", "farrier-example.slice", "example", "strict"),
+    ]
+    assert found["ExecStart"].endswith('--copy /srv/example/releases/%i -- "arq" "$$x"')

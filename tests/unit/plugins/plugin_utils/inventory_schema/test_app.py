@@ -601,3 +601,32 @@ def test_limit_that_leaves_fewer_workers_than_the_policy_is_warned_of(
     found = limit_problems("app observatory", {**GOOD, **limits})
     assert [problem.is_warning for problem in found] == [True] * bool(what)
     assert all(what in problem.what for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key", "what"),
+    [
+        ({"processes": {"Worker": {"command": "x"}}}, "processes.Worker", "is not a name for a process"),
+        ({"processes": {"rehearsal": {"command": "x"}}}, "processes.rehearsal", "a unit of its own"),
+        ({"processes": {"worker": {}}}, "processes.worker.command", "is missing"),
+        ({"processes": {"beat": {"command": "x", "once": True, "count": 2}}}, "processes.beat", "count: 2"),
+        (
+            {"processes": {"worker": {"command": "x", "stop_signal": "TERM"}}},
+            "processes.worker.stop_signal",
+            "",
+        ),
+        ({"timers": {"digest": {"command": "x", "schedule": " "}}}, "timers.digest.schedule", "calendar"),
+        (
+            {
+                "processes": {"x": {"command": "x"}},
+                "timers": {"x": {"command": "x", "schedule": "daily"}},
+            },
+            "",
+            "a process and a timer of the name x",
+        ),
+    ],
+)
+def test_processes_and_timers(changes: dict[str, Any], key: str, what: str) -> None:
+    """What cannot be a unit is refused."""
+    problem = only(**changes)
+    assert (problem.key, what in problem.what) == (key, True), problem

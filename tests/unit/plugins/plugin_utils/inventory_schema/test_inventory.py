@@ -115,6 +115,20 @@ def test_domain_listed_twice_is_refused() -> None:
     assert problem.what == "is listed twice"
 
 
+def test_process_and_timer_whose_unit_is_that_of_another_app_is_refused() -> None:
+    """systemd would run one of the two in the place of the other."""
+    worker = {"command": "work"}
+    digest = {"command": "digest", "schedule": "daily"}
+    (problem,) = check(app("shop-api"), app("shop", timers={"api": digest}))
+    assert (problem.subject, problem.key) == ("app shop", "timers.api")
+    assert problem.what == "would have the unit shop-api, which is also that of app shop-api"
+    (problem,) = check(
+        app("shop", processes={"api-worker": worker}), app("shop-api", processes={"worker": worker})
+    )
+    assert "which is also that of app shop, key processes.api-worker" in problem.what
+    assert check(app("shop", processes={"worker": worker}), app("blog", processes={"worker": worker})) == []
+
+
 def test_variable_in_env_and_secrets_is_refused() -> None:
     """Which of the two wins is nobody's to guess; neither value is shown."""
     (problem,) = check(app(env={"API_KEY": "public"}, secrets={"API_KEY": "hunter2"}))

@@ -38,6 +38,7 @@ def test_defaults_make_no_difference() -> None:
         ({"static": {"/static": "static"}}, "static"),
         ({"migrate": ["up"]}, "migrate"),
         ({"memory_max_mb": 512}, "memory_max_mb"),
+        ({"processes": {"worker": {"command": "arq shop.Settings"}}}, "processes"),
     ],
 )
 def test_a_change_shows_in_its_key_alone(changes: dict[str, Any], key: str) -> None:
@@ -50,6 +51,7 @@ def test_a_change_shows_in_its_key_alone(changes: dict[str, Any], key: str) -> N
     [
         {"source": {**APP["source"], "version": "v2"}},
         {"domains": ["other.example.org"]},
+        {"processes": {"beat": {"command": "beat", "once": True}}},
         {"edge": {"redirect_to_first_domain": True}},
         {"certificate": {"source": "self_signed"}},
     ],
