@@ -52,7 +52,10 @@ key, value and fix. It never shows the values of `secrets` or of vaulted variabl
 RULES = """\
 ## Rules across keys
 
-- The names of apps are unique. A domain belongs to one app, on whatever hosts that app runs.
+- The names of apps are unique. A domain belongs to one app, on whatever hosts that app runs, or to
+  several with different `path`, which then have all `domains` and the `certificate` in common.
+- An app with a `path` answers below it. What its other keys say of URLs (`health_path`, `static`,
+  `edge.paths`) is below it, too. The app itself is asked without it, and gets it as `root_path`.
 - A wildcard (`*.example.org`) must not be the first of `domains`. It needs
   `certificate: {{challenge: dns}}`, or a certificate from elsewhere than a certificate authority (CA), see
   [tls.md](tls.md).

@@ -10,6 +10,7 @@ from .inventory import GROUPS, inventory_problems
 from .locations import locations
 from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
 from .model import App, Certificate, Edge, EdgePath, Hooks, Source
+from .shared_domains import leading_apps, site_apps
 from .sizing import WorkerCount, worker_count
 from .versions import core_problems
 
@@ -35,12 +36,14 @@ __all__ = [
     "endpoint",
     "extra_variable_problems",
     "inventory_problems",
+    "leading_apps",
     "locations",
     "model_problems",
     "private_address",
     "render",
     "resolved_address",
     "site",
+    "site_apps",
     "staying",
     "worker_count",
 ]

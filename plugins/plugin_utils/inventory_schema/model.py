@@ -258,6 +258,12 @@ class App(Strict):
         ["observatory.example.org"],
         min_length=1,
     )
+    path: EdgePrefix = key(
+        "URL prefix of the app on its domains. Apps with other prefixes may have the same domains.",
+        "URL prefix",
+        "/api",
+        "/",
+    )
     source: Source = key("Where the code comes from.", "mapping", {"path": "{{ inventory_dir }}/../../app"})
     module: Annotated[str, AfterValidator(values.module_attribute)] = key(
         "The ASGI application that gunicorn imports from the project directory.",

@@ -94,7 +94,7 @@ class ServedApplication:
             self._event_streams.add(answer.event_stream)
             answer.send_body = answer.event_stream.send
         added = []
-        # Of an answer that is made piece by piece nginx passes each piece on at once, also when it compresses.
+        # Made piece by piece: nginx passes each piece on at once, also when it compresses.
         if answer.is_of_unknown_length and not _says_buffering(headers):
             added.append(_UNBUFFERED)
         # An event stream may end just before the worker does, which would cut the next answer.

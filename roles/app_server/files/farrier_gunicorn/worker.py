@@ -81,6 +81,7 @@ class HandoverWorker(UvicornWorker):
     async def _serve(self) -> None:
         configuration = self.generation.configuration
         self.config.app = self.wsgi
+        self.config.root_path = configuration.root_path
         self.config.headers = [("X-Release", configuration.release)]
         self.config.load()
         log = AccessLog(configuration.name)

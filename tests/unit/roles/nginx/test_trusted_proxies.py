@@ -62,7 +62,9 @@ def test_proxy_protocol_is_asked_for_everywhere_but_from_the_host_itself(tmp_pat
 )
 def test_what_cannot_work_is_refused(run_playbook: Play, variables: dict[str, Any], problem: str) -> None:
     tasks = yaml.safe_load((ROLE / "tasks/preflight.yml").read_text())
-    asked = [task | {"vars": variables} for task in tasks if re.search("proxies|proxy|challenges", task["name"])]
+    asked = [
+        task | {"vars": variables} for task in tasks if re.search("proxies|proxy|challenges", task["name"])
+    ]
     assert len(asked) == 3
     run = run_playbook(play(*asked))
     assert run.returncode != 0
