@@ -18,6 +18,7 @@ from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema impor
     EdgePath,
     Fleet,
     Hooks,
+    Sandbox,
     Source,
 )
 from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.names import (
@@ -141,6 +142,7 @@ def page() -> str:
         f"## Keys of an app\n\n{table(App)}\n",
         f"## Keys of `source`\n\nGive exactly one of `path`, `git` and `archive`.\n\n{table(Source)}\n",
         f"## Keys of `hooks`\n\n{Hooks.__doc__}\n\n{table(Hooks)}\n",
+        f"## Keys of `sandbox`\n\n{Sandbox.__doc__}\n\n{table(Sandbox)}\n",
         f"## Keys of `edge`\n\n{Edge.__doc__}\n\n{table(Edge)}\n",
         f"## Keys of a prefix in `edge.paths`\n\n{EdgePath.__doc__}\n\n{table(EdgePath)}\n",
         f"## Keys of `certificate`\n\n{Certificate.__doc__}\n\n{table(Certificate)}\n",

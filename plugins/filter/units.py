@@ -18,6 +18,37 @@ OF_SYSTEMD = {
 }
 
 
+# What each exception of an app's `sandbox` takes from its units.
+LIFTED = {
+    "jit": {"MemoryDenyWriteExecute"},
+    "proc": {"ProcSubset"},
+    "devices": {"PrivateDevices", "DevicePolicy"},
+}
+
+
+def sandbox_properties(
+    app: dict[str, Any], common: list[str], outbound: list[str], no_outbound: list[str]
+) -> list[str]:
+    """Return the sandbox settings of everything that runs an app's code.
+
+    Args:
+        app: One entry of what `app_defaults` returns.
+        common: Settings for every app, as NAME=VALUE.
+        outbound: Those for an app that may open network connections.
+        no_outbound: Those for an app that may not.
+    """
+    exceptions = {name for name, wanted in app["sandbox"].items() if wanted}
+    lifted = {setting for name in exceptions for setting in LIFTED.get(name, ())}
+    properties = []
+    for setting in [*common, *(outbound if app["outbound"] else no_outbound)]:
+        name = setting.partition("=")[0]
+        if name == "RestrictAddressFamilies" and "netlink" in exceptions:
+            setting = f"{setting} AF_NETLINK"
+        if name not in lifted:
+            properties.append(setting)
+    return properties
+
+
 def unit_digest(unit: str) -> str:
     """Return a digest of what the processes of a unit have to be restarted for.
 
@@ -45,4 +76,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"unit_digest": unit_digest}
+        return {"sandbox_properties": sandbox_properties, "unit_digest": unit_digest}

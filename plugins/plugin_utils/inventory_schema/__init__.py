@@ -9,7 +9,7 @@ from .hosts import MISSING, HostView, site
 from .inventory import GROUPS, inventory_problems
 from .locations import locations
 from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
-from .model import App, Certificate, Edge, EdgePath, Hooks, Source
+from .model import App, Certificate, Edge, EdgePath, Hooks, Sandbox, Source
 from .shared_domains import leading_apps, site_apps
 from .sizing import WorkerCount, worker_count
 from .versions import core_problems
@@ -28,6 +28,7 @@ __all__ = [
     "HostView",
     "MistakeError",
     "Problem",
+    "Sandbox",
     "Source",
     "Unresolved",
     "WorkerCount",

@@ -244,6 +244,32 @@ class Certificate(Strict):
         return self
 
 
+class Sandbox(Strict):
+    """What an app may do beyond the sandbox of all apps. See [places.md](places.md)."""
+
+    jit: bool = key(
+        "Make code at run time: Node.js, PyPy, numba, callbacks of cffi.", "true or false", True, False
+    )
+    proc: bool = key(
+        "Read about the whole machine from /proc, as psutil does; not about processes of others.",
+        "true or false",
+        True,
+        False,
+    )
+    netlink: bool = key(
+        "List network interfaces and routes: `getifaddrs`, `psutil.net_if_addrs`.",
+        "true or false",
+        True,
+        False,
+    )
+    devices: bool = key(
+        "Open devices in /dev that the app's user has access to: serial ports, GPUs, cameras.",
+        "true or false",
+        True,
+        False,
+    )
+
+
 class App(Strict):
     """One entry of `apps`."""
 
@@ -384,6 +410,9 @@ class App(Strict):
         "true or false",
         False,
         True,
+    )
+    sandbox: Sandbox = key(
+        "Exceptions from the sandbox in which the app's code runs.", "mapping", {"jit": True}, Sandbox()
     )
     keep_releases: int = key(
         "Releases kept on the host. The live and the previous one are never removed.", "number", 10, 5, ge=2

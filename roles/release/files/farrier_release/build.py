@@ -15,7 +15,7 @@ from typing import Any
 
 from farrier_gunicorn import SUPPORTED
 
-from farrier_release import interpreter
+from farrier_release import hints, interpreter
 from farrier_release.application import Application
 from farrier_release.begin import archive_path
 from farrier_release.builder import BuildOrder, BuildReport
@@ -92,7 +92,9 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
         raise ReleaseError(
             f"The build of {transaction.release} failed: {report.error}",
             log=report.log,
-            next_command=hint or "correct the source and deploy again",
+            next_command=hint
+            or hints.of_the_build([*report.log, report.error])
+            or "correct the source and deploy again",
         )
     python = {"version": report.python_version, "executable": report.python_executable}
     record(application, transaction, python, report.packages, started)
