@@ -287,6 +287,15 @@ def service_users(apps: list[dict[str, Any]]) -> list[dict[str, str]]:
     return users
 
 
+def app_packages(apps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return {name, packages} of each app that needs packages of Debian.
+
+    Args:
+        apps: Entries of the inventory's `apps`; only these two keys are read.
+    """
+    return [{"name": app["name"], "packages": app["packages"]} for app in apps if app.get("packages")]
+
+
 class FilterModule:
     """The filters of this file."""
 
@@ -296,6 +305,7 @@ class FilterModule:
             "acme_peers": acme_peers,
             "app_defaults": app_defaults,
             "app_id": app_id,
+            "app_packages": app_packages,
             "balancing_edges": balancing_edges,
             "batches_before": batches_before,
             "certificate_apps": certificate_apps,

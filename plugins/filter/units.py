@@ -71,9 +71,19 @@ def _directives(unit: str) -> Iterator[str]:
             yield line
 
 
+def directories_down_to(path: str) -> list[str]:
+    """Return a relative directory and those above it, the highest first."""
+    parts = path.strip("/").split("/")
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+
+
 class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"sandbox_properties": sandbox_properties, "unit_digest": unit_digest}
+        return {
+            "directories_down_to": directories_down_to,
+            "sandbox_properties": sandbox_properties,
+            "unit_digest": unit_digest,
+        }

@@ -18,6 +18,7 @@ RelativeDirectory = Annotated[str, AfterValidator(values.relative_directory)]
 StaticPrefix = Annotated[str, AfterValidator(values.static_prefix)]
 EdgePrefix = Annotated[str, AfterValidator(values.edge_prefix)]
 Network = Annotated[str, AfterValidator(values.network)]
+DebianPackage = Annotated[str, AfterValidator(values.debian_package)]
 UserName = Annotated[str, AfterValidator(values.user_name)]
 PasswordHash = Annotated[str, AfterValidator(values.password_hash)]
 
@@ -302,6 +303,12 @@ class App(Strict):
         "3.13",
         None,
     )
+    packages: list[DebianPackage] = key(
+        "Packages of Debian that the app or its build needs. `site.yml` installs them.",
+        "list of packages",
+        ["libpango-1.0-0"],
+        [],
+    )
     health_path: Annotated[str, AfterValidator(values.url_path)] = key(
         "Path that answers 200 if the app can work. A release that does not answer it never goes live.",
         "URL path",
@@ -321,6 +328,12 @@ class App(Strict):
         "URL prefixes that nginx serves from files, each with its directory in the project.",
         "mapping of prefix: relative path",
         {"/static": "observatory/static"},
+        {},
+    )
+    media: dict[StaticPrefix, RelativeDirectory] = key(
+        "URL prefixes that nginx serves from what the app writes, each with its directory in the state.",
+        "mapping of prefix: relative path",
+        {"/media": "uploads"},
         {},
     )
     migrate: list[Command] = key(
@@ -451,8 +464,15 @@ class App(Strict):
 
     @model_validator(mode="after")
     def _files_and_answers(self) -> App:
+        prefixes = {prefix.rstrip("/") for prefix in self.static}
+        for prefix in self.media:
+            if prefix.rstrip("/") in prefixes:
+                raise MistakeError(
+                    f"has {prefix} in media and in static", "give each directory a prefix of its own"
+                )
         for prefix, path in self.edge.paths.items():
-            is_static = any(f"{prefix}/".startswith(f"{static.rstrip('/')}/") for static in self.static)
+            files = [*self.static, *self.media]
+            is_static = any(f"{prefix}/".startswith(f"{static.rstrip('/')}/") for static in files)
             if path.immutable and not is_static:
                 raise MistakeError(
                     f"has edge.paths.{prefix} immutable, which is no prefix of static nor below one",

@@ -2,14 +2,14 @@
 
 import mmap
 import socket
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-with open("/proc/meminfo") as file:
-    memory = file.readline()
+memory = Path("/proc/meminfo").read_text()
 socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0).close()
 
 

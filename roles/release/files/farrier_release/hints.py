@@ -11,7 +11,7 @@ _DOCUMENTED = "see docs/places.md"
 _SANDBOX = (
     (
         r"write\+execute memory|cannot enable executable stack|SELinux|mprotect.*(EPERM|not permitted)"
-        r"|[Ff]ailed to (allocate|map).*execut|MAP_JIT",
+        r"|[Ff]ailed to (allocate|map).*execut|MAP_JIT|PROT_EXEC",
         "it makes code at run time: set sandbox: {jit: true}",
     ),
     (
@@ -33,6 +33,8 @@ _SANDBOX = (
         "it writes beside its code: let it write below $STATE_DIRECTORY",
     ),
 )
+# The kernel's answer to what the unit does not allow; a file's permissions are errno 13.
+_REFUSED = re.compile(r"\[Errno 1\]|\bEPERM\b|Operation not permitted|\bSIGSYS\b|Bad system call|code 159")
 _BUILD = (
     (r"pg_config executable not found", "libpq-dev, gcc, python3-dev"),
     (r"fatal error: Python\.h", "gcc, python3-dev"),
@@ -59,10 +61,13 @@ _BUILD = (
 
 def of_the_sandbox(lines: Iterable[str]) -> str:
     """Return what lets a program through that has said these lines, or "" where nothing is known."""
-    for line in reversed(list(lines)):
+    said = list(lines)
+    for line in reversed(said):
         for pattern, fix in _SANDBOX:
             if re.search(pattern, line):
                 return f"{fix}, {_DOCUMENTED}"
+    if any(map(_REFUSED.search, said)):
+        return f"the sandbox does not let it do that; an exception of `sandbox` may, {_DOCUMENTED}"
     return ""
 
 

@@ -11,6 +11,8 @@ from farrier_release import hints
     [
         ("MemoryError: Cannot allocate write+execute memory for ffi.callback().", "sandbox: {jit: true}"),
         ("FileNotFoundError: [Errno 2] No such file or directory: '/proc/stat'", "sandbox: {proc: true}"),
+        ("    code = mmap.mmap(-1, 4096, prot=mmap.PROT_WRITE | mmap.PROT_EXEC)", "sandbox: {jit: true}"),
+        ("PermissionError: [Errno 1] Operation not permitted", "an exception of `sandbox` may"),
         ("OSError: [Errno 97] Address family not supported by protocol", "sandbox: {netlink: true}"),
         ("could not open port /dev/ttyUSB0: No such file or directory", "sandbox: {devices: true}"),
         ("OSError: [Errno 30] Read-only file system: '/srv/shop/releases/1/logs'", "$STATE_DIRECTORY"),
