@@ -19,6 +19,7 @@ from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema impor
     Fleet,
     Hooks,
     Process,
+    Sandbox,
     Source,
     Timer,
 )
@@ -54,7 +55,10 @@ key, value and fix. It never shows the values of `secrets` or of vaulted variabl
 RULES = """\
 ## Rules across keys
 
-- The names of apps are unique. A domain belongs to one app, on whatever hosts that app runs.
+- The names of apps are unique. A domain belongs to one app, on whatever hosts that app runs, or to
+  several with different `path`, which then have all `domains` and the `certificate` in common.
+- An app with a `path` answers below it. What its other keys say of URLs (`health_path`, `static`,
+  `edge.paths`) is below it, too. The app itself is asked without it, and gets it as `root_path`.
 - A wildcard (`*.example.org`) must not be the first of `domains`. It needs
   `certificate: {{challenge: dns}}`, or a certificate from elsewhere than a certificate authority (CA), see
   [tls.md](tls.md).
@@ -142,6 +146,7 @@ def page() -> str:
         f"## Keys of `hooks`\n\n{Hooks.__doc__}\n\n{table(Hooks)}\n",
         f"## Keys of a process in `processes`\n\n{Process.__doc__}\n\n{table(Process)}\n",
         f"## Keys of a timer in `timers`\n\n{Timer.__doc__}\n\n{table(Timer)}\n",
+        f"## Keys of `sandbox`\n\n{Sandbox.__doc__}\n\n{table(Sandbox)}\n",
         f"## Keys of `edge`\n\n{Edge.__doc__}\n\n{table(Edge)}\n",
         f"## Keys of a prefix in `edge.paths`\n\n{EdgePath.__doc__}\n\n{table(EdgePath)}\n",
         f"## Keys of `certificate`\n\n{Certificate.__doc__}\n\n{table(Certificate)}\n",

@@ -6,11 +6,17 @@ import http.client
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
+import yaml
 from testinfra.host import Host
 
 TIMEOUT_SECONDS = 20.0
+INVENTORY = Path(__file__).resolve().parent / "inventory"
+APPS = {
+    app["name"]: app for app in yaml.safe_load((INVENTORY / "group_vars/all/apps.yml").read_text())["apps"]
+}
 
 Get = Callable[..., tuple[int, str]]
 
@@ -21,14 +27,15 @@ def get(host: Host) -> Get:
     address = host.check_output("hostname -I").split()[0]
 
     def ask(app: str, path: str = "/healthz", headers: Mapping[str, str] | None = None) -> tuple[int, str]:
-        domain = f"{app}.lab.test"
+        prefix = APPS[app].get("path", "")
+        domain = APPS[app]["domains"][0]
         # Self-signed: what is tested here is the app.
         context = ssl._create_unverified_context()
         plain = socket.create_connection((address, 443), timeout=TIMEOUT_SECONDS)
         with context.wrap_socket(plain, server_hostname=domain) as secured:
             connection = http.client.HTTPConnection(domain)
             connection.sock = secured
-            connection.request("GET", path, headers=dict(headers or {}))
+            connection.request("GET", prefix + path, headers=dict(headers or {}))
             answer = connection.getresponse()
             return answer.status, answer.read().decode()
 

@@ -3,7 +3,8 @@
 Waits for the process that holds apt's locks, and names it. In check mode it installs nothing at all.
 
 Arguments: those of `ansible.builtin.apt`, of which `name` is a list of packages that are to be there, and
-`unstarted_services`: packages installed along on a host without python3-apt, their services not started.
+`unstarted_services`: packages installed along on a host without python3-apt, their services not started;
+`app`: name of the app that needs them, for the message of a failure.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class ActionModule(ActionBase):
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = {"lock_timeout": LOCK_TIMEOUT_SECONDS, **self._task.args}
         services = arguments.pop("unstarted_services", [])
+        app = arguments.pop("app", "")
         wanted = arguments["name"]
         asked = [*wanted, OF_APT_MODULE]
         shown = self._low_level_execute_command(shlex.join([*SHOW, *asked])) if wanted else {"stdout": ""}
@@ -56,7 +58,11 @@ class ActionModule(ActionBase):
                 **result,
                 **self._execute_module("farrier.kit.apt_packages", bootstrap, task_vars=task_vars),
             }
-        return {**result, **self._execute_module("ansible.builtin.apt", arguments, task_vars=task_vars)}
+        installed = self._execute_module("ansible.builtin.apt", arguments, task_vars=task_vars)
+        if app and installed.get("failed"):
+            fix = f"Correct packages of {app} in the inventory; `apt-cache search WORD` finds names."
+            installed["msg"] = f"app {app}: packages: {installed.get('msg', '')}. {fix}"
+        return {**result, **installed}
 
     def _wait(self, seconds: int, host: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Wait until apt is free; return a failure, or nothing."""

@@ -78,6 +78,36 @@ def edge_locations(app: Any) -> list[dict[str, Any]]:
     return inventory_schema.locations(app)
 
 
+def edge_places(apps: Any, app: Any) -> list[dict[str, Any]]:
+    """Return the places of all apps that share an app's domains, each with its `app`, longer prefixes first.
+
+    None, if another of these apps brings the certificate and with it nginx's `server`.
+
+    Args:
+        apps: What `app_defaults` returns for the edge.
+        app: One of them.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+    sharing = inventory_schema.site_apps(apps, app)
+    if sharing[0]["name"] != app["name"]:
+        return []
+    places = [{**place, "app": one} for one in sharing for place in inventory_schema.locations(one)]
+    return sorted(places, key=lambda place: -len(place["prefix"]))
+
+
+def certificate_apps(apps: Any) -> list[dict[str, Any]]:
+    """Return the apps that bring the certificate of their domains, for others with the same domains too."""
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+    return inventory_schema.leading_apps(apps)
+
+
+def app_id(app: Any) -> str:
+    """Return what stands for an app in names that have no hyphen, and stays the same."""
+    return str(app["name"]).replace("-", "_")
+
+
 def edge_users(app: Any) -> list[dict[str, str]]:
     """Return {"name", "content"} of each file of password hashes that nginx needs for an app."""
     return [
@@ -289,6 +319,15 @@ def service_users(apps: list[dict[str, Any]]) -> list[dict[str, str]]:
     return users
 
 
+def app_packages(apps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return {name, packages} of each app that needs packages of Debian.
+
+    Args:
+        apps: Entries of the inventory's `apps`; only these two keys are read.
+    """
+    return [{"name": app["name"], "packages": app["packages"]} for app in apps if app.get("packages")]
+
+
 class FilterModule:
     """The filters of this file."""
 
@@ -298,9 +337,13 @@ class FilterModule:
             "acme_peers": acme_peers,
             "app_defaults": app_defaults,
             "apps_of_host": apps_of_host,
+            "app_id": app_id,
+            "app_packages": app_packages,
             "balancing_edges": balancing_edges,
             "batches_before": batches_before,
+            "certificate_apps": certificate_apps,
             "edge_locations": edge_locations,
+            "edge_places": edge_places,
             "edge_users": edge_users,
             "fleet_defaults": fleet_defaults,
             "min_serving_hosts": min_serving_hosts,

@@ -19,6 +19,37 @@ OF_SYSTEMD = {
 }
 
 
+# What each exception of an app's `sandbox` takes from its units.
+LIFTED = {
+    "jit": {"MemoryDenyWriteExecute"},
+    "proc": {"ProcSubset"},
+    "devices": {"PrivateDevices", "DevicePolicy"},
+}
+
+
+def sandbox_properties(
+    app: dict[str, Any], common: list[str], outbound: list[str], no_outbound: list[str]
+) -> list[str]:
+    """Return the sandbox settings of everything that runs an app's code.
+
+    Args:
+        app: One entry of what `app_defaults` returns.
+        common: Settings for every app, as NAME=VALUE.
+        outbound: Those for an app that may open network connections.
+        no_outbound: Those for an app that may not.
+    """
+    exceptions = {name for name, wanted in app["sandbox"].items() if wanted}
+    lifted = {setting for name in exceptions for setting in LIFTED.get(name, ())}
+    properties = []
+    for setting in [*common, *(outbound if app["outbound"] else no_outbound)]:
+        name = setting.partition("=")[0]
+        if name == "RestrictAddressFamilies" and "netlink" in exceptions:
+            setting = f"{setting} AF_NETLINK"
+        if name not in lifted:
+            properties.append(setting)
+    return properties
+
+
 def unit_digest(unit: str) -> str:
     """Return a digest of what the processes of a unit have to be restarted for.
 
@@ -82,12 +113,20 @@ def timers(apps: list[dict[str, Any]]) -> list[dict[str, str]]:
     ]
 
 
+def directories_down_to(path: str) -> list[str]:
+    """Return a relative directory and those above it, the highest first."""
+    parts = path.strip("/").split("/")
+    return ["/".join(parts[: count + 1]) for count in range(len(parts))]
+
+
 class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
         return {
+            "directories_down_to": directories_down_to,
+            "sandbox_properties": sandbox_properties,
             "exec_words": exec_words,
             "timers": timers,
             "unit_digest": unit_digest,

@@ -9,8 +9,9 @@ from .hosts import MISSING, HostView, site
 from .inventory import GROUPS, inventory_problems
 from .locations import locations
 from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
-from .model import App, Certificate, Edge, EdgePath, Hooks, Process, Source, Timer
+from .model import App, Certificate, Edge, EdgePath, Hooks, Process, Sandbox, Source, Timer
 from .running_settings import running_settings
+from .shared_domains import leading_apps, site_apps
 from .sizing import WorkerCount, worker_count
 from .versions import core_problems
 
@@ -29,6 +30,7 @@ __all__ = [
     "MistakeError",
     "Problem",
     "Process",
+    "Sandbox",
     "Source",
     "Timer",
     "Unresolved",
@@ -38,6 +40,7 @@ __all__ = [
     "endpoint",
     "extra_variable_problems",
     "inventory_problems",
+    "leading_apps",
     "locations",
     "model_problems",
     "private_address",
@@ -45,6 +48,7 @@ __all__ = [
     "resolved_address",
     "running_settings",
     "site",
+    "site_apps",
     "staying",
     "worker_count",
 ]

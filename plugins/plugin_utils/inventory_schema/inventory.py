@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 from .certificates import Reader, certificate_problems, read_plainly
@@ -104,34 +105,66 @@ def _shared_variable_problems(subject: str, env: object, secrets: object) -> lis
     return [Problem(subject, f"env.{key}", "", "is also in secrets", fix) for key in env if key in secrets]
 
 
-def _claims(view: HostView) -> Iterator[tuple[str, str, str, str]]:
-    """Yield (app, key, domain, location) of every domain of a host."""
+@dataclass(frozen=True)
+class _Claim:
+    """A domain that an app lists.
+
+    Attributes:
+        subject: Names the app.
+        key: Of the domain.
+        location: Where it is written.
+        path: URL prefix of the app on the domain.
+        site: All domains of the app, and its certificate.
+    """
+
+    subject: str
+    key: str
+    domain: str
+    location: str
+    path: str
+    site: tuple[object, object]
+
+    def conflict(self, other: _Claim) -> tuple[str, str] | None:
+        """Return why another app cannot have the domain as well, and what to do; None if it can."""
+        at = f" ({other.location})" if other.location else ""
+        if self.path == other.path:
+            below = f" for the path {self.path}" if self.path != "/" else ""
+            fix = "leave it to one of the two, or give one of them a `path` of its own"
+            return f"is also claimed by {other.subject}{at}{below}", fix
+        if self.site != other.site:
+            what = f"is shared with {other.subject}{at}, whose domains or certificate differ"
+            return what, "write the same `domains` and `certificate` for both"
+        return None
+
+
+def _claims(view: HostView) -> Iterator[_Claim]:
+    """Yield every domain of a host."""
     for index, raw in enumerate(view.entries()):
         domains = raw.get("domains") if isinstance(raw, Mapping) else None
         for position, domain in enumerate(domains if isinstance(domains, list) else []):
             if isinstance(domain, str):
                 key = f"domains[{position}]"
-                yield subject_of(raw, index), key, domain, view.location(index, key)
+                path = str(raw.get("path", "")).rstrip("/") or "/"
+                site = (domains, raw.get("certificate", {}))
+                yield _Claim(subject_of(raw, index), key, domain, view.location(index, key), path, site)
 
 
 def _domain_problems(hosts: Mapping[str, HostView]) -> list[Problem]:
-    """Find domains that two apps, or one app twice, claim, on whatever hosts."""
-    owners: dict[str, tuple[str, str]] = {}
+    """Find domains that two apps with one path, or one app twice, claim, on whatever hosts."""
+    owners: dict[str, list[_Claim]] = {}
     problems: list[Problem] = []
     for host, view in hosts.items():
         on_host: set[tuple[str, str]] = set()
-        for subject, key, domain, location in _claims(view):
-            owner, owner_location = owners.setdefault(domain, (subject, location))
-            if owner != subject:
-                at = f" ({owner_location})" if owner_location else ""
-                what, fix = f"is also claimed by {owner}{at}", "leave it to one of the two"
-            elif (subject, domain) in on_host:
-                what, fix = "is listed twice", "remove one of the two"
-            else:
-                on_host.add((subject, domain))
-                continue
-            value = shown(domain, ("domains",))
-            problems.append(Problem(subject, key, value, what, fix, location, [host]))
+        for claim in _claims(view):
+            others = [other for other in owners.get(claim.domain, []) if other.subject != claim.subject]
+            owners.setdefault(claim.domain, []).append(claim)
+            found = next(filter(None, map(claim.conflict, others)), None)
+            if not found and (claim.subject, claim.domain) in on_host:
+                found = "is listed twice", "remove one of the two"
+            on_host.add((claim.subject, claim.domain))
+            if found:
+                value = shown(claim.domain, ("domains",))
+                problems.append(Problem(claim.subject, claim.key, value, *found, claim.location, [host]))
     return merge(problems)
 
 

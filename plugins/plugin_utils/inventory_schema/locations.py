@@ -19,20 +19,27 @@ def locations(app: Mapping[str, Any]) -> list[dict[str, Any]]:
         app: One app with every key of the contract.
 
     Returns:
-        For each place its `prefix`, an `id` that is unique on the host and stays the same, the `directory` of
-        the project that its files are in (None where the app answers), and every key of `edge.paths`, None
-        where nobody says anything.
+        For each place its `prefix` on the domain, the app's own `path` included, an `id` that is unique on
+        the host and stays the same, the `directory` that its files are in (None where the app answers),
+        `kind` ("static" for a directory of the project, "media" for one of the state, "" for the app), and
+        every key of `edge.paths`, None where nobody says anything.
     """
     paths = app["edge"]["paths"]
-    static = {prefix.rstrip("/"): directory for prefix, directory in app["static"].items()}
+    files = {
+        prefix.rstrip("/"): (kind, directory.rstrip("/"))
+        for kind in ("static", "media")
+        for prefix, directory in app[kind].items()
+    }
     places = []
-    for prefix in sorted({"/", *paths, *static}, key=lambda prefix: (-len(prefix), prefix)):
+    for prefix in sorted({"/", *paths, *files}, key=lambda prefix: (-len(prefix), prefix)):
         place: dict[str, Any] = dict.fromkeys(EdgePath.model_fields)
         for around in _around(prefix, paths):
             place |= {key: value for key, value in paths[around].items() if value is not None}
-        place |= {"prefix": prefix, "id": _identity(app["name"], prefix), "directory": None}
-        for around in _around(prefix, static):
-            place["directory"] = static[around].rstrip("/") + prefix.removeprefix(around)
+        on_domain = f"{app['path'].rstrip('/')}{prefix.rstrip('/')}" or "/"
+        place |= {"prefix": on_domain, "id": _identity(app["name"], prefix), "directory": None, "kind": ""}
+        for around in _around(prefix, files):
+            place["kind"], directory = files[around]
+            place["directory"] = directory + prefix.removeprefix(around)
         places.append(place)
     return places
 

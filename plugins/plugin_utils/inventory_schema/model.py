@@ -21,6 +21,7 @@ RelativeDirectory = Annotated[str, AfterValidator(values.relative_directory)]
 StaticPrefix = Annotated[str, AfterValidator(values.static_prefix)]
 EdgePrefix = Annotated[str, AfterValidator(values.edge_prefix)]
 Network = Annotated[str, AfterValidator(values.network)]
+DebianPackage = Annotated[str, AfterValidator(values.debian_package)]
 UserName = Annotated[str, AfterValidator(values.user_name)]
 PasswordHash = Annotated[str, AfterValidator(values.password_hash)]
 
@@ -315,6 +316,32 @@ class Certificate(Strict):
         return self
 
 
+class Sandbox(Strict):
+    """What an app may do beyond the sandbox of all apps. See [places.md](places.md)."""
+
+    jit: bool = key(
+        "Make code at run time: Node.js, PyPy, numba, callbacks of cffi.", "true or false", True, False
+    )
+    proc: bool = key(
+        "Read about the whole machine from /proc, as psutil does; not about processes of others.",
+        "true or false",
+        True,
+        False,
+    )
+    netlink: bool = key(
+        "List network interfaces and routes: `getifaddrs`, `psutil.net_if_addrs`.",
+        "true or false",
+        True,
+        False,
+    )
+    devices: bool = key(
+        "Open devices in /dev that the app's user has access to: serial ports, GPUs, cameras.",
+        "true or false",
+        True,
+        False,
+    )
+
+
 class App(Strict):
     """One entry of `apps`."""
 
@@ -328,6 +355,12 @@ class App(Strict):
         "list of hostnames",
         ["observatory.example.org"],
         min_length=1,
+    )
+    path: EdgePrefix = key(
+        "URL prefix of the app on its domains. Apps with other prefixes may have the same domains.",
+        "URL prefix",
+        "/api",
+        "/",
     )
     source: Source = key("Where the code comes from.", "mapping", {"path": "{{ inventory_dir }}/../../app"})
     module: Annotated[str, AfterValidator(values.module_attribute)] = key(
@@ -346,6 +379,12 @@ class App(Strict):
         "version or absolute path",
         "3.13",
         None,
+    )
+    packages: list[DebianPackage] = key(
+        "Packages of Debian that the app or its build needs. `site.yml` installs them.",
+        "list of packages",
+        ["libpango-1.0-0"],
+        [],
     )
     health_path: Annotated[str, AfterValidator(values.url_path)] = key(
         "Path that answers 200 if the app can work. A release that does not answer it never goes live.",
@@ -366,6 +405,12 @@ class App(Strict):
         "URL prefixes that nginx serves from files, each with its directory in the project.",
         "mapping of prefix: relative path",
         {"/static": "observatory/static"},
+        {},
+    )
+    media: dict[StaticPrefix, RelativeDirectory] = key(
+        "URL prefixes that nginx serves from what the app writes, each with its directory in the state.",
+        "mapping of prefix: relative path",
+        {"/media": "uploads"},
         {},
     )
     migrate: list[Command] = key(
@@ -482,6 +527,9 @@ class App(Strict):
         False,
         True,
     )
+    sandbox: Sandbox = key(
+        "Exceptions from the sandbox in which the app's code runs.", "mapping", {"jit": True}, Sandbox()
+    )
     keep_releases: int = key(
         "Releases kept on the host. The live and the previous one are never removed.", "number", 10, 5, ge=2
     )
@@ -508,7 +556,7 @@ class App(Strict):
                 f"has worker_class {self.worker_class}, which serves ASGI alone, and interface wsgi",
                 "remove worker_class",
             )
-        if self.interface == "asgi" and "threads" in self.model_fields_set:
+        if self.interface == "asgi" and self.threads != App.model_fields["threads"].default:
             raise MistakeError(
                 "has threads, which only a worker with interface wsgi has",
                 "remove threads, or write interface: wsgi if the app is Flask, Django or another WSGI app",
@@ -541,8 +589,15 @@ class App(Strict):
 
     @model_validator(mode="after")
     def _files_and_answers(self) -> App:
+        prefixes = {prefix.rstrip("/") for prefix in self.static}
+        for prefix in self.media:
+            if prefix.rstrip("/") in prefixes:
+                raise MistakeError(
+                    f"has {prefix} in media and in static", "give each directory a prefix of its own"
+                )
         for prefix, path in self.edge.paths.items():
-            is_static = any(f"{prefix}/".startswith(f"{static.rstrip('/')}/") for static in self.static)
+            files = [*self.static, *self.media]
+            is_static = any(f"{prefix}/".startswith(f"{static.rstrip('/')}/") for static in files)
             if path.immutable and not is_static:
                 raise MistakeError(
                     f"has edge.paths.{prefix} immutable, which is no prefix of static nor below one",

@@ -17,6 +17,7 @@ STATIC_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+/?")
 RELATIVE_DIRECTORY = re.compile(r"[A-Za-z0-9._+@-]+(/[A-Za-z0-9._+@-]+)*/?")
 GIT_ADDRESS = re.compile(r"(https?|ssh|git|file)://[^\s]+|[\w.-]+@[\w.-]+:[^\s]+|/[^\s]+")
 GIT_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+@-]*")
+DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 USER_NAME = re.compile(r"[A-Za-z0-9._@-]+")
 PASSWORD_HASH = re.compile(r"\$(2[aby]|5|6|apr1|y)\$[A-Za-z0-9./$=,]+")
 DEPENDENCY_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -146,6 +147,16 @@ def relative_directory(value: str) -> str:
     if not RELATIVE_DIRECTORY.fullmatch(value):
         raise MistakeError(
             "is not a plain relative path", "write letters, digits, . _ + @ - and /, as in services/web"
+        )
+    return value
+
+
+def debian_package(value: str) -> str:
+    """The name of a package of Debian."""
+    if not DEBIAN_PACKAGE.fullmatch(value):
+        raise MistakeError(
+            "is not the name of a package of Debian",
+            "write the name alone, as `apt-cache search WORD` prints it",
         )
     return value
 

@@ -75,6 +75,11 @@ class Answer:
         """Whether it went before the answer was complete."""
         return getattr(self._cycle, "disconnected", False)
 
+    @property
+    def is_of_unknown_length(self) -> bool:
+        """Whether its header, once there, leaves open when it ends."""
+        return self._remaining is None
+
     async def send(self, message: Message) -> None:
         """Pass a message on.
 

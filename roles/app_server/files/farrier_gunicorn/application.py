@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import Any
 
 from farrier_gunicorn.access_log import AccessLog, timestamp
@@ -19,6 +19,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[Any]]
 
 _logger = logging.getLogger("uvicorn.error")
 _CONNECTION_CLOSE = (b"connection", b"close")
+_UNBUFFERED = (b"x-accel-buffering", b"no")
 
 
 class ServedApplication:
@@ -92,10 +93,14 @@ class ServedApplication:
             answer.event_stream = EventStream(answer.send_body)
             self._event_streams.add(answer.event_stream)
             answer.send_body = answer.event_stream.send
+        added = []
+        # Made piece by piece: nginx passes each piece on at once, also when it compresses.
+        if answer.is_of_unknown_length and not _says_buffering(headers):
+            added.append(_UNBUFFERED)
         # An event stream may end just before the worker does, which would cut the next answer.
         if self.closing or answer.event_stream:
-            return {**header, "headers": [*headers, _CONNECTION_CLOSE]}
-        return header
+            added.append(_CONNECTION_CLOSE)
+        return {**header, "headers": [*headers, *added]} if added else header
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -149,6 +154,10 @@ class ServedApplication:
                 "release": self._release,
             }
         )
+
+
+def _says_buffering(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    return any(name.lower() == _UNBUFFERED[0] for name, _ in headers)
 
 
 def _request(scope: Scope) -> str:

@@ -33,6 +33,8 @@ class Configuration:
     current: Path
     release_directory: Path
     """Real path of the release, so that a worker stays in it when `current` moves on."""
+    root_path: str
+    """URL prefix of the app, which the proxy takes off before it asks."""
     subdir: str
     run_directory: Path
     environment_file: Path
@@ -229,12 +231,13 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "max_requests_jitter": _whole_number(0),
     "worker_memory_max_mb": _whole_number(0),
     "boot_timeout_seconds": _whole_number(1),
+    "root_path": _matching(r"(/[A-Za-z0-9._~-]+)*", "a URL prefix such as /api, or empty"),
     "subdir": _subdirectory,
 }
 
 
 # What a file of an earlier version does not have: it is read between two steps of an upgrade.
-_ADDED_LATER: dict[str, Any] = {"worker_memory_max_mb": 0, "threads": 1}
+_ADDED_LATER: dict[str, Any] = {"root_path": "", "worker_memory_max_mb": 0, "threads": 1}
 
 
 def _check_values(path: Path, values: dict[str, Any]) -> None:

@@ -58,6 +58,7 @@ def post_worker_init(worker: Any) -> None:
     """In the worker, when it has imported the app. A stock worker says nothing of the app's start-up."""
     if not MASTER.configuration.hands_over:
         _check_interface(worker)
+        worker.config.root_path = worker.generation.configuration.root_path
         # By it a deploy knows who has answered, whatever the worker.
         worker.config.headers = [("X-Release", worker.generation.configuration.release)]
         _write_state(worker, "ready")

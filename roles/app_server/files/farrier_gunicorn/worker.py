@@ -67,6 +67,7 @@ class HandoverWorker(Handover):
     async def _serve(self) -> None:
         configuration = self.generation.configuration
         self.config.app = self.wsgi
+        self.config.root_path = configuration.root_path
         self.config.headers = [("X-Release", configuration.release)]
         self.config.load()
         log = AccessLog(configuration.name)

@@ -15,7 +15,7 @@ from typing import Any
 
 from farrier_gunicorn import configuration, supported
 
-from farrier_release import completion, interpreter
+from farrier_release import completion, hints, interpreter
 from farrier_release.application import Application
 from farrier_release.begin import archive_path
 from farrier_release.builder import BuildOrder, BuildReport
@@ -98,6 +98,7 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
             log=report.log,
             next_command=hint
             or (_fit(application) if report.unsupported_server else "")
+            or hints.of_the_build([*report.log, report.error])
             or "correct the source and deploy again",
         )
     python = {"version": report.python_version, "executable": report.python_executable}

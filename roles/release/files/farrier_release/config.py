@@ -24,6 +24,7 @@ class Edge:
         address: IP address or host name to connect to.
         port: TCP port.
         host: name to ask for (Host header and TLS server name).
+        prefix: of the application's paths on that name.
         tls: whether the port speaks TLS. The certificate is not judged: that is not what is verified here.
     """
 
@@ -31,6 +32,7 @@ class Edge:
     port: int
     host: str
     tls: bool = True
+    prefix: str = "/"
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def ask_edge(edge: Edge, path: str, *, timeout_seconds: float) -> Answer:
             return _handshake(edge, timeout_seconds)
         return socket.create_connection((edge.address, edge.port), timeout_seconds)
 
-    return _get(connect, path, {"Host": edge.host}, timeout_seconds)
+    return _get(connect, edge.prefix.rstrip("/") + path, {"Host": edge.host}, timeout_seconds)
 
 
 def certificate_of(edge: Edge) -> str | None:

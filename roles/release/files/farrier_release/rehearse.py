@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from farrier_release import processes
+from farrier_release import hints, processes
 from farrier_release.application import Application
 from farrier_release.errors import ConfigurationError, ReleaseError
 from farrier_release.probe import Answer, ask
@@ -169,8 +169,10 @@ def _death(application: Application, release: str, unit: str, started: float) ->
 
 
 def _failure(application: Application, release: str, unit: str, started: float, fault: str) -> ReleaseError:
+    log = application.host.journal(unit, since_seconds=started)
+    hint = hints.of_the_sandbox([*log, fault])
     return ReleaseError(
         f"{release} failed its rehearsal and does not go live: {fault}.",
-        log=application.host.journal(unit, since_seconds=started),
-        next_command="correct the release and deploy again",
+        log=log,
+        next_command=hint or "correct the release and deploy again",
     )

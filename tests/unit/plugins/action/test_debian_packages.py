@@ -43,7 +43,7 @@ def ask(
         return {"stdout": run.stdout}
 
     def asking(
-        names: list[str], *holders: str, check_mode: bool = False, **arguments: Any
+        names: list[str], *holders: str, check_mode: bool = False, fails: str = "", **arguments: Any
     ) -> tuple[dict[str, Any], list[Any]]:
         asked: list[Any] = []
         locks = iter([*holders, ""])
@@ -52,7 +52,7 @@ def ask(
             if module == "farrier.kit.apt_packages" and "name" not in given:
                 return {"changed": False, "holder": next(locks)}
             asked.append((module, given))
-            return {"changed": True}
+            return {"failed": True, "msg": fails} if fails else {"changed": True}
 
         action = plugin.ActionModule.__new__(plugin.ActionModule)
         given = {"name": names, "install_recommends": False, "lock_timeout": 30, **arguments}
@@ -75,6 +75,15 @@ def test_apt_is_asked_as_the_task_says_when_one_is_missing(ask: Callable[..., An
     """A package that was removed has left its settings behind, and is not there."""
     arguments = {"name": names, "install_recommends": False, "lock_timeout": 30}
     assert ask(names) == ({"changed": True}, [("ansible.builtin.apt", arguments)])
+
+
+def test_a_package_that_debian_lacks_is_told_by_app(ask: Callable[..., Any]) -> None:
+    """apt knows nothing of the inventory that has to be corrected."""
+    result, asked = ask(["libpongo"], app="shop", fails="No package matching 'libpongo' is available")
+    assert result["msg"].startswith(
+        "app shop: packages: No package matching 'libpongo' is available. Correct"
+    )
+    assert "app" not in asked[0][1]
 
 
 def test_check_mode_installs_nothing_and_needs_nothing(ask: Callable[..., Any]) -> None:

@@ -149,6 +149,23 @@ def test_files_below_a_static_prefix_are_found(places: Callable[..., Any]) -> No
     assert found["/"]["directory"] is None
 
 
+def test_places_of_apps_that_share_a_domain_are_in_the_server_of_one(
+    filters: dict[str, Callable[..., Any]],
+) -> None:
+    """That of the whole site, whose certificate it has. What an app says of a prefix is below its own."""
+    apps = filters["app_defaults"](
+        [
+            {**APP, "name": "api", "path": "/api", "static": {"/static": "public"}},
+            {**APP, "name": "front", "edge": {"paths": {"/api/v1/old": {"connections": 1}}}},
+        ]
+    )
+    api, front = apps
+    assert filters["certificate_apps"](apps) == [front]
+    assert filters["edge_places"](apps, api) == []
+    found = [(place["prefix"], place["app"]["name"]) for place in filters["edge_places"](apps, front)]
+    assert found == [("/api/v1/old", "front"), ("/api/static", "api"), ("/api", "api"), ("/", "front")]
+
+
 def test_files_of_passwords_bear_the_id_of_their_place(filters: dict[str, Callable[..., Any]]) -> None:
     """nginx looks for them under that name."""
     paths = {"/admin": {"users": {"ben": "$6$b", "ann": "$6$a"}}, "/admin/open": {"users": {}}}

@@ -11,7 +11,8 @@ from farrier_gunicorn.access_log import AccessLog
 from farrier_gunicorn.application import Application, ServedApplication
 
 HEADERS = [(b"host", b"a"), (b"x-request-id", b"abc"), (b"authorization", b"s3cr3t")]
-START = {"type": "http.response.start", "status": 201, "headers": [(b"a", b"b")]}
+HEADERS_OF_START = [(b"a", b"b"), (b"content-length", b"1")]
+START = {"type": "http.response.start", "status": 201, "headers": [*HEADERS_OF_START]}
 
 
 def scope(kind: str = "http") -> dict[str, Any]:
@@ -126,8 +127,26 @@ def test_answer_asks_to_close_once_the_worker_drains() -> None:
     application = serve(START)
     application.closing = True
     [sent] = call(application, scope())
-    assert sent == {**START, "headers": [(b"a", b"b"), (b"connection", b"close")]}
-    assert START["headers"] == [(b"a", b"b")]
+    assert sent == {**START, "headers": [*HEADERS_OF_START, (b"connection", b"close")]}
+    assert START["headers"] == HEADERS_OF_START
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([(b"content-type", b"text/plain")], b"no"),
+        ([(b"content-length", b"1")], None),
+        ([(b"X-Accel-Buffering", b"yes")], b"yes"),
+    ],
+    ids=["of unknown length", "of known length", "the app has a wish of its own"],
+)
+def test_nginx_passes_on_what_comes_piece_by_piece(
+    headers: list[tuple[bytes, bytes]], expected: bytes | None
+) -> None:
+    """Files and documents have a length, and stay buffered: a slow client does not hold the app."""
+    (sent,) = call(serve({**START, "headers": headers}), scope())
+    said = [value for name, value in sent["headers"] if name.lower() == b"x-accel-buffering"]
+    assert said == ([expected] if expected else [])
 
 
 def test_event_stream_is_the_last_answer_on_its_connection() -> None:

@@ -60,6 +60,7 @@ def test_rehearsal_overrides(environ: dict[str, str], tmp_path: Path) -> None:
         ("workers", True, "workers must be a whole number of at least 1, not True"),
         ("workers", 1.5, "workers must be a whole number of at least 1, not 1.5"),
         ("max_requests", -1, "max_requests must be a whole number of at least 0"),
+        ("root_path", "/api/", "root_path must be a URL prefix such as /api, or empty, not '/api/'"),
         ("subdir", "../elsewhere", "subdir must be a path inside the release's source"),
         ("subdir", "/srv", "subdir must be a path inside the release's source"),
         ("subdir", "nowhere", "subdir 'nowhere': there is no "),

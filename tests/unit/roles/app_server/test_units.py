@@ -93,6 +93,29 @@ def test_limits_of_the_inventory_hold_for_the_service_and_for_the_rehearsal(
     assert (gunicorn["worker_memory_max_mb"], gunicorn["workers"]) == (0, 8)
 
 
+@pytest.mark.parametrize(
+    ("exception", "lifted", "left"),
+    [
+        ("jit", {"MemoryDenyWriteExecute"}, {}),
+        ("proc", {"ProcSubset"}, {"ProtectProc": "invisible"}),
+        ("devices", {"PrivateDevices", "DevicePolicy"}, {}),
+        ("netlink", set(), {"RestrictAddressFamilies": "AF_UNIX AF_INET AF_INET6 AF_NETLINK"}),
+    ],
+)
+def test_an_exception_lifts_its_part_of_the_sandbox_and_no_other(
+    render: Callable[..., dict[str, str]], exception: str, lifted: set[str], left: dict[str, str]
+) -> None:
+    """For the service and its rehearsal alike: what passes the one must not die in the other."""
+    before, after = render(), render(sandbox={exception: True})
+    for unit in UNITS:
+        was, becomes = settings(before[unit]), settings(after[unit])
+        assert was.keys() - becomes.keys() == lifted
+        changed = {key: value for key, value in becomes.items() if value != was[key]}
+        changed.pop("Environment", None)
+        assert changed == {key: value for key, value in left.items() if was[key] != value}
+        assert left.items() <= becomes.items()
+
+
 @contextmanager
 def open_files(limit: int) -> Iterator[None]:
     """Let this process, and those that it starts, open so many files."""

@@ -109,6 +109,29 @@ def test_one_app_on_several_hosts_is_accepted() -> None:
     assert inventory_problems({"edge": ["web1"], "app": list(hosts)}, hosts) == []
 
 
+def test_apps_share_their_domains_by_path() -> None:
+    """Each has a URL prefix of its own; one may lie within another."""
+    domains = ["shop.example.org"]
+    sharing = [app(name, domains=domains, path=path) for name, path in (("b", "/api"), ("c", "/api/v2/"))]
+    assert check(app("a", domains=domains), *sharing) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"path": "/api/"}, "is also claimed by app a for the path /api"),
+        ({"path": "/b", "domains": ["a.example.org", "b.example.org"]}, "domains or certificate differ"),
+        ({"path": "/b", "certificate": {"source": "self_signed"}}, "domains or certificate differ"),
+    ],
+)
+def test_apps_that_cannot_share_a_domain_are_refused(changes: dict[str, Any], problem: str) -> None:
+    """One server of nginx has one certificate, and a URL leads to one app."""
+    shared = {"domains": ["a.example.org"]}
+    (found,) = check(app("a", **shared, path="/api"), app("b", **{**shared, **changes}))
+    assert (found.subject, found.key) == ("app b", "domains[0]")
+    assert problem in found.what
+
+
 def test_domain_listed_twice_is_refused() -> None:
     """A repeated line is a mistake that was meant to be another name."""
     (problem,) = check(app("a", domains=["a.example.org", "a.example.org"]))

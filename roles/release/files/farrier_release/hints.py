@@ -1,0 +1,81 @@
+"""What to write in the inventory when the sandbox stops a program, or a build lacks a package of Debian."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_DOCUMENTED = "see docs/places.md"
+
+# What a program says, and the fix. The last line that says something is the one that counts.
+_SANDBOX = (
+    (
+        r"write\+execute memory|cannot enable executable stack|SELinux|mprotect.*(EPERM|not permitted)"
+        r"|[Ff]ailed to (allocate|map).*execut|MAP_JIT|PROT_EXEC",
+        "it makes code at run time: set sandbox: {jit: true}",
+    ),
+    (
+        r"(No such file or directory|not found|cannot open|can't open).*/proc/(?!self|\d)\w"
+        r"|/proc/(?!self|\d)\w\S*.*(No such file or directory|not found)",
+        "it reads about the whole machine from /proc: set sandbox: {proc: true}",
+    ),
+    (
+        r"Address family not supported by protocol|EAFNOSUPPORT|AF_NETLINK",
+        "it asks the kernel for network interfaces: set sandbox: {netlink: true}",
+    ),
+    (
+        r"(No such file or directory|not found|not permitted).*/dev/(?!shm|null|stdout|stderr)\w"
+        r"|/dev/(?!shm|null|stdout|stderr)\w\S*.*(No such file or directory|not found|not permitted)",
+        "it opens a device: set sandbox: {devices: true}",
+    ),
+    (
+        r"Read-only file system|EROFS",
+        "it writes beside its code: let it write below $STATE_DIRECTORY",
+    ),
+)
+# The kernel's answer to what the unit does not allow; a file's permissions are errno 13.
+_REFUSED = re.compile(r"\[Errno 1\]|\bEPERM\b|Operation not permitted|\bSIGSYS\b|Bad system call|code 159")
+_BUILD = (
+    (r"pg_config executable not found", "libpq-dev, gcc, python3-dev"),
+    (r"fatal error: Python\.h", "gcc, python3-dev"),
+    (r"fatal error: (lber|ldap|sasl/?\w*)\.h", "gcc, python3-dev, libldap-dev, libsasl2-dev"),
+    (
+        r"mysql_config|[Cc]an not find valid pkg-config name",
+        "gcc, python3-dev, pkg-config, default-libmysqlclient-dev",
+    ),
+    (r"fatal error: ffi\.h", "gcc, python3-dev, libffi-dev"),
+    (r"libxml/\w+\.h|xml2-config|xslt-config", "gcc, python3-dev, libxml2-dev, libxslt1-dev"),
+    (
+        r"command '\S*(cc|\+\+|clang)' failed: No such file|No such file or directory: '\S*(cc|\+\+)'"
+        r"|[Uu]nable to execute '?\S*(cc|\+\+)|[Nn]o working compiler found|Unknown compiler"
+        r"|(cc|\+\+): not found",
+        "gcc, python3-dev",
+    ),
+    (r"(cargo|rustc|Rust)\b.*(not found|not installed|No such file|not on PATH)", "cargo"),
+    (r"\bpkg-config\b.*(not found|No such file)", "pkg-config"),
+    (r"fatal error: (\S+\.h)", ""),
+    (r"cannot load library '?([\w.+-]+)", ""),
+    (r"([\w.+-]+): cannot open shared object file", ""),
+)
+
+
+def of_the_sandbox(lines: Iterable[str]) -> str:
+    """Return what lets a program through that has said these lines, or "" where nothing is known."""
+    said = list(lines)
+    for line in reversed(said):
+        for pattern, fix in _SANDBOX:
+            if re.search(pattern, line):
+                return f"{fix}, {_DOCUMENTED}"
+    if any(map(_REFUSED.search, said)):
+        return f"the sandbox does not let it do that; an exception of `sandbox` may, {_DOCUMENTED}"
+    return ""
+
+
+def of_the_build(lines: Iterable[str]) -> str:
+    """Return which `packages` a build lacks that has said these lines, or "" where it lacks none."""
+    said = list(lines)
+    for pattern, packages in _BUILD:
+        for found in filter(None, (re.search(pattern, line) for line in said)):
+            what = packages or f"the Debian package that has {found[1]}"
+            return f"add packages: [{what}] to the app, run ansible-playbook farrier.kit.site, deploy again"
+    return ""
