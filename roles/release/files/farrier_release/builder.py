@@ -218,7 +218,7 @@ class Build:
             *("pip", "install", "--python", str(self.python)),
             *("--constraint", str(constraints), "--requirement", str(path)),
         )
-        added = set(installed_packages(self.venv)) - lock_tools.named(path.read_text(encoding="utf-8"))
+        added = set(installed_packages(self.venv)) - lock_tools.named(path)
         if added:
             what = f"{path.name} does not name {', '.join(sorted(added))}: "
             by = self.order.completed_by
