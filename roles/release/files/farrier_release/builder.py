@@ -244,7 +244,7 @@ class Build:
         for arguments in lock_tools.commands(kind, self._chosen("extras"), self._chosen("groups")):
             self._run(
                 [python, "-m", tool, *arguments],
-                f"{tool} {arguments[0]}",
+                shlex.join([tool, *arguments]),
                 self.project,
                 is_trial=True,
                 output=listed,
