@@ -321,7 +321,7 @@ def test_what_a_list_leaves_open_is_what_it_was_before(
     lock = {"kind": "requirements.txt", "path": "requirements.txt", "hashes": False}
     report = workshop.build(lock, constraints=constraints, completed_by="r0" if constraints else "")
     assert (report.error, report.packages["dep"]) == ("", version)
-    how = "in the versions of r0" if constraints else "their versions are kept for its next builds here"
+    how = "in the versions of r0" if constraints else "their versions are kept for later builds"
     assert f"requirements.txt does not name dep: {how}\n" in capfd.readouterr().err
 
 
