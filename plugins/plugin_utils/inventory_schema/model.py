@@ -82,7 +82,7 @@ class Source(Strict):
         None,
     )
     include: list[RelativeDirectory] = key(
-        "Files and directories of `path` that are sent although .gitignore names them.",
+        "Files and directories of `path` to send in any case: ignored ones, `.env`, keys, databases.",
         "list of relative paths",
         ["frontend/dist"],
         [],

@@ -9,25 +9,19 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from . import requirements_list
 from .archive_tree import Tree
 from .errors import SourceError
 from .uv_lock import differences
 
-_MAKE_LOCK = (
-    "Make one with `uv lock`, or `uv pip compile --generate-hashes -o requirements.txt pyproject.toml`"
-)
+_COMPILE = "uv pip compile --generate-hashes -o requirements.txt"
+_MAKE_LOCK = f"Make one with `uv lock`, or `{_COMPILE} pyproject.toml`"
 # The lock of a tool comes before lists that were made from it and may be older.
 _LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "pylock.toml", "Pipfile.lock", "requirements.txt")
 # A dependency in git, as each of these locks writes it.
 _IN_GIT = re.compile(r'(?m)^[^#\n]*(\bgit\+|\bgit = "|\btype = "git"|"git": ")')
 # What a lock can leave out or bring in on demand.
 _CHOOSES = ("uv.lock", "poetry.lock", "pdm.lock")
-_PINNED = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*===?\s*[^\s;,*]+\s*(;.*)?")
-_DIRECT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(\[[^\]]*\])?\s*@\s*\S+.*")
-_INDEX_OPTION = re.compile(
-    r"(-i|-f|--(index-url|extra-index-url|find-links|no-index|only-binary|no-binary|prefer-binary))\b"
-)
-_HASH = re.compile(r"\s--hash[= ]\s*\S+")
 
 
 @dataclass(frozen=True)
@@ -92,8 +86,8 @@ def inspect(tree: Tree, wanted: Wanted) -> Project:
         )
     data = _pyproject(tree, subdir)
     package = str(data.get("project", {}).get("name") or _tool(data, "poetry").get("name") or "")
-    lock = _find_lock(tree, subdir, package, data)
-    if lock["kind"] == "uv.lock" and (wrong := differences(tree.text(lock["path"]) or "", data)):
+    lock, text = _find_lock(tree, subdir, package, data)
+    if lock["kind"] == "uv.lock" and (wrong := differences(text, data)):
         raise SourceError(
             f"{lock['path']} of {tree.where} does not match pyproject.toml, which now has other wishes for "
             f"{', '.join(wrong)}. Run `uv lock`, and commit the file."
@@ -106,7 +100,7 @@ def inspect(tree: Tree, wanted: Wanted) -> Project:
         package=package,
         requires_python=_requires_python(tree, subdir, data),
         installable=installable,
-        needs_git=bool(_IN_GIT.search(tree.text(lock["path"]) or "")),
+        needs_git=bool(_IN_GIT.search(text)),
         import_directory="src" if not installable and tree.has_directory(_join(subdir, "src")) else "",
         extras=list(wanted.extras),
         groups=list(wanted.groups),
@@ -210,14 +204,15 @@ def _toml(tree: Tree, name: str) -> dict[str, Any]:
         raise SourceError(f"{name} of {tree.where} is not TOML: {error}") from None
 
 
-def _find_lock(tree: Tree, subdir: str, package: str, data: dict[str, Any]) -> dict[str, Any]:
+def _find_lock(tree: Tree, subdir: str, package: str, data: dict[str, Any]) -> tuple[dict[str, Any], str]:
+    """The lock file that counts, and its text."""
     present = [kind for kind in _LOCKS if _join(subdir, kind) in tree.entries]
     if "uv.lock" in present and "poetry" in data.get("tool", {}) and "project" not in data:
         # uv reads [project] alone: such a lock is empty.
         present.remove("uv.lock")
     workspace = _workspace_lock(tree, subdir, package)
     if workspace and present[:1] in ([], ["requirements.txt"]):
-        return {"kind": "uv.lock", "path": workspace, "unused": present}
+        return {"kind": "uv.lock", "path": workspace, "unused": present}, tree.text(workspace) or ""
     if not present:
         raise SourceError(
             f"{tree.where} has no lock file{f' for {subdir}' if subdir else ''}: "
@@ -226,13 +221,15 @@ def _find_lock(tree: Tree, subdir: str, package: str, data: dict[str, Any]) -> d
         )
     kind, *unused = present
     lock: dict[str, Any] = {"kind": kind, "path": _join(subdir, kind), "unused": unused}
+    text = tree.text(lock["path"]) or ""
     if kind == "requirements.txt":
-        text = tree.text(lock["path"]) or ""
-        lock["hashes"] = _check_pinned(text, f"{lock['path']} of {tree.where}")
-        if not lock["hashes"]:
+        listed = requirements_list.read(tree, lock["path"], _how_to_lock(tree, subdir, data))
+        text = listed.text
+        lock["hashes"] = listed.hashes
+        if not listed.hashes:
             # It may leave packages open: hosts know by this what completed it.
             lock["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-    return lock
+    return lock, text
 
 
 def _how_to_lock(tree: Tree, subdir: str, data: dict[str, Any]) -> str:
@@ -243,7 +240,9 @@ def _how_to_lock(tree: Tree, subdir: str, data: dict[str, Any]) -> str:
             return f"Make one with `{command}`"
     if _join(subdir, "Pipfile") in tree.entries:
         return "Make one with `pipenv lock`"
-    return _MAKE_LOCK
+    if "project" in data or _join(subdir, "requirements.txt") not in tree.entries:
+        return _MAKE_LOCK
+    return f"Rename it to requirements.in, and make one with `{_COMPILE} requirements.in`"
 
 
 def _workspace_lock(tree: Tree, subdir: str, package: str) -> str:
@@ -266,26 +265,6 @@ def _is_member(path: str, workspace: dict[str, Any]) -> bool:
         return any(PurePosixPath(path).match(pattern.rstrip("/")) for pattern in workspace.get(key, []))
 
     return matches("members") and not matches("exclude")
-
-
-def _check_pinned(text: str, where: str) -> bool:
-    """Whether every requirement carries hashes.
-
-    Raises:
-        SourceError: one is not pinned, or only some carry hashes.
-    """
-    entries = []
-    for logical in re.sub(r"\\\r?\n", " ", text).splitlines():
-        line = re.sub(r"(^|\s)#.*$", "", logical).strip()
-        if not line or _INDEX_OPTION.match(line):
-            continue
-        bare = _HASH.sub("", f" {line}").strip()
-        if not (_PINNED.fullmatch(bare) or _DIRECT.fullmatch(bare)):
-            raise SourceError(f"{where} does not pin {bare!r} to a version with ==. {_MAKE_LOCK}.")
-        entries.append("--hash" in line)
-    if any(entries) and not all(entries):
-        raise SourceError(f"{where} has hashes for some requirements and none for others. {_MAKE_LOCK}.")
-    return bool(entries) and all(entries)
 
 
 def _check_module(tree: Tree, subdir: str, module: str) -> None:

@@ -222,11 +222,11 @@ class Build:
             *("pip", "install", "--python", str(self.python)),
             *("--constraint", str(constraints), "--requirement", str(path)),
         )
-        added = set(installed_packages(self.venv)) - lock_tools.named(path.read_text(encoding="utf-8"))
+        added = set(installed_packages(self.venv)) - lock_tools.named(path)
         if added:
             what = f"{path.name} does not name {', '.join(sorted(added))}: "
             by = self.order.completed_by
-            how = f"in the versions of {by}" if by else "their versions are kept for its next builds here"
+            how = f"in the versions of {by}" if by else "their versions are kept for later builds"
             print(what + how, file=sys.stderr, flush=True)
 
     def make_importable(self) -> None:
@@ -248,7 +248,7 @@ class Build:
         for arguments in lock_tools.commands(kind, self._chosen("extras"), self._chosen("groups")):
             self._run(
                 [python, "-m", tool, *arguments],
-                f"{tool} {arguments[0]}",
+                shlex.join([tool, *arguments]),
                 self.project,
                 is_trial=True,
                 output=listed,
@@ -268,8 +268,8 @@ class Build:
         environment = Path(self.order.cache) / "lock-tools" / tool
         python = str(environment / "bin" / "python")
         self._uv("venv", "--no-project", "--clear", "--python", self.order.python, str(environment))
-        list_ = str(Path(self.order.lock_tools) / f"{tool}.txt")
-        self._uv_offline_first("pip", "sync", "--python", python, "--require-hashes", list_)
+        pinned = str(Path(self.order.lock_tools) / f"{tool}.txt")
+        self._uv_offline_first("pip", "sync", "--python", python, "--require-hashes", pinned)
         return python
 
     def _locked_by_uv(self, path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from farrier_release.server_packages import normalise
 
@@ -44,9 +45,19 @@ def is_hashed(requirements: str) -> bool:
     return all("--hash" in line for line in lines if not line.lstrip().startswith(("#", "-i", "--")))
 
 
-def named(requirements: str) -> set[str]:
-    """Names (normalised) of the entries of a list."""
-    return {normalise(name) for name in re.findall(r"(?m)^\s*([A-Za-z0-9][\w.-]*)", requirements)}
+def named(path: Path) -> set[str]:
+    """Names (normalised) of the entries of a list and of those that it includes."""
+    names, waiting, seen = set(), [path], set()
+    while waiting:
+        file = waiting.pop()
+        if file in seen or not file.is_file():
+            continue
+        seen.add(file)
+        text = file.read_text(encoding="utf-8")
+        names |= {normalise(name) for name in re.findall(r"(?m)^\s*([A-Za-z0-9][\w.-]*)", text)}
+        others = re.findall(r"(?m)^\s*(?:-r|--requirement)[\s=]*([^\s=].*?)\s*$", text)
+        waiting += [file.parent / other for other in others]
+    return names
 
 
 def strangers(kind: str, lock: str, packages: Mapping[str, str]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -218,6 +219,24 @@ def test_a_dead_holder_is_pushed_aside_by_who_takes_the_lease(
     action._phase(arguments(phase=phase), check=False)
     assert len(seen) == calls
     assert all(argv[-2:] == ["--gone", "1.5"] for argv in seen[1:])
+
+
+@pytest.mark.parametrize("phase", ["deploy", "prepare"])
+def test_what_completed_a_list_is_kept_for_other_hosts(
+    phase: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside the archives of the sources, where the next deploy looks; it is no part of the result."""
+    sha256 = "0" * 64
+    completion = {"by": "r1", "sha256": sha256, "python": "3.12.4", "packages": {"dep": "1.0"}}
+    found = {"changed": True, "new": True, "upload_to": "/there", "completion": completion}
+    action = release_phase.ActionModule.__new__(release_phase.ActionModule)
+    monkeypatch.setattr(action, "_upload", lambda arguments: "")
+    action._host, action._connection = "app1", SimpleNamespace(reset=None)
+    archive = {**arguments()["archive"], "path": str(tmp_path / "aa.tar.gz")}
+    monkeypatch.setattr(action, "_call", lambda *call, **options: dict(found))
+    assert "completion" not in action._phase(arguments(phase=phase, archive=archive), check=False)
+    kept = json.loads((tmp_path / "completions" / f"{sha256}.json").read_text())
+    assert kept == {"3.12": {"by": "r1", "packages": {"dep": "1.0"}}}
 
 
 class Ending:

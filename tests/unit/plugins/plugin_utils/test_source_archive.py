@@ -844,16 +844,43 @@ requires-dist = [
         keep_completion(cache, {**self.COMPLETION, "sha256": "0" * 64, **forged})
         assert not list(cache.rglob("*.json"))
 
-    @pytest.mark.parametrize(
-        "line", ["dep", "dep>=1.0", "dep~=1.0", "dep==1.*", "-r base.txt", "-e .", ".", "dep==1.0,<2"]
-    )
+    @pytest.mark.parametrize("line", ["dep", "dep>=1.0", "dep~=1.0", "dep==1.*", "-e .", ".", "dep==1.0,<2"])
     def test_requirements_that_are_not_pinned(self, tmp_path: Path, cache: Path, line: str) -> None:
         """The line is named, and how to pin."""
         write(tmp_path / "s", requirements_dot_txt=f"other==1.0\n{line}\n")
         with pytest.raises(SourceError, match="does not pin") as caught:
             self.inspect(tmp_path / "s", cache)
         assert repr(line) in str(caught.value)
-        assert "uv pip compile" in str(caught.value)
+        assert "Rename it to requirements.in, and" in str(caught.value)
+        write(tmp_path / "s", pyproject_dot_toml="[project]\n")
+        with pytest.raises(SourceError, match=r"-o requirements\.txt pyproject\.toml"):
+            self.inspect(tmp_path / "s", cache)
+
+    def test_a_list_of_lists(self, tmp_path: Path, cache: Path) -> None:
+        """What it includes counts as if it were written there; constraints bind, and require nothing."""
+        root = tmp_path / "s"
+        write(
+            root,
+            requirements_dot_txt="-r requirements/web.txt\n-c limits.txt\n",
+            requirements__web_dot_txt=f"--requirement=base.txt\n-r ../requirements.txt\n{LOCKED}",
+            requirements__base_dot_txt=LOCKED.replace("dep", "base"),
+            limits_dot_txt="dep<2\n",
+        )
+        assert self.inspect(root, cache).lock["hashes"] is True
+        write(root, requirements__base_dot_txt="base>=1\n")
+        with pytest.raises(SourceError, match=r"requirements/base\.txt of .* does not pin 'base>=1'"):
+            self.inspect(root, cache)
+        (root / "requirements" / "base.txt").unlink()
+        with pytest.raises(SourceError, match=r"web\.txt of .* includes requirements/base\.txt, which is"):
+            self.inspect(root, cache)
+
+    def test_a_completion_belongs_to_all_files_of_a_list(self, tmp_path: Path, cache: Path) -> None:
+        """A change in any of them may need other packages."""
+        root = tmp_path / "s"
+        write(root, requirements_dot_txt="-r base.txt\n", base_dot_txt="dep==1.0\n")
+        first = self.inspect(root, cache).lock["sha256"]
+        write(root, base_dot_txt="dep==1.1\n")
+        assert self.inspect(root, cache).lock["sha256"] != first
 
     def test_hashes_for_some_only(self, tmp_path: Path, cache: Path) -> None:
         """The rest could be anything."""

@@ -316,11 +316,12 @@ def test_what_a_list_leaves_open_is_what_it_was_before(
 ) -> None:
     """Resolved once; the build says of which packages."""
     make_wheel(workshop.index, "needy", "1.0", requires="dep")
-    workshop.write("requirements.txt", "needy==1.0\n")
+    workshop.write("requirements.txt", "-r base.txt\n")
+    workshop.write("base.txt", "needy==1.0\n")
     lock = {"kind": "requirements.txt", "path": "requirements.txt", "hashes": False}
     report = workshop.build(lock, constraints=constraints, completed_by="r0" if constraints else "")
     assert (report.error, report.packages["dep"]) == ("", version)
-    how = "in the versions of r0" if constraints else "their versions are kept for its next builds here"
+    how = "in the versions of r0" if constraints else "their versions are kept for later builds"
     assert f"requirements.txt does not name dep: {how}\n" in capfd.readouterr().err
 
 
