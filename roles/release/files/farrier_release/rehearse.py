@@ -81,7 +81,7 @@ def still_alive(application: Application, transaction: Transaction) -> None:
         if time.monotonic() >= until:
             break
         time.sleep(min(_STATE_EVERY_SECONDS, max(0.0, until - time.monotonic())))
-    fault = _ask(application).fault(transaction.release)
+    fault = _ask(application).fault(transaction.release, settings.health_status)
     if fault:
         raise _failure(application, transaction.release, unit, started, f"it {fault}")
 
@@ -107,7 +107,7 @@ def _wait_until_good(application: Application, release: str, unit: str, started:
     while True:
         now = time.monotonic()
         answer = _ask(application)
-        fault = answer.fault(release)
+        fault = answer.fault(release, settings.health_status)
         good = 0 if fault else good + 1
         if answer.status and not first_answer:
             first_answer = now
@@ -118,7 +118,7 @@ def _wait_until_good(application: Application, release: str, unit: str, started:
                 raise _failure(application, release, unit, started, death)
             if good >= 2:
                 return
-        wrong_release = answer.status == 200 and fault
+        wrong_release = answer.status == settings.health_status and fault
         if fault and first_answer and (wrong_release or now - first_answer > _WRONG_ANSWER_PATIENCE_SECONDS):
             raise _failure(application, release, unit, started, f"{settings.health_path} {fault}")
         if now > deadline:

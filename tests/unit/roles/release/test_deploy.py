@@ -304,6 +304,15 @@ def test_a_health_path_that_fails(deploy: Deploy, monkeypatch: pytest.MonkeyPatc
     nothing_has_happened(deploy)
 
 
+def test_a_health_path_that_answers_with_another_status(deploy: Deploy) -> None:
+    """A first-install page or a login is the sign of life of some apps."""
+    deploy.host.behaviours[deploy.release] = Behaviour(status=302)
+    deploy.host.behaviours[OLD] = Behaviour(status=302)
+    with_settings(deploy.host, health_status=302)
+    code, result = deploy.go_live()
+    assert code == ExitCode.SUCCESS, result
+
+
 def test_a_rehearsal_that_systemd_starts_late(deploy: Deploy) -> None:
     """A unit that waits for its start is inactive too, and not dead."""
     deploy.host.behaviours[deploy.release] = Behaviour(queued_looks=1)
