@@ -14,6 +14,7 @@ Get = Callable[..., tuple[int, str]]
 
 @pytest.mark.parametrize("name", ["flask-site", "django-site"])
 def test_app_knows_address_and_scheme_of_its_client(host: Host, get: Get, name: str) -> None:
+    """What the client itself says of it is not believed."""
     address = host.check_output("hostname -I").split()[0]
     with socket.create_connection((address, 443)) as connection:
         own = connection.getsockname()[0]
@@ -23,12 +24,14 @@ def test_app_knows_address_and_scheme_of_its_client(host: Host, get: Get, name: 
 
 
 def test_environment_has_no_server_but_gunicorn(host: Host) -> None:
+    """A WSGI app needs no uvicorn."""
     packages = host.check_output("ls /srv/flask-site/current/.venv/lib/python3*/site-packages")
     assert "gunicorn" in packages
     assert "uvicorn" not in packages
 
 
 def test_access_log_has_the_id_of_the_request(host: Host, get: Get) -> None:
+    """As that of ASGI apps does."""
     get("flask-site", "/client")
     with host.sudo():
         host.check_output("journalctl --sync")

@@ -387,10 +387,18 @@ class App(Strict):
         [],
     )
     health_path: Annotated[str, AfterValidator(values.url_path)] = key(
-        "Path that answers 200 if the app can work. A release that does not answer it never goes live.",
+        "Path that answers if the app can work. A release that does not answer it never goes live.",
         "URL path",
         "/healthz",
         "/healthz",
+    )
+    health_status: int = key(
+        "Status of the answer to `health_path`, such as 302 for an app that sends strangers to a login page.",
+        "HTTP status",
+        302,
+        200,
+        ge=200,
+        le=499,
     )
     env: dict[EnvironmentName, EnvironmentValue] = key(
         "Environment variables, all of them text.", "mapping of NAME: text", {"LOG_LEVEL": "info"}, {}

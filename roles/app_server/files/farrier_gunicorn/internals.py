@@ -78,6 +78,9 @@ RELIED_ON_IN_WORKERS: dict[str, str] = {
 }
 
 
+_OR_NONE = "or none, and deploy again: the kit then brings its own"
+
+
 class UnsupportedServerError(Exception):
     """A server package whose internals the hand-over does not know."""
 
@@ -94,7 +97,7 @@ def check(interface: str) -> None:
         if not _numbers(first) <= _numbers(installed[name]) < _numbers(end):
             raise UnsupportedServerError(
                 f"the hand-over worker was tested with {name} >={first},<{end}, not with {installed[name]}: "
-                f"pin {name}>={first},<{end} in the app's lock, or set worker_class to stock"
+                f"lock {name}>={first},<{end}, {_OR_NONE}"
             )
 
     of_workers = RELIED_ON_FOR_WSGI if interface == "wsgi" else RELIED_ON_FOR_ASGI
@@ -104,7 +107,7 @@ def check(interface: str) -> None:
         except (ImportError, AttributeError) as error:
             raise UnsupportedServerError(
                 f"the hand-over relies on {reference}, which is gone ({error}): it {purpose}; "
-                "install the versions of the app's lock again, or set worker_class to stock"
+                f"lock another version of {reference.partition('.')[0]}, {_OR_NONE}"
             ) from None
 
 

@@ -52,7 +52,7 @@ class ThreadWorker(gthread.ThreadWorker):
 
     @property
     def keepalived_conns(self) -> deque[Any]:
-        return self._keep  # type: ignore[no-any-return]
+        return self._keep  # type: ignore[no-any-return]  # gunicorn has no types
 
     def set_accept_enabled(self, enabled: bool) -> None:
         for listener in self.sockets if enabled != self._accepting else ():
@@ -65,7 +65,7 @@ class ThreadWorker(gthread.ThreadWorker):
         self._accepting = enabled
 
     def _wrap_future(self, fs: Future[Any], conn: Any) -> None:
-        fs.conn = conn  # type: ignore[attr-defined]
+        fs.conn = conn  # type: ignore[attr-defined]  # gunicorn expects it there
         finish = super().finish_request
         fs.add_done_callback(lambda done: self.method_queue.defer(partial(finish, done)))
 

@@ -12,7 +12,7 @@ from typing import Any
 from farrier_gunicorn.access_log import ThreadsAccessLog, timestamp
 
 Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
+StartResponse = Callable[..., Callable[[bytes], object]]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 _logger = logging.getLogger("gunicorn.error")
@@ -51,7 +51,7 @@ class ServedWsgiApplication:
         ) -> Callable[[bytes], object]:
             if self.closing:
                 response.force_close()
-            return start_response(status, [*headers, ("X-Release", self._release)], exc_info)  # type: ignore[no-any-return]
+            return start_response(status, [*headers, ("X-Release", self._release)], exc_info)
 
         try:
             return self._application(environ, start)

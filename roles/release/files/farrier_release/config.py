@@ -116,6 +116,7 @@ class Configuration:
     tool: Path = Path("/usr/local/bin/farrier-release")
 
     health_path: str = "/healthz"
+    health_status: int = 200
     health_host: str = "localhost"
     edge: Edge | None = None
 

@@ -71,7 +71,7 @@ def _fault(application: Application, release: str) -> str:
             settings.health_host,
             timeout_seconds=_PROBE_TIMEOUT_SECONDS,
         )
-        fault = answer.fault(release)
+        fault = answer.fault(release, settings.health_status)
         good += not fault
         if good == _GOOD_ANSWERS:
             return ""

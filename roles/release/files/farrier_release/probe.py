@@ -29,18 +29,21 @@ class Answer:
         status: HTTP status, or 0 when there was no answer.
         release: the X-Release header, or "".
         error: why there was no answer, or "".
+        location: where it sends the client, or "".
     """
 
     status: int
     release: str = ""
     error: str = ""
+    location: str = ""
 
-    def fault(self, release: str) -> str:
-        """Why this is not a good answer of `release`, or "" when it is."""
+    def fault(self, release: str, status: int = 200) -> str:
+        """Why this is not a good answer of `release`, one with a status, or "" when it is."""
         if self.error:
             return self.error
-        if self.status != 200:
-            return f"answered {self.status}"
+        if self.status != status:
+            redirect = f" (to {self.location})" if self.location else ""
+            return f"answered {self.status}{redirect}, not {status}"
         if self.release != release:
             return f"answered with X-Release {self.release or '(none)'}, not {release}"
         return ""
@@ -137,7 +140,8 @@ def _get(
                 body = response.read(_BODY_MAX_BYTES)
                 if response.length and len(body) < _BODY_MAX_BYTES:
                     raise http.client.IncompleteRead(body, response.length)
-                return Answer(response.status, response.getheader("X-Release", ""))
+                location = response.getheader("Location", "")
+                return Answer(response.status, response.getheader("X-Release", ""), location=location)
     except TimeoutError:
         return Answer(0, error=f"gave no complete answer within {timeout_seconds:.1f} s")
     except (OSError, http.client.HTTPException) as error:

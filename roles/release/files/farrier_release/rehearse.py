@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from typing import Any
 
@@ -18,7 +19,7 @@ _STATE_EVERY_SECONDS = 0.25
 _PROBE_TIMEOUT_SECONDS = 5
 # A health path may answer "not yet" for a moment after the start, but not for long.
 _WRONG_ANSWER_PATIENCE_SECONDS = 3
-_STATE = ("ActiveState", "Job", "Result", "NRestarts")
+_STATE = ("ActiveState", "ExecMainStatus", "Job", "Result", "NRestarts")
 
 
 def rehearse(application: Application, transaction: Transaction) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def still_alive(application: Application, transaction: Transaction) -> None:
         if time.monotonic() >= until:
             break
         time.sleep(min(_STATE_EVERY_SECONDS, max(0.0, until - time.monotonic())))
-    fault = _ask(application).fault(transaction.release)
+    fault = _ask(application).fault(transaction.release, settings.health_status)
     if fault:
         raise _failure(application, transaction.release, unit, started, f"it {fault}")
 
@@ -109,18 +110,18 @@ def _wait_until_good(application: Application, release: str, unit: str, started:
     while True:
         now = time.monotonic()
         answer = _ask(application)
-        fault = answer.fault(release)
+        fault = answer.fault(release, settings.health_status)
         good = 0 if fault else good + 1
         if answer.status and not first_answer:
             first_answer = now
         if good >= 2 or now >= next_state:
             next_state = now + _STATE_EVERY_SECONDS
-            death = _death(application, release, unit, started)
+            death = _death(application, release, unit, started, when=" before it served")
             if death:
                 raise _failure(application, release, unit, started, death)
             if good >= 2:
                 return
-        wrong_release = answer.status == 200 and fault
+        wrong_release = answer.status == settings.health_status and fault
         if fault and first_answer and (wrong_release or now - first_answer > _WRONG_ANSWER_PATIENCE_SECONDS):
             raise _failure(application, release, unit, started, f"{settings.health_path} {fault}")
         if now > deadline:
@@ -151,7 +152,7 @@ def _serving(application: Application) -> list[int]:
     ]
 
 
-def _death(application: Application, release: str, unit: str, started: float) -> str:
+def _death(application: Application, release: str, unit: str, started: float, *, when: str = "") -> str:
     """How the rehearsal has died, or "" when it lives or is still starting."""
     run_directory = application.configuration.rehearsal_directory
     failure = boot_failure(run_directory, since_seconds=started, release=release)
@@ -161,11 +162,26 @@ def _death(application: Application, release: str, unit: str, started: float) ->
     if state.get("Job"):  # systemd has not come to it yet
         return ""
     if state.get("ActiveState") in ("failed", "inactive", "deactivating"):
-        result = state.get("Result", "unknown")
-        return "it exited by itself" if result == "success" else f"it died: {result}"
+        return _ending(state.get("Result", ""), state.get("ExecMainStatus", "")) + when
     if state.get("NRestarts", "0") != "0":
         return "it died and systemd restarted it"
     return ""
+
+
+def _ending(result: str, status: str) -> str:
+    """What systemd calls a result, in words."""
+    if result == "success":
+        return "it ended by itself with exit code 0"
+    if result == "exit-code":
+        return f"it ended with exit code {status}"
+    if result in ("signal", "core-dump") and status.isdecimal():
+        try:
+            return f"it was killed by {signal.Signals(int(status)).name}"
+        except ValueError:  # most real-time signals have no name
+            return f"it was killed by signal {status}"
+    if result == "oom-kill":
+        return "the kernel killed it for lack of memory"
+    return f"systemd ended it ({result or 'for no reason that it gives'})"
 
 
 def _failure(application: Application, release: str, unit: str, started: float, fault: str) -> ReleaseError:

@@ -83,7 +83,7 @@ def _serving_fault(application: Application, release: str, limit_seconds: float)
             timeout_seconds=_within(deadline - time.monotonic()),
             tls=settings.tls,
         )
-        fault = answer.fault(release)
+        fault = answer.fault(release, settings.health_status)
         if fault:
             return f"{settings.health_path} over the socket {fault}"
     return ""
@@ -94,7 +94,7 @@ def _edge_fault(application: Application, release: str, limit_seconds: float) ->
     settings = application.configuration
     assert settings.edge is not None
     answer = ask_edge(settings.edge, settings.health_path, timeout_seconds=_within(limit_seconds))
-    fault = answer.fault(release)
+    fault = answer.fault(release, settings.health_status)
     return f"{settings.health_path} through nginx {fault}" if fault else ""
 
 

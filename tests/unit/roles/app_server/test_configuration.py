@@ -55,7 +55,11 @@ def test_rehearsal_overrides(environ: dict[str, str], tmp_path: Path) -> None:
         ("name", "Example", "name must be a slug such as my-app, not 'Example'"),
         ("module", "example.app", "module must be of the form package.module:attribute"),
         ("current", "releases/1", "current must be an absolute path"),
-        ("worker_class", "sync", "worker_class must be one of handover, handover_h11, stock, stock_h11"),
+        (
+            "worker_class",
+            "sync",
+            "worker_class must be one of handover, handover_h11, handover_wsgi, stock, stock_h11",
+        ),
         ("workers", 0, "workers must be a whole number of at least 1, not 0"),
         ("workers", True, "workers must be a whole number of at least 1, not True"),
         ("workers", 1.5, "workers must be a whole number of at least 1, not 1.5"),

@@ -330,6 +330,15 @@ def test_a_health_path_that_fails(deploy: Deploy, monkeypatch: pytest.MonkeyPatc
     nothing_has_happened(deploy)
 
 
+def test_a_health_path_that_answers_with_another_status(deploy: Deploy) -> None:
+    """A first-install page or a login is the sign of life of some apps."""
+    deploy.host.behaviours[deploy.release] = Behaviour(status=302)
+    deploy.host.behaviours[OLD] = Behaviour(status=302)
+    with_settings(deploy.host, health_status=302)
+    code, result = deploy.go_live()
+    assert code == ExitCode.SUCCESS, result
+
+
 def test_a_rehearsal_that_systemd_starts_late(deploy: Deploy) -> None:
     """A unit that waits for its start is inactive too, and not dead."""
     deploy.host.behaviours[deploy.release] = Behaviour(queued_looks=1)
@@ -337,13 +346,22 @@ def test_a_rehearsal_that_systemd_starts_late(deploy: Deploy) -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "message"), [("success", "it exited by itself"), ("oom-kill", "it died: oom-kill")]
+    ("result", "status", "message"),
+    [
+        ("success", "0", "it ended by itself with exit code 0 before it served."),
+        ("exit-code", "3", "it ended with exit code 3 before it served."),
+        ("signal", "31", "it was killed by SIGSYS before it served."),
+        ("core-dump", "63", "it was killed by signal 63 before it served."),
+        ("oom-kill", "9", "the kernel killed it for lack of memory before it served."),
+        ("start-limit-hit", "", "systemd ended it (start-limit-hit) before it served."),
+    ],
 )
 def test_a_rehearsal_that_ends(
-    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, result: str, message: str
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, result: str, status: str, message: str
 ) -> None:
     """What systemd calls a success, an exit without an error, is a failure here."""
     state = {"ActiveState": "inactive", "Job": "", "Result": result, "NRestarts": "0"}
+    state["ExecMainStatus"] = status
     monkeypatch.setattr(deploy.host, "_show_rehearsal", lambda: state)
     deploy.host.behaviours[deploy.release] = Behaviour(hangs=True)
     code, answer = deploy.prepare()

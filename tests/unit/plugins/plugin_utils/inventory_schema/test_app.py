@@ -72,7 +72,7 @@ def test_unknown_key_suggests_what_was_meant(wrong: str, meant: str) -> None:
 
 def test_unknown_key_without_likeness_lists_the_keys() -> None:
     """Who invents a key sees those that exist."""
-    assert "health_path, hooks" in only(zzz=1).fix
+    assert "health_path, health_status" in only(zzz=1).fix
 
 
 def test_unknown_key_in_source_and_hooks_is_found() -> None:
