@@ -1,4 +1,4 @@
-"""What the hand-over relies on inside gunicorn and uvicorn, and the check of it."""
+"""What the hand-over relies on inside gunicorn, uvicorn and uvicorn-worker, and the check of it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,6 @@ RELIED_ON: dict[str, str] = {
     "gunicorn.workers.workertmp:WorkerTmp.last_update": "lies in the future until the first heartbeat",
 }
 RELIED_ON_FOR_ASGI: dict[str, str] = {
-    "gunicorn.workers.base:Worker.init_signals": "is replaced",
     "uvicorn.config:Config.load": "makes loaded_app and http_protocol_class",
     "uvicorn.server:ServerState.__init__": "has connections, tasks and total_requests",
     "uvicorn.server:Server._serve": "calls startup, main_loop and shutdown in turn",
@@ -62,6 +61,10 @@ RELIED_ON_FOR_WSGI: dict[str, str] = {
 }
 # Imported by workers only, each from its own release, or not in every version: looked at by the tests.
 RELIED_ON_IN_WORKERS: dict[str, str] = {
+    "uvicorn_worker:UvicornWorker.__init__": "makes self.config",
+    "uvicorn_worker:UvicornWorker.init_signals": "leaves SIGTERM to the system until the server runs",
+    "uvicorn_worker:UvicornWorker.run": "runs self._serve",
+    "uvicorn_worker:UvicornWorker._serve": "is replaced",
     "gunicorn.arbiter:Arbiter.wait_for_signals": "returns within a second, and at once for a signal",
     "gunicorn.workers.gthread:ThreadWorker.set_accept_enabled": "is told again what it knows",
     "gunicorn.workers.gthread:ThreadWorker.wait_for_and_dispatch_events": "returns in time",

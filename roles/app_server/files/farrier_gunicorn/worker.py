@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import sys
 from typing import Any, ClassVar
 
-from uvicorn.config import Config
 from uvicorn.server import Server
 
 from farrier_gunicorn.access_log import AccessLog
@@ -17,39 +15,23 @@ from farrier_gunicorn.drain import DrainTimes
 from farrier_gunicorn.handover import BOOT_FAILED, Handover
 from farrier_gunicorn.server import HandoverServer
 
+try:
+    from uvicorn_worker import UvicornWorker
+except ImportError:  # before uvicorn 0.36, which still has it
+    from uvicorn.workers import UvicornWorker
+
 _HEARTBEAT_MOST_SECONDS = 1.0
 
 
-class HandoverWorker(Handover):
+class HandoverWorker(Handover, UvicornWorker):
     """With uvloop and httptools where they are installed."""
-
-    CONFIG_KEYWORDS: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._application: ServedApplication | None = None
-        log = logging.getLogger("uvicorn.error")
-        log.handlers, log.propagate = self.log.error_log.handlers, False
-        log.setLevel(self.log.error_log.level)
-        logging.getLogger("uvicorn.access").handlers = []
+        self.config.access_log = self.config.server_header = False
         # Requests are counted, and the heartbeat is kept, here: uvicorn's ends when its shutdown begins.
-        self.config = Config(
-            None,  # type: ignore[arg-type]  # known when it is imported
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            backlog=self.cfg.backlog,
-            timeout_keep_alive=self.cfg.keepalive,
-            forwarded_allow_ips=self.cfg.forwarded_allow_ips,
-            **self.CONFIG_KEYWORDS,
-        )
-
-    def init_signals(self) -> None:
-        """Leave them to the system until the server runs: a start-up that hangs can be ended."""
-        for number in self.SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGUSR1, self.handle_usr1)
-        signal.siginterrupt(signal.SIGUSR1, False)
+        self.config.limit_max_requests = self.config.callback_notify = None
 
     def run(self) -> None:
         new_loop = None
@@ -105,4 +87,4 @@ class HandoverWorker(Handover):
 class HandoverWorkerH11(HandoverWorker):
     """With asyncio and h11, which are pure Python."""
 
-    CONFIG_KEYWORDS: ClassVar[dict[str, Any]] = {"loop": "asyncio", "http": "h11"}
+    CONFIG_KWARGS: ClassVar[dict[str, Any]] = {"loop": "asyncio", "http": "h11"}

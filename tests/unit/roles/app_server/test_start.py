@@ -191,7 +191,7 @@ def test_version_of_a_server_package_that_was_never_tested_is_refused(host: Host
     host.start(wait=False)
     assert host.wait() == 1
     assert "tested with uvicorn >=" in host.log.read_text()
-    assert "worker_class to stock" in host.log.read_text()
+    assert "deploy again: the kit then brings its own" in host.log.read_text()
 
 
 def test_reload_command_outside_systemd_says_what_is_missing(host: Host) -> None:
