@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +14,11 @@ from tests.harness.deploys import run
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 STATE = "/var/lib/farrier/jobs"
+QUEUE = "/var/lib/farrier/queue"
 # Longer than a deploy and its watch take, at whose end the copies of the former release are told to stop.
 JOB_SECONDS = 45
 LIMIT_SECONDS = 90
+WATCHED_SECONDS = 20
 
 
 def wait(condition: Callable[[], bool], what: str) -> None:
@@ -61,3 +65,38 @@ def test_the_timer_runs_in_the_live_release(host: Host) -> None:
         before = len(host.file(f"{STATE}/ticks").content_string.split())
         wait(lambda: len(host.file(f"{STATE}/ticks").content_string.split()) > before, "it does not tick")
         assert host.file(f"{STATE}/ticks").content_string.split()[-1] == live(host)
+
+
+def test_celery_loses_no_job_and_runs_none_twice(host: Host, get: Callable[..., tuple[int, str]]) -> None:
+    """Jobs come through a deploy and a rollback: the signal to stop reaches no child of Celery."""
+    numbers = itertools.count()
+    queued: list[int] = []
+    is_over = threading.Event()
+
+    def queue() -> None:
+        while not is_over.wait(0.2):
+            number = next(numbers)
+            if get("queue", f"/queue/{number}")[0] == 200:
+                queued.append(number)
+
+    def done() -> list[list[str]]:
+        return [line.split() for line in host.file(f"{QUEUE}/done").content_string.splitlines()]
+
+    with host.sudo():
+        host.check_output(f"rm -f {QUEUE}/done")
+        stream = threading.Thread(target=queue)
+        stream.start()
+        try:
+            for playbook, variables in (("deploy", {"version": "second"}), ("rollback", {})):
+                ended = run(INVENTORY, playbook, app="queue", **variables)
+                assert not ended.failed, ended.output
+                beats = "systemctl list-units --plain --no-legend 'queue-beat@*'"
+                assert len(host.check_output(beats).splitlines()) == 1
+                # At its end the former copy of the worker is told to stop.
+                time.sleep(WATCHED_SECONDS)
+        finally:
+            is_over.set()
+            stream.join()
+        wait(lambda: len({number for number, _ in done()}) == len(queued), "jobs are lost")
+        assert sorted(int(number) for number, _ in done()) == queued
+        assert len({release for _, release in done()}) == 2
