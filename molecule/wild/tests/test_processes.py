@@ -69,7 +69,8 @@ def test_the_timer_runs_in_the_live_release(host: Host) -> None:
 
 def test_celery_loses_no_job_and_runs_none_twice(host: Host, get: Callable[..., tuple[int, str]]) -> None:
     """Jobs come through a deploy and a rollback: the signal to stop reaches no child of Celery."""
-    numbers = itertools.count()
+    # Others than those of an earlier run.
+    numbers = itertools.count(start := int(time.time()))
     queued: list[int] = []
     is_over = threading.Event()
 
@@ -79,11 +80,11 @@ def test_celery_loses_no_job_and_runs_none_twice(host: Host, get: Callable[..., 
             if get("queue", f"/queue/{number}")[0] == 200:
                 queued.append(number)
 
-    def done() -> list[list[str]]:
-        return [line.split() for line in host.file(f"{QUEUE}/done").content_string.splitlines()]
+    def done() -> list[tuple[int, str]]:
+        lines = map(str.split, host.file(f"{QUEUE}/done").content_string.splitlines())
+        return [(int(number), release) for number, release in lines if int(number) >= start]
 
     with host.sudo():
-        host.check_output(f"rm -f {QUEUE}/done")
         stream = threading.Thread(target=queue)
         stream.start()
         try:
@@ -98,5 +99,5 @@ def test_celery_loses_no_job_and_runs_none_twice(host: Host, get: Callable[..., 
             is_over.set()
             stream.join()
         wait(lambda: len({number for number, _ in done()}) == len(queued), "jobs are lost")
-        assert sorted(int(number) for number, _ in done()) == queued
+        assert sorted(number for number, _ in done()) == queued
         assert len({release for _, release in done()}) == 2
