@@ -11,7 +11,7 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,19 +82,19 @@ def start(application: Application, release: str) -> None:
     if not application.configuration.processes:
         return
     started = time.time()
-    if _start(application, release):
-        stay_up(application, release, since_seconds=started)
+    if units := _start(application, release):
+        stay_up(application, release, units, since_seconds=started)
 
 
-def stay_up(application: Application, release: str, *, since_seconds: float) -> None:
-    """See that the copies of a release, started since a time (seconds since 1970), stay up.
+def stay_up(application: Application, release: str, units: Sequence[str], *, since_seconds: float) -> None:
+    """See that units of a release, started since a time (seconds since 1970), stay up.
 
     Raises:
         ReleaseError: one does not.
     """
     until = time.monotonic() + _STAYS_SECONDS
     while True:
-        if found := failure(application, release, since_seconds=since_seconds):
+        if found := failure(application, release, units, since_seconds=since_seconds):
             raise found
         if time.monotonic() >= until:
             break
@@ -169,9 +169,18 @@ def fault(application: Application, release: str) -> str:
     return f"process {copy.name} does not stay up" if copy else ""
 
 
-def failure(application: Application, release: str, *, since_seconds: float) -> ReleaseError | None:
-    """What `fault` finds, with what the process has said since a time (seconds since 1970)."""
-    copy = _faulty(application, release)
+def failure(
+    application: Application, release: str, units: Sequence[str] | None = None, *, since_seconds: float
+) -> ReleaseError | None:
+    """What `fault` finds, among some units alone if they are given, with what the process has said.
+
+    Args:
+        application: whose processes.
+        release: id of the release.
+        units: that count; None for all.
+        since_seconds: since when, in seconds since 1970.
+    """
+    copy = _faulty(application, release, units)
     if copy is None:
         return None
     shown = application.host.show(copy.unit, *_SHOWN)
@@ -270,10 +279,10 @@ def _copies(application: Application, name: str) -> list[Copy]:
     return sorted(found, key=lambda copy: (copy.release, copy.number))
 
 
-def _faulty(application: Application, release: str) -> Copy | None:
+def _faulty(application: Application, release: str, units: Sequence[str] | None = None) -> Copy | None:
     for name in application.configuration.processes:
         for copy in _copies(application, name):
-            if copy.release != release:
+            if copy.release != release or (units is not None and copy.unit not in units):
                 continue
             shown = application.host.show(copy.unit, *_SHOWN)
             died = shown.get("SubState") == "auto-restart" or shown.get("NRestarts", "0") != "0"

@@ -259,7 +259,7 @@ def test_the_inventory_has_changed(run: Run, host: FakeHost, old: Application, u
         (directory / f"{name}.d").mkdir()
         (directory / name).write_text(UNIT.format(app))
     (directory / "timers.target.wants" / "test-gone-too.timer").symlink_to(directory / "test-gone-too.timer")
-    units.states |= {f"test-gone@{OLD}.1.service": "active", f"test-worker@{OLD}.3.service": "active"}
+    units.states |= {f"test-gone@{OLD}.1.service": "active"}
     before = dict(units.states)
     assert run("processes", "--check")[1]["changed"]
     assert units.states == before
@@ -270,6 +270,10 @@ def test_the_inventory_has_changed(run: Run, host: FakeHost, old: Application, u
     assert left == ["test-other@.service", "test-worker@.service"]
     assert not list((directory / "timers.target.wants").iterdir())
     assert units.running("gone") == []
+    units.restarts[f"test-beat@{OLD}.1.service"] = 1  # long ago
+    del units.states[f"test-worker@{OLD}.2.service"]
+    assert run("processes")[1]["message"] == f"start test-worker@{OLD}.2.service"
+    units.states[f"test-worker@{OLD}.3.service"] = "active"
     assert run("processes")[1]["message"] == f"stop test-worker@{OLD}.3.service"
     assert run("processes")[1]["changed"] is False
     units.calls.clear()
