@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +14,11 @@ from tests.harness.deploys import run
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 STATE = "/var/lib/farrier/jobs"
+QUEUE = "/var/lib/farrier/queue"
 # Longer than a deploy and its watch take, at whose end the copies of the former release are told to stop.
 JOB_SECONDS = 45
 LIMIT_SECONDS = 90
+WATCHED_SECONDS = 20
 
 
 def wait(condition: Callable[[], bool], what: str) -> None:
@@ -39,7 +43,8 @@ def test_the_processes_of_the_live_release_run(host: Host) -> None:
     """After the first release, a deploy and a rollback; the copy that has taken a job finishes it."""
     with host.sudo():
         first = live(host)
-        assert beating(host) == [first] * 3
+        # An earlier rollback may still be watched.
+        wait(lambda: beating(host) == [first] * 3, "the copies of the live release do not run alone")
         host.check_output(f"echo {JOB_SECONDS} > {STATE}/a.new && chown jobs {STATE}/a.new")
         host.check_output(f"mv {STATE}/a.new {STATE}/a.job")
         wait(lambda: host.file(f"{STATE}/a.taken").exists, "no copy took the job")
@@ -61,3 +66,39 @@ def test_the_timer_runs_in_the_live_release(host: Host) -> None:
         before = len(host.file(f"{STATE}/ticks").content_string.split())
         wait(lambda: len(host.file(f"{STATE}/ticks").content_string.split()) > before, "it does not tick")
         assert host.file(f"{STATE}/ticks").content_string.split()[-1] == live(host)
+
+
+def test_celery_loses_no_job_and_runs_none_twice(host: Host, get: Callable[..., tuple[int, str]]) -> None:
+    """Jobs come through a deploy and a rollback: the signal to stop reaches no child of Celery."""
+    # Others than those of an earlier run.
+    numbers = itertools.count(start := int(time.time()))
+    queued: list[int] = []
+    is_over = threading.Event()
+
+    def queue() -> None:
+        while not is_over.wait(0.2):
+            number = next(numbers)
+            if get("queue", f"/queue/{number}")[0] == 200:
+                queued.append(number)
+
+    def done() -> list[tuple[int, str]]:
+        lines = map(str.split, host.file(f"{QUEUE}/done").content_string.splitlines())
+        return [(int(number), release) for number, release in lines if int(number) >= start]
+
+    with host.sudo():
+        stream = threading.Thread(target=queue)
+        stream.start()
+        try:
+            for playbook, variables in (("deploy", {"version": "second"}), ("rollback", {})):
+                ended = run(INVENTORY, playbook, app="queue", **variables)
+                assert not ended.failed, ended.output
+                beats = "systemctl list-units --plain --no-legend 'queue-beat@*'"
+                assert len(host.check_output(beats).splitlines()) == 1
+                # At its end the former copy of the worker is told to stop.
+                time.sleep(WATCHED_SECONDS)
+        finally:
+            is_over.set()
+            stream.join()
+        wait(lambda: len({number for number, _ in done()}) == len(queued), "jobs are lost")
+        assert sorted(number for number, _ in done()) == queued
+        assert len({release for _, release in done()}) == 2

@@ -318,10 +318,10 @@ def _processes(application: Application, options: argparse.Namespace) -> Result:
         # Both releases have their copies until the watch over the new one has ended.
         if not options.remove and (transaction is None or not transaction.flip):
             started, live = time.time(), application.releases.live()
-            done += processes.take_up(application, check_only=options.check)
-            done += processes.settle(application, check_only=options.check)
-            if done and live and not options.check:
-                processes.stay_up(application, live, since_seconds=started)
+            done += processes.settle(application, renew=True, check_only=options.check)
+            units = [one.removeprefix("start ") for one in done if one.startswith("start ")]
+            if units and live and not options.check:
+                processes.stay_up(application, live, units, since_seconds=started)
     return {"changed": bool(done), "message": "; ".join(done) or "All run as they should."}
 
 

@@ -11,7 +11,7 @@ import re
 import shlex
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,41 +82,47 @@ def start(application: Application, release: str) -> None:
     if not application.configuration.processes:
         return
     started = time.time()
-    if _start(application, release):
-        stay_up(application, release, since_seconds=started)
+    if units := _start(application, release):
+        stay_up(application, release, units, since_seconds=started)
 
 
-def stay_up(application: Application, release: str, *, since_seconds: float) -> None:
-    """See that the copies of a release, started since a time (seconds since 1970), stay up.
+def stay_up(application: Application, release: str, units: Sequence[str], *, since_seconds: float) -> None:
+    """See that units of a release, started since a time (seconds since 1970), stay up.
 
     Raises:
         ReleaseError: one does not.
     """
     until = time.monotonic() + _STAYS_SECONDS
     while True:
-        if found := failure(application, release, since_seconds=since_seconds):
+        if found := failure(application, release, units, since_seconds=since_seconds):
             raise found
         if time.monotonic() >= until:
             break
         time.sleep(_LOOK_EVERY_SECONDS)
 
 
-def settle(application: Application, *, check_only: bool = False) -> list[str]:
+def settle(application: Application, *, renew: bool = False, check_only: bool = False) -> list[str]:
     """Have the copies of the live release run, those alone, and its timers; returns what was done.
 
     Where nothing is live, nothing runs.
 
     Args:
         application: whose processes.
+        renew: replace copies that were started before their unit or the environment changed. One whose new
+            command its release lacks goes on as it is: the next release may have it.
         check_only: only say what would be done.
     """
     settings, host = application.configuration, application.host
     live = application.releases.live()
-    done = []
+    leaving: list[str] = []
     for name, process in settings.processes.items():
-        done += [f"stop {unit}" for unit in _surplus(application, name, process, live, check_only=check_only)]
+        units = _surplus(application, name, process, live, renew=renew)
+        leaving += units
+        if not check_only:
+            _stop(application, process, units)
+    done = [f"stop {unit}" for unit in leaving]
     if live:
-        done += [f"start {unit}" for unit in _start(application, live, check_only=check_only)]
+        done += [f"start {unit}" for unit in _start(application, live, leaving, check_only=check_only)]
     for name, one in settings.timers.items():
         timer = f"{settings.name}-{name}.timer"
         verb = "start" if live and _program(application, live, one.command) else "stop"
@@ -150,28 +156,6 @@ def remove(application: Application, *, check_only: bool = False) -> list[str]:
     return [f"remove {path.name}" for path in paths]
 
 
-def take_up(application: Application, *, check_only: bool = False) -> list[str]:
-    """Restart the copies that were started before their unit or the environment changed.
-
-    One whose new command its release lacks goes on as it is: the next release may have it.
-    """
-    settings = application.configuration
-    files = [settings.gunicorn_settings.with_name("environment.json")]
-    done = []
-    for name, process in settings.processes.items():
-        unit = settings.unit_directory / f"{settings.name}-{name}@.service"
-        changed = max(_modified_seconds(path) for path in (*files, unit))
-        for copy in _copies(application, name):
-            shown = application.host.show(copy.unit, "ExecMainStartTimestamp")
-            began = _seconds(shown.get("ExecMainStartTimestamp", ""))
-            is_older = began is not None and began <= int(changed)
-            if is_older and not copy.is_ending and _program(application, copy.release, process.command):
-                done.append(f"restart {copy.unit}")
-                if not check_only:
-                    application.host.systemctl("restart", "--no-block", copy.unit)
-    return done
-
-
 def hand_over_seconds(settings: Configuration) -> int:
     """How long `start` may take."""
     once = [one for one in settings.processes.values() if one.once]
@@ -185,9 +169,18 @@ def fault(application: Application, release: str) -> str:
     return f"process {copy.name} does not stay up" if copy else ""
 
 
-def failure(application: Application, release: str, *, since_seconds: float) -> ReleaseError | None:
-    """What `fault` finds, with what the process has said since a time (seconds since 1970)."""
-    copy = _faulty(application, release)
+def failure(
+    application: Application, release: str, units: Sequence[str] | None = None, *, since_seconds: float
+) -> ReleaseError | None:
+    """What `fault` finds, among some units alone if they are given, with what the process has said.
+
+    Args:
+        application: whose processes.
+        release: id of the release.
+        units: that count; None for all.
+        since_seconds: since when, in seconds since 1970.
+    """
+    copy = _faulty(application, release, units)
     if copy is None:
         return None
     shown = application.host.show(copy.unit, *_SHOWN)
@@ -286,10 +279,10 @@ def _copies(application: Application, name: str) -> list[Copy]:
     return sorted(found, key=lambda copy: (copy.release, copy.number))
 
 
-def _faulty(application: Application, release: str) -> Copy | None:
+def _faulty(application: Application, release: str, units: Sequence[str] | None = None) -> Copy | None:
     for name in application.configuration.processes:
         for copy in _copies(application, name):
-            if copy.release != release:
+            if copy.release != release or (units is not None and copy.unit not in units):
                 continue
             shown = application.host.show(copy.unit, *_SHOWN)
             died = shown.get("SubState") == "auto-restart" or shown.get("NRestarts", "0") != "0"
@@ -298,8 +291,17 @@ def _faulty(application: Application, release: str) -> Copy | None:
     return None
 
 
-def _start(application: Application, release: str, *, check_only: bool = False) -> list[str]:
-    """Start the copies of a release that do not run; returns their units."""
+def _start(
+    application: Application, release: str, leaving: list[str] | None = None, *, check_only: bool = False
+) -> list[str]:
+    """Start the copies of a release that do not run; returns their units.
+
+    Args:
+        application: whose processes.
+        release: id of the release.
+        leaving: units that were told to stop, whatever systemd says of them by now.
+        check_only: start none.
+    """
     units = []
     for name, process in application.configuration.processes.items():
         if not _program(application, release, process.command):
@@ -309,7 +311,7 @@ def _start(application: Application, release: str, *, check_only: bool = False) 
         own = [copy for copy in copies if copy.release == release]
         if process.once and not check_only:
             _stop(application, process, [copy.unit for copy in copies if copy.release != release])
-        missing = process.count - sum(not copy.is_ending for copy in own)
+        missing = process.count - sum(not copy.is_ending and copy.unit not in (leaving or ()) for copy in own)
         # One that is ending keeps its number until it has ended.
         free = (number for number in range(1, 1000) if number not in {copy.number for copy in own})
         prefix = f"{application.configuration.name}-{name}@{release}"
@@ -321,15 +323,27 @@ def _start(application: Application, release: str, *, check_only: bool = False) 
 
 
 def _surplus(
-    application: Application, name: str, process: Process, live: str | None, *, check_only: bool
+    application: Application, name: str, process: Process, live: str | None, *, renew: bool
 ) -> list[str]:
-    """Tell the copies to stop that are not of the live release, or too many; returns their units."""
+    """The units of the copies that are not of the live release, outdated, or too many."""
     running = [copy for copy in _copies(application, name) if not copy.is_ending]
-    units = [copy.unit for copy in running if copy.release != live]
-    units += [copy.unit for copy in running if copy.release == live][process.count :]
-    if not check_only:
-        _stop(application, process, units)
-    return units
+    others = [copy for copy in running if copy.release != live]
+    own = [copy for copy in running if copy.release == live]
+    if renew and live and _program(application, live, process.command):
+        outdated = [copy for copy in own if _is_outdated(application, copy)]
+        others += outdated
+        own = [copy for copy in own if copy not in outdated]
+    return [copy.unit for copy in [*others, *own[process.count :]]]
+
+
+def _is_outdated(application: Application, copy: Copy) -> bool:
+    """Whether its unit or the environment has changed since it was started."""
+    settings = application.configuration
+    unit = settings.unit_directory / f"{settings.name}-{copy.name}@.service"
+    environment = settings.gunicorn_settings.with_name("environment.json")
+    shown = application.host.show(copy.unit, "ExecMainStartTimestamp")
+    began = _seconds(shown.get("ExecMainStartTimestamp", ""))
+    return began is not None and began <= max(map(_modified_seconds, (environment, unit)))
 
 
 def _stop(application: Application, process: Process, units: list[str]) -> None:
@@ -343,7 +357,7 @@ def _stop(application: Application, process: Process, units: list[str]) -> None:
 
 def _owner(path: Path) -> str:
     """The app whose unit this is, or ""."""
-    found = _OWNER.search(path.read_text(encoding="utf-8"))
+    found = _OWNER.search(path.read_text(encoding="utf-8")) if path.is_file() else None
     return found[1] if found else ""
 
 

@@ -32,7 +32,7 @@ def test_defaults_are_the_models(filters: dict[str, Callable[..., Any]]) -> None
     """Roles read every key without `default()`, and the model alone knows the defaults."""
     (app,) = filters["app_defaults"]([APP])
     assert set(app) == set(App.model_fields)
-    assert set(app["source"]) == {"path", "git", "version", "archive", "checksum", "subdir"}
+    assert set(app["source"]) == set(Source.model_fields)
     assert app["hooks"]["after_build"] == []
     assert (app["workers"], app["health_path"], app["python"]) == ("per_core", "/healthz", None)
     assert app["name"] == "observatory"

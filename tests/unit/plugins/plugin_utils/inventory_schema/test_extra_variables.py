@@ -49,8 +49,8 @@ def test_names_that_are_meant_pass(playbook: str, name: str) -> None:
         (
             "site",
             "app",
-            "-e app: is not a variable of site.yml, "
-            "but of deploy, rollback, status, run, logs, maintenance_mode",
+            "-e app: is not a variable of site.yml, but of deploy, rollback, status, run, logs, "
+            "maintenance_mode",
         ),
         ("deploy", "host", "of drain; fix: leave it out; it takes app, version, mixed, unreachable"),
         ("deploy", "verison", "did you mean version?"),
