@@ -74,6 +74,7 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
         environment=dict(settings.build_environment),
         before_build=list(settings.hooks.before_build),
         after_build=list(settings.hooks.after_build),
+        links=dict(settings.links),
     )
     started = time.time()
     _seal_the_others(application)

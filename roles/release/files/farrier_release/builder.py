@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import stat
 import subprocess
 import sys
@@ -42,6 +43,7 @@ class BuildOrder:
         live_directory: directory of the live release, or "".
         environment: variables for everything that is started.
         before_build, after_build: hooks.
+        links: places in the project, each with what a symlink there leads to.
     """
 
     archive: str
@@ -56,6 +58,7 @@ class BuildOrder:
     environment: dict[str, str] = field(default_factory=dict)
     before_build: list[str] = field(default_factory=list)
     after_build: list[str] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -139,6 +142,7 @@ class Build:
             ("dependencies", self.install_locked),
             ("server", self.install_server),
             ("after_build", self.after_build),
+            ("links", self.link_state),
             ("bytecode", self.compile),
         )
         for name, step in steps:
@@ -221,6 +225,23 @@ class Build:
                     if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
                         unshare(path, status)
         self.hooks("after_build", self.order.after_build)
+
+    def link_state(self) -> None:
+        """Make the links into the app's state, where nothing of the source is lost by it."""
+        for place, target in self.order.links.items():
+            path = self.project / place
+            if path.is_symlink() or path.is_file():
+                raise StepError(f"links: {place} is a file of the source that a link would hide")
+            # A directory that is there for git has a file such as .gitkeep.
+            kept = [entry.name for entry in path.iterdir() if entry.name[0] != "."] if path.is_dir() else []
+            if kept:
+                raise StepError(
+                    f"links: {place} has files in the source that a link would hide: {kept[0]}, …"
+                )
+            if path.is_dir():
+                shutil.rmtree(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(target)
 
     def compile(self) -> None:
         """What a worker imports is compiled already."""

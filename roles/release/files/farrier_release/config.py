@@ -93,6 +93,8 @@ class Configuration:
     build_environment: Mapping[str, str] = field(default_factory=dict)
 
     hooks: Hooks = Hooks()
+    # Places in the project, each with what a symlink there leads to.
+    links: Mapping[str, str] = field(default_factory=dict)
     migrate: tuple[str, ...] = ()
     task_properties: tuple[str, ...] = ()
 

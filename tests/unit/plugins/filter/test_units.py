@@ -36,3 +36,14 @@ def test_a_digest_changes_with_what_a_process_is_started_by(
     digest = load_plugin("filter", "units").unit_digest
     assert was in UNIT
     assert (digest(UNIT) == digest(UNIT.replace(was, becomes))) == same
+
+
+def test_links_lead_to_directories_that_are_made_and_to_files_that_are_not(
+    load_plugin: Callable[[str, str], ModuleType],
+) -> None:
+    """A file is the app's to make; what is above it has to be there."""
+    units = load_plugin("filter", "units")
+    app = {"name": "shop", "links": {"logs/": "logs/web", "data/app.db": "data/app.db", "cache": "logs"}}
+    assert units.state_directories(app) == ["logs", "logs/web", "data"]
+    assert units.state_links(app)["logs"] == "/var/lib/farrier/shop/logs/web"
+    assert units.state_links(app)["data/app.db"] == "/var/lib/farrier/shop/data/app.db"
