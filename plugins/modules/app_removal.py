@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pwd
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.farrier.kit.plugins.module_utils import app_removal
@@ -98,7 +99,7 @@ def _stop(module: AnsibleModule, app: app_removal.App) -> None:
     module.run_command(["systemctl", "stop", *starters, app.slice], check_rc=True)
 
 
-def _save(module: AnsibleModule, app: app_removal.App, archive: app_removal.Path) -> None:
+def _save(module: AnsibleModule, app: app_removal.App, archive: Path) -> None:
     archive.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     partial = archive.with_suffix(".partial")
     partial.touch(mode=0o600)
