@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -319,6 +319,17 @@ def service_users(apps: list[dict[str, Any]]) -> list[dict[str, str]]:
     return users
 
 
+def left_apps(homes: dict[str, str], names: Iterable[str]) -> list[str]:
+    """Return the names of the apps that a host has and the inventory has not.
+
+    Args:
+        homes: Home directories of the host's users by name.
+        names: Of the inventory's apps.
+    """
+    left = homes.keys() - set(names)
+    return sorted(name for name in left if homes[name] == f"/var/lib/farrier/{name}")
+
+
 def app_packages(apps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return {name, packages} of each app that needs packages of Debian.
 
@@ -346,6 +357,7 @@ class FilterModule:
             "edge_places": edge_places,
             "edge_users": edge_users,
             "fleet_defaults": fleet_defaults,
+            "left_apps": left_apps,
             "min_serving_hosts": min_serving_hosts,
             "private_listeners": private_listeners,
             "remote_edge_addresses": remote_edge_addresses,

@@ -113,6 +113,26 @@ def timers(apps: list[dict[str, Any]]) -> list[dict[str, str]]:
     ]
 
 
+def state_links(app: dict[str, Any]) -> dict[str, str]:
+    """Return the absolute path in the app's state of each of its `links`."""
+    return {
+        place.rstrip("/"): f"/var/lib/farrier/{app['name']}/{target.rstrip('/')}"
+        for place, target in app["links"].items()
+    }
+
+
+def state_directories(app: dict[str, Any]) -> list[str]:
+    """Return the directories that the `links` of an app lead to, those above them first.
+
+    The last part of a path that has a dot is a file of the app's, to be made by itself.
+    """
+    found: list[str] = []
+    for target in app["links"].values():
+        parts = directories_down_to(target)
+        found += parts[:-1] if "." in parts[-1].rpartition("/")[2] else parts
+    return list(dict.fromkeys(found))
+
+
 def directories_down_to(path: str) -> list[str]:
     """Return a relative directory and those above it, the highest first."""
     parts = path.strip("/").split("/")
@@ -125,6 +145,8 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
         return {
+            "state_directories": state_directories,
+            "state_links": state_links,
             "directories_down_to": directories_down_to,
             "sandbox_properties": sandbox_properties,
             "exec_words": exec_words,

@@ -18,12 +18,14 @@ def test_a_trusted_proxy_is_believed_about_the_last_client(get: Get) -> None:
 
 
 def test_nobody_else_is_believed(host: Host) -> None:
+    """The host itself is no proxy, nor is any other client."""
     asked = "curl -ksS --resolve plain.lab.test:443:127.0.0.1 https://plain.lab.test/part/healthz"
     answer = host.check_output(f"{asked} --header 'X-Forwarded-For: 198.51.100.7'")
     assert json.loads(answer)["client"] == "127.0.0.1"
 
 
 def test_the_log_has_the_client_and_the_app(host: Host, get: Get) -> None:
+    """Also where two apps share a server of nginx."""
     get("part", headers=FORWARDED)
     lines = host.check_output("sleep 1.5; tail -50 /var/log/nginx/access.log").splitlines()
     assert ("part", "198.51.100.7") in {
@@ -41,6 +43,7 @@ def test_two_apps_share_a_domain(get: Get) -> None:
 
 
 def test_one_of_them_is_in_maintenance(host: Host, get: Get) -> None:
+    """The other goes on."""
     host.check_output("touch /etc/nginx/maintenance/part")
     try:
         assert (get("part")[0], get("plain")[0]) == (503, 200)

@@ -10,6 +10,7 @@ DIRECTORY = "/var/lib/farrier/uploads/files/uploads"
 
 
 def test_uploads_are_served_as_data(host: Host) -> None:
+    """A page that somebody has uploaded runs no script in the name of the site."""
     put = "--request PUT --data-binary '<script>alert(1)</script>'"
     host.check_output(f"{CURL} {put} {SITE}/upload/2026/a.html")
     head = host.check_output(f"{CURL} --include {SITE}/media/2026/a.html").lower()
@@ -27,6 +28,7 @@ def test_a_boot_and_a_start_leave_it_readable(host: Host) -> None:
 
 
 def test_nobody_else_reads_them_and_links_lead_nowhere(host: Host) -> None:
+    """nginx alone reads there, and writes nothing."""
     host.check_output(f"ln -sfn /etc/passwd {DIRECTORY}/link")
     assert host.check_output(f"{CURL} -o /dev/null -w '%{{http_code}}' {SITE}/media/link") == "403"
     assert host.run(f"runuser -u plain -- ls {DIRECTORY}").rc != 0

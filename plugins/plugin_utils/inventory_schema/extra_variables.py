@@ -24,6 +24,7 @@ PLAYBOOKS: dict[str, tuple[str, ...]] = {
     "drain": ("host", "drain", "drain_seconds"),
     "upgrade": ("reboot",),
     "maintenance_mode": ("app", "maintenance"),
+    "remove": ("app", "save_state"),
     "unlock": ("app", "force"),
 }
 # Of Ansible itself, and what AWX adds to every run.

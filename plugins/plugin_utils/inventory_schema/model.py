@@ -421,6 +421,12 @@ class App(Strict):
         {"/media": "uploads"},
         {},
     )
+    links: dict[RelativeDirectory, RelativeDirectory] = key(
+        "Places in the project that the app writes to, each with what it is in the app's state.",
+        "mapping of relative path: relative path",
+        {"logs": "logs"},
+        {},
+    )
     migrate: list[Command] = key(
         "Commands that migrate the database, once per deploy, on one host, before the release goes live.",
         "list of commands",

@@ -78,6 +78,7 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
         after_build=list(settings.hooks.after_build),
         completed_by=completed_by,
         constraints=constraints,
+        links=dict(settings.links),
     )
     started = time.time()
     _seal_the_others(application)

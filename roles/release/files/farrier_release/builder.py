@@ -48,6 +48,7 @@ class BuildOrder:
         completed_by: the release whose packages complete a requirements.txt that names only a part, or "".
         constraints: names and versions of these packages.
         lock_tools: directory with the pinned requirements of the tools that read other locks than uv's.
+        links: places in the project, each with what a symlink there leads to.
     """
 
     archive: str
@@ -66,6 +67,7 @@ class BuildOrder:
     completed_by: str = ""
     constraints: dict[str, str] = field(default_factory=dict)
     lock_tools: str = str(Path(__file__).with_name("requirements"))
+    links: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -157,6 +159,7 @@ class Build:
             ("import", self.make_importable),
             ("server", self.install_server),
             ("after_build", self.after_build),
+            ("links", self.link_state),
             ("bytecode", self.compile),
         )
         for name, step in steps:
@@ -325,6 +328,23 @@ class Build:
                     if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
                         unshare(path, status)
         self.hooks("after_build", self.order.after_build)
+
+    def link_state(self) -> None:
+        """Make the links into the app's state, where nothing of the source is lost by it."""
+        for place, target in self.order.links.items():
+            path = self.project / place
+            if path.is_symlink() or path.is_file():
+                raise StepError(f"links: {place} is a file of the source that a link would hide")
+            # A directory that is there for git has a file such as .gitkeep.
+            kept = [entry.name for entry in path.iterdir() if entry.name[0] != "."] if path.is_dir() else []
+            if kept:
+                raise StepError(
+                    f"links: {place} has files in the source that a link would hide: {kept[0]}, …"
+                )
+            if path.is_dir():
+                shutil.rmtree(path)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(target)
 
     def compile(self) -> None:
         """What a worker imports is compiled already."""

@@ -130,6 +130,8 @@ class Configuration:
     build_environment: Mapping[str, str] = field(default_factory=dict)
 
     hooks: Hooks = Hooks()
+    # Places in the project, each with what a symlink there leads to.
+    links: Mapping[str, str] = field(default_factory=dict)
     migrate: tuple[str, ...] = ()
     # What the inventory said of the app when site.yml last ran, by key; of the environment a digest.
     inventory: Mapping[str, Any] = field(default_factory=dict)

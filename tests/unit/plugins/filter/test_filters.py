@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import App, worker_count
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import App, Source, worker_count
 
 from tests.unit.playbooks import Play
 
@@ -147,6 +147,31 @@ def test_files_below_a_static_prefix_are_found(places: Callable[..., Any]) -> No
         True,
     )
     assert found["/"]["directory"] is None
+
+
+def test_media_are_files_of_the_state(filters: dict[str, Callable[..., Any]]) -> None:
+    """Rules of a prefix hold for them, as for other files."""
+    media = {
+        **APP,
+        "media": {"/media": "uploads/"},
+        "edge": {"paths": {"/media/own": {"allow": ["10.0.0.0/8"]}}},
+    }
+    (app,) = filters["app_defaults"]([media])
+    own, everyones, rest = filters["edge_locations"](app)
+    assert (own["kind"], own["directory"], own["allow"]) == ("media", "uploads/own", ["10.0.0.0/8"])
+    assert (everyones["kind"], everyones["directory"]) == ("media", "uploads")
+    assert (rest["kind"], rest["directory"]) == ("", None)
+
+
+def test_apps_that_left_are_those_with_a_user_of_the_kit(filters: dict[str, Callable[..., Any]]) -> None:
+    """Neither the users that build, nor people."""
+    homes = {
+        "shop": "/var/lib/farrier/shop",
+        "shop-build": "/var/cache/farrier/shop",
+        "blog": "/var/lib/farrier/blog",
+        "ann": "/home/ann",
+    }
+    assert filters["left_apps"](homes, ["blog"]) == ["shop"]
 
 
 def test_places_of_apps_that_share_a_domain_are_in_the_server_of_one(

@@ -51,3 +51,14 @@ def test_systemd_reads_the_words_of_a_shell(
 ) -> None:
     """And expands nothing in them."""
     assert load_plugin("filter", "units").exec_words(command) == line
+
+
+def test_links_lead_to_directories_that_are_made_and_to_files_that_are_not(
+    load_plugin: Callable[[str, str], ModuleType],
+) -> None:
+    """A file is the app's to make; what is above it has to be there."""
+    units = load_plugin("filter", "units")
+    app = {"name": "shop", "links": {"logs/": "logs/web", "data/app.db": "data/app.db", "cache": "logs"}}
+    assert units.state_directories(app) == ["logs", "logs/web", "data"]
+    assert units.state_links(app)["logs"] == "/var/lib/farrier/shop/logs/web"
+    assert units.state_links(app)["data/app.db"] == "/var/lib/farrier/shop/data/app.db"

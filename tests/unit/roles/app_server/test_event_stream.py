@@ -12,7 +12,7 @@ from farrier_gunicorn.event_stream import is_event_stream
 
 HEADERS = [(b"content-type", b"text/event-stream; charset=utf-8")]
 START: dict[str, Any] = {"type": "http.response.start", "status": 200, "headers": HEADERS}
-BEGUN = {**START, "headers": [*HEADERS, (b"connection", b"close")]}
+BEGUN = {**START, "headers": [*HEADERS, (b"x-accel-buffering", b"no"), (b"connection", b"close")]}
 SCOPE = {"type": "http", "method": "GET", "path": "/", "headers": [], "client": None}
 
 

@@ -401,6 +401,32 @@ def test_hooks_run_in_the_project(workshop: Workshop) -> None:
     assert (workshop.release / "source" / "app" / "made.txt").read_text() == "one\n1.0"
 
 
+def test_links_lead_into_the_state(workshop: Workshop) -> None:
+    """Also where git keeps an empty directory for the app to write to."""
+    workshop.write("app/requirements.txt", workshop.dep)
+    workshop.write("app/logs/.gitkeep", "")
+    report = workshop.build(
+        {"kind": "requirements.txt", "path": "app/requirements.txt", "hashes": True},
+        subdir="app",
+        links={"logs": "/var/lib/farrier/shop/logs", "data/app.db": "/var/lib/farrier/shop/app.db"},
+    )
+    assert report.error == ""
+    project = workshop.release / "source" / "app"
+    assert str((project / "logs").readlink()) == "/var/lib/farrier/shop/logs"
+    assert str((project / "data" / "app.db").readlink()) == "/var/lib/farrier/shop/app.db"
+
+
+@pytest.mark.parametrize("place", ["logs", "logs/old.log"])
+def test_a_link_hides_nothing_of_the_source(workshop: Workshop, place: str) -> None:
+    """What the authors have put there is needed, or it is a mistake that they should hear of."""
+    workshop.write("requirements.txt", workshop.dep)
+    workshop.write("logs/old.log", "")
+    lock = {"kind": "requirements.txt", "path": "requirements.txt", "hashes": True}
+    report = workshop.build(lock, links={place: "/var/lib/farrier/shop/logs"})
+    assert f"links: {place} " in report.error
+    assert "a link would hide" in report.error
+
+
 def test_a_failing_hook_ends_the_build(workshop: Workshop) -> None:
     """With its name and its own words."""
     workshop.write("requirements.txt", workshop.dep)
