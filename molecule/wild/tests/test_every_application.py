@@ -18,12 +18,14 @@ WEB = [app for app in APPS if app.get("domains")]
 
 
 def test_every_application_answers(get: Callable[..., tuple[int, str]]) -> None:
+    """The inventory alone was enough."""
     answers = {app["name"]: get(app["name"], app.get("health_path", "/healthz"))[0] for app in WEB}
     assert answers == dict.fromkeys(answers, 200)
 
 
 @pytest.mark.parametrize("name", [app["name"] for app in APPS])
 def test_it_is_deployed_again_and_rolled_back(host: Host, name: str) -> None:
+    """What went in once goes in again, and comes back."""
     first = host.check_output(f"readlink /srv/{name}/current")
     deployed = run(INVENTORY, "deploy", app=name, version="second")
     assert not deployed.failed, deployed.output

@@ -180,7 +180,7 @@ class Build:
         if self.order.project.get("needs_git") and not shutil.which("git", path=self.environment["PATH"]):
             raise StepError(
                 f"{self.order.project['lock']['path']} names dependencies in git, and this host has no git: "
-                "add git to base_packages in the inventory, and run site.yml."
+                "add packages: [git] to the app in the inventory, and run site.yml."
             )
 
     def unpack(self) -> None:

@@ -290,5 +290,6 @@ def test_the_descriptor_is_left_as_it_was(journal: tuple[socket.socket, socket.s
     ],
 )
 def test_the_time_of_a_line_is_utc(monkeypatch: pytest.MonkeyPatch, seconds: float, expected: str) -> None:
+    """The second is formatted once, the milliseconds for each line."""
     monkeypatch.setattr(time, "time_ns", lambda: round(seconds * 1_000_000_000))
     assert access_log.timestamp() == expected

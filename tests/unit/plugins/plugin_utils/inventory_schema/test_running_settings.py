@@ -42,6 +42,7 @@ def test_defaults_make_no_difference() -> None:
     ],
 )
 def test_a_change_shows_in_its_key_alone(changes: dict[str, Any], key: str) -> None:
+    """The deploy names it."""
     before, after = running_settings(APP), running_settings({**APP, **changes})
     assert [name for name in before if before[name] != after[name]] == [key]
 
@@ -57,16 +58,19 @@ def test_a_change_shows_in_its_key_alone(changes: dict[str, Any], key: str) -> N
     ],
 )
 def test_what_an_app_host_does_not_have_makes_no_difference(changes: dict[str, Any]) -> None:
+    """It would stop deploys for nothing."""
     assert running_settings({**APP, **changes}) == running_settings(APP)
 
 
 def test_no_value_of_the_environment_shows() -> None:
+    """Both sides end up in messages and on command lines."""
     shown = str(running_settings(APP))
     assert "hunter2" not in shown
     assert "info" not in shown
 
 
 def test_apps_with_the_same_secrets_do_not_show_it() -> None:
+    """The name of the app is the salt."""
     assert running_settings(APP)["secrets"] != running_settings({**APP, "name": "other"})["secrets"]
 
 
