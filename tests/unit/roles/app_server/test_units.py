@@ -156,7 +156,12 @@ def test_one_worker_holds_1500_websockets(
 
 def test_a_process_gets_the_signal_alone_and_has_a_limit_of_its_own(tmp_path: Path) -> None:
     """Children that were told to stop with it would lose their jobs."""
-    worker = {"command": "arq $x", "memory_max_mb": 256, "stop_signal": "SIGINT", "stop_timeout_seconds": 600}
+    worker = {
+        "command": "arq 50%",
+        "memory_max_mb": 256,
+        "stop_signal": "SIGINT",
+        "stop_timeout_seconds": 600,
+    }
     app = App.model_validate({**APP, "memory_max_mb": 1024, "processes": {"worker": worker}}).model_dump()
     values = {"app_server_apps": [app], "__app_server_unit": {"name": "worker"}, "vcpus": 2}
     playbook = PLAYBOOK.replace("systemd/system/app.service, ", "systemd/system/app-process@.service, ")
@@ -167,4 +172,4 @@ def test_a_process_gets_the_signal_alone_and_has_a_limit_of_its_own(tmp_path: Pa
     assert [found[key] for key in keys] == [
         *("mixed", "SIGINT", "600", "256M", "farrier-example.slice", "example", "strict"),
     ]
-    assert found["ExecStart"].endswith('--copy /srv/example/releases/%i -- "arq" "$$x"')
+    assert found["ExecStart"].endswith('--copy /srv/example/releases/%i -- "arq" "50%%"')

@@ -785,6 +785,6 @@ def test_the_index_of_a_release_checks_itself(transfer: Transfer) -> None:
 
 def test_a_host_with_changed_settings_says_so_at_once(receiver: Machine) -> None:
     """What `begin` refuses needs no transfer."""
-    with_settings(receiver.host, python="3.12")
+    with_settings(receiver.host, inventory={"python": "3.12"})
     code, _ = receiver.run("begin", "--request", request(release_stamp=STAMP, inventory={"python": "3.13"}))
     assert code == ExitCode.CONFIGURATION
