@@ -34,7 +34,8 @@ def test_files_of_passwords_are_the_kits_own(
     run_playbook: Play, tmp_path: Path, load_plugin: Callable[[str, str], Any]
 ) -> None:
     """What is named here and no app wants is removed: so it is what the filter names, and nothing else."""
-    app = {"name": "shop", "edge": {"paths": {"/": {"users": {"ann": "$6$a"}}}}, "static": {}, "media": {}, "path": "/"}
+    edge = {"paths": {"/": {"users": {"ann": "$6$a"}}}}
+    app = {"name": "shop", "path": "/", "edge": edge, "static": {}, "media": {}}
     (users,) = load_plugin("filter", "inventory").edge_users(app)
     for name in (users["name"], "mine", "shop-admin", f"{users['name']}.old"):
         (tmp_path / name).touch()
