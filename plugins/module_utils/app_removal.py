@@ -28,6 +28,8 @@ class App:
         self.name = name
         self.root = root
         self.slice = f"farrier-{name.replace('-', '_')}.slice"
+        self.transaction = f"farrier-{name}-transaction.service"
+        """In which a deploy is carried on."""
         self.state = root / STATE / name
 
     @property

@@ -81,16 +81,8 @@ def main() -> None:
 
 
 def _stop(module: AnsibleModule, app: app_removal.App) -> None:
-    _, active, _ = module.run_command(
-        [
-            "systemctl",
-            "list-units",
-            "--plain",
-            "--no-legend",
-            "--state=active,activating",
-            f"{app.name}-transaction*",
-        ]
-    )
+    words = ["list-units", "--plain", "--no-legend", "--state=active,activating", app.transaction]
+    _, active, _ = module.run_command(["systemctl", *words])
     if active.strip():
         fix = "Wait for its end, then run again"
         module.fail_json(msg=f"A deploy of {app.name} is under way: {active.split()[0]}. {fix}.")

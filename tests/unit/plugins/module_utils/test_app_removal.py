@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.farrier.kit.plugins.module_utils.app_removal import DIRECTORIES, App
+from farrier_release.application import Application
+from farrier_release.config import parse
+from farrier_release.host import Host
 
 UNITS = "etc/systemd/system"
 
@@ -67,3 +70,9 @@ def test_only_state_that_is_there_is_saved(root: Path) -> None:
     (app.state / "app.db").write_text("data")
     assert app.has_state
     assert app.archive().parent == root / "var/backups/farrier"
+
+
+def test_a_deploy_under_way_is_looked_for_where_the_release_tool_runs_it() -> None:
+    """Else an app would be removed in the middle of a deploy."""
+    application = Application(parse({"name": "shop"}, "here"), Host())
+    assert App("shop").transaction == f"{application.transaction_unit}.service"
