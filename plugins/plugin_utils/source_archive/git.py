@@ -9,6 +9,7 @@ import subprocess
 import tarfile
 import tempfile
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 from .archive_tree import Entry, left_out
@@ -67,11 +68,9 @@ def _submodule(path: Path, name: str) -> tuple[list[str], list[str]]:
 def ignored_directories(path: Path) -> list[str]:
     """Directories of a checkout all of which .gitignore leaves out."""
     done = _git(["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--directory"], path)
-    names = [name for name in done.stdout.split("\0") if name.endswith("/")]
-    # git also lists a directory that holds nothing but such directories.
-    return [
-        name[:-1] for name in names if not any(other.startswith(name) for other in names if other != name)
-    ]
+    names = sorted(name for name in done.stdout.split("\0") if name.endswith("/"))
+    # git also lists a directory that holds nothing but such directories, which come right after it.
+    return [name[:-1] for name, after in pairwise([*names, ""]) if not after.startswith(name)]
 
 
 def clean_commit(path: Path) -> str | None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from packaging.utils import canonicalize_name
+
 from . import requirements_list
 from .archive_tree import Tree
 from .errors import SourceError
@@ -177,15 +179,11 @@ def _check_chosen(lock: dict[str, Any], data: dict[str, Any], wanted: Wanted, wh
                     f"source.{key} names {name!r}, but a {lock['kind']} holds one set of packages: add what "
                     f"is missing to {lock['path']} of {where}, and remove source.{key}."
                 )
-            if _normalised(name) not in map(_normalised, names):
+            if canonicalize_name(name) not in map(canonicalize_name, names):
                 raise SourceError(
                     f"{where} has no {key.removesuffix('s')} {name!r}: correct source.{key}. "
                     f"In its pyproject.toml: {', '.join(sorted(names)) or 'none'}."
                 )
-
-
-def _normalised(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _join(directory: str, name: str) -> str:

@@ -65,16 +65,14 @@ def select(path: Path, *, is_checkout: bool, include: Iterable[str] = ()) -> Sel
     return Selection(sorted(names), notes)
 
 
-def walk(path: Path) -> list[str]:
-    """All files and symlinks below a directory, except in directories that no release has."""
-    names = []
+def walk(path: Path) -> Iterator[str]:
+    """Yield all files and symlinks below a directory, except in directories that no release has."""
     for directory, directories, files in os.walk(path):
         base = os.path.relpath(directory, path)
         prefix = "" if base == "." else f"{base}/"
         links = [name for name in directories if Path(directory, name).is_symlink()]
         directories[:] = [name for name in directories if not left_out(name) and name not in links]
-        names += [f"{prefix}{name}" for name in (*files, *links)]
-    return names
+        yield from (f"{prefix}{name}" for name in (*files, *links))
 
 
 def _included(path: Path, entry: str) -> Iterator[str]:
