@@ -11,6 +11,7 @@ from __future__ import annotations
 SUPPORTED: dict[str, tuple[str, str]] = {
     "gunicorn": ("21", "28"),
     "uvicorn": ("0.29", "0.55"),
+    "uvicorn-worker": ("0.2", "0.5"),
 }
 
 

@@ -4,8 +4,6 @@ Static. What differs between apps is read from the JSON file that FARRIER_SETTIN
 every reload; gunicorn executes this file each time.
 """
 
-from importlib.util import find_spec
-
 from farrier_gunicorn import hooks
 from farrier_gunicorn.master import MASTER
 
@@ -15,15 +13,12 @@ proc_name = _app.name
 wsgi_app = _app.module
 workers = _app.workers
 threads = _app.threads
-_stock = "uvicorn_worker"
-if not _app.hands_over and find_spec("uvicorn._compat") is None:  # before uvicorn 0.36, which has its own
-    _stock = "uvicorn.workers"
 worker_class = {
     "handover": "farrier_gunicorn.worker.HandoverWorker",
     "handover_h11": "farrier_gunicorn.worker.HandoverWorkerH11",
     "handover_wsgi": "farrier_gunicorn.threads.HandoverThreadWorker",
-    "stock": f"{_stock}.UvicornWorker",
-    "stock_h11": f"{_stock}.UvicornH11Worker",
+    "stock": "farrier_gunicorn.stock.UvicornWorker",
+    "stock_h11": "farrier_gunicorn.stock.UvicornH11Worker",
 }[_app.worker_class]
 
 bind = list(_app.bind)

@@ -14,11 +14,7 @@ from farrier_gunicorn.application import ServedApplication
 from farrier_gunicorn.drain import DrainTimes
 from farrier_gunicorn.handover import BOOT_FAILED, Handover
 from farrier_gunicorn.server import HandoverServer
-
-try:
-    from uvicorn_worker import UvicornWorker
-except ImportError:  # before uvicorn 0.36, which still has it
-    from uvicorn.workers import UvicornWorker
+from farrier_gunicorn.stock import UvicornWorker
 
 _HEARTBEAT_MOST_SECONDS = 1.0
 
@@ -32,15 +28,6 @@ class HandoverWorker(Handover, UvicornWorker):
         self.config.access_log = self.config.server_header = False
         # Requests are counted, and the heartbeat is kept, here: uvicorn's ends when its shutdown begins.
         self.config.limit_max_requests = self.config.callback_notify = None
-
-    def run(self) -> None:
-        new_loop = None
-        if hasattr(self.config, "get_loop_factory"):
-            new_loop = self.config.get_loop_factory()
-        else:  # before uvicorn 0.36
-            self.config.setup_event_loop()
-        with asyncio.Runner(loop_factory=new_loop) as runner:
-            runner.run(self._serve())
 
     @property
     def startup_failure(self) -> str | None:

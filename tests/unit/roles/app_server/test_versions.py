@@ -61,6 +61,14 @@ def test_asgi(
     go_through_reloads(host)
 
 
+@pytest.mark.parametrize("worker", ["0.2.0", "0.3.0"])
+def test_older_uvicorn_worker(host: Host, install: Callable[..., str], worker: str) -> None:
+    """The hand-over worker builds on the one that the lock has."""
+    host.add_release("broken", prologue=IMPORT_FAILS)
+    host.start(PYTHONPATH=install("gunicorn==23.0.0", "uvicorn==0.34.3", f"uvicorn-worker=={worker}"))
+    go_through_reloads(host)
+
+
 @pytest.mark.parametrize("gunicorn", ["21.2.0", "23.0.0", "24.1.1", "25.3.0"])
 def test_wsgi(host: Host, install: Callable[..., str], gunicorn: str) -> None:
     """gunicorn has changed its threads in 24 and in 25."""
