@@ -188,22 +188,18 @@ def check_inventory(application: Application, inventory: dict[str, Any]) -> None
     Raises:
         ConfigurationError: they differ: the release would not be what the operator expects.
     """
-    settings = application.configuration
-    differing = [
-        key
-        for key in settings.inventory
-        if inventory.get(key, settings.inventory[key]) != settings.inventory[key]
-    ]
-    if not differing:
-        return
+    here = application.configuration.inventory
+    there = {**here, **inventory}
     changes = [
-        key
-        if key in _DIGESTS
-        else f"{key} is {settings.inventory[key]!r} on the host and {inventory[key]!r} in the inventory"
-        for key in differing
+        key if key in _DIGESTS else f"{key} is {here[key]!r} on the host and {there[key]!r} in the inventory"
+        for key in here
+        if here[key] != there[key]
     ]
+    if not changes:
+        return
     raise ConfigurationError(
-        f"A change in the inventory has not reached this host: {'; '.join(changes)} (app {settings.name}).",
+        f"A change in the inventory has not reached this host: {'; '.join(changes)} "
+        f"(app {application.configuration.name}).",
         next_command="ansible-playbook farrier.kit.site, then deploy again",
     )
 

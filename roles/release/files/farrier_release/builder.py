@@ -6,6 +6,7 @@ the programs it starts have to say goes to standard error.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -204,27 +205,23 @@ class Build:
         if lock["kind"] == "uv.lock":
             self._locked_by_uv(path)
             return
-        install = ["pip", "install", "--python", str(self.python)]
         if lock["kind"] in lock_tools.TOOLS:
             self._locked_by_tool(lock["kind"], path)
         elif lock["kind"] == "pylock.toml":
             self._uv_offline_first("pip", "sync", "--python", str(self.python), str(path))
         elif lock.get("hashes"):
-            self._uv_offline_first(*install, "--require-hashes", "--requirement", str(path))
+            self._pip_install("--require-hashes", "--requirement", str(path))
         else:
             self._complete(path)
         if self.order.project.get("installable"):
-            self._uv_offline_first(*install, "--no-deps", str(self.project))
+            self._pip_install("--no-deps", str(self.project))
 
     def _complete(self, path: Path) -> None:
         """A list without hashes may leave packages open: they are the same in each build of the same list."""
         constraints = Path(self.order.cache) / "constraints.txt"
         pins = [f"{name}=={version}\n" for name, version in self.order.constraints.items()]
         constraints.write_text("".join(pins), encoding="utf-8")
-        self._uv_offline_first(
-            *("pip", "install", "--python", str(self.python)),
-            *("--constraint", str(constraints), "--requirement", str(path)),
-        )
+        self._pip_install("--constraint", str(constraints), "--requirement", str(path))
         added = set(installed_packages(self.venv)) - lock_tools.named(path)
         if added:
             what = f"{path.name} does not name {', '.join(sorted(added))}: "
@@ -257,10 +254,7 @@ class Build:
                 output=listed,
             )
         hashes = ["--require-hashes"] if lock_tools.is_hashed(listed.read_text(encoding="utf-8")) else []
-        self._uv_offline_first(
-            *("pip", "install", "--python", str(self.python), "--no-deps", *hashes),
-            *("--requirement", str(listed)),
-        )
+        self._pip_install("--no-deps", *hashes, "--requirement", str(listed))
         listed.unlink()
         wrong = lock_tools.strangers(kind, path.read_text(encoding="utf-8"), installed_packages(self.venv))
         if wrong:
@@ -302,10 +296,7 @@ class Build:
         if missing:
             file = Path(self.order.cache) / "server-requirements.txt"
             file.write_text("\n".join(missing.values()) + "\n", encoding="utf-8")
-            self._uv_offline_first(
-                *("pip", "install", "--python", str(self.python), "--no-deps", "--require-hashes"),
-                *("--requirement", str(file)),
-            )
+            self._pip_install("--no-deps", "--require-hashes", "--requirement", str(file))
         self.report.server_packages = sorted(missing)
         self.report.packages = installed_packages(self.venv)
         executable = self.python.resolve()
@@ -356,6 +347,9 @@ class Build:
         script = Path(__file__).with_name("bytecode.py")
         self._run([str(self.python), "-I", "-S", str(script), *pairs], "Compiling", self.source)
 
+    def _pip_install(self, *arguments: str) -> None:
+        self._uv_offline_first("pip", "install", "--python", str(self.python), *arguments)
+
     def _uv_offline_first(self, *arguments: str) -> None:
         """Run uv from its cache alone, and only if that lacks something with the network.
 
@@ -378,22 +372,22 @@ class Build:
         directory: Path,
         *,
         is_trial: bool = False,
-        output: Path = Path(os.devnull),
+        output: Path | None = None,
     ) -> None:
         """Run a program; `output` gets its result, where that is not to be shown."""
-        has_result = output != Path(os.devnull)
-        with (
-            output.open("wb") as file,
-            subprocess.Popen(
-                argv,
-                cwd=directory,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=file if has_result else subprocess.PIPE,
-                stderr=subprocess.PIPE if has_result else subprocess.STDOUT,
-            ) as process,
-        ):
-            stream = process.stderr if has_result else process.stdout
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(output.open("wb")) if output else None
+            process = stack.enter_context(
+                subprocess.Popen(
+                    argv,
+                    cwd=directory,
+                    env=self.environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=file or subprocess.PIPE,
+                    stderr=subprocess.PIPE if file else subprocess.STDOUT,
+                )
+            )
+            stream = process.stderr if file else process.stdout
             assert stream
             tail = pass_on(stream, is_shown=not is_trial)
         if process.returncode != 0:
