@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as core_version
-from ansible.template import Templar
 from ansible.utils.vars import load_extra_vars
 
 if TYPE_CHECKING:
@@ -74,11 +72,9 @@ class ActionModule(ActionBase):
             SETTINGS,
             HostView,
         )
-        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import Resolver
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import resolver_of
 
-        variables = task_vars["hostvars"].raw_get(host)
-        templar = Templar(loader=self._loader, variables={**variables, "hostvars": task_vars["hostvars"]})
-        resolver = Resolver(templar.template, AnsibleError, AnsibleUndefinedVariable)
+        variables, resolver = resolver_of(host, task_vars, self._loader)
         apps = resolver.resolve(variables["apps"]) if "apps" in variables else MISSING
         settings = {name: resolver.resolve(variables[name], name) for name in SETTINGS if name in variables}
         return HostView(apps, resolver.locations, list(variables), settings)

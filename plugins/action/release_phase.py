@@ -32,9 +32,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.plugins.action import ActionBase
-from ansible.template import Templar
 from ansible_collections.farrier.kit.plugins.plugin_utils import controller_process
 from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import (
     TOOL,
@@ -98,11 +96,9 @@ class ActionModule(ActionBase):
     def _settings(self, app: str, task_vars: dict[str, Any]) -> Result:
         """What the inventory says of the app, which must be what the host has from site.yml."""
         from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
-        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import Resolver
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import resolver_of
 
-        variables = task_vars["hostvars"].raw_get(self._host)
-        templar = Templar(loader=self._loader, variables={**variables, "hostvars": task_vars["hostvars"]})
-        resolver = Resolver(templar.template, AnsibleError, AnsibleUndefinedVariable)
+        variables, resolver = resolver_of(self._host, task_vars, self._loader)
         found = [each for each in resolver.resolve(variables["apps"]) if each["name"] == app]
         return inventory_schema.running_settings(found[0])
 

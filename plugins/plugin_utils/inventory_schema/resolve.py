@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleError, AnsibleUndefinedVariable
 from ansible.parsing.vault import VaultHelper
+from ansible.template import Templar
 
 from .mistakes import Hidden, Unresolved
 
@@ -70,6 +72,19 @@ class Resolver:
             relative = os.path.relpath(file)
             name = str(file) if relative.startswith("..") else relative
             self.locations[path] = f"{name}:{origin.line_num}" if origin.line_num else name
+
+
+def resolver_of(host: str, task_vars: Mapping[str, Any], loader: Any) -> tuple[Mapping[str, Any], Resolver]:
+    """Return the variables of a host as they are written, and what resolves them for it.
+
+    Args:
+        host: Inventory name.
+        task_vars: Of an action.
+        loader: Ansible's DataLoader.
+    """
+    variables = task_vars["hostvars"].raw_get(host)
+    templar = Templar(loader=loader, variables={**variables, "hostvars": task_vars["hostvars"]})
+    return variables, Resolver(templar.template, AnsibleError, AnsibleUndefinedVariable)
 
 
 def _plain(value: Any) -> Any:
