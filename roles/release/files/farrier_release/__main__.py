@@ -317,11 +317,7 @@ def _processes(application: Application, options: argparse.Namespace) -> Result:
         transaction = application.state.read()
         # Both releases have their copies until the watch over the new one has ended.
         if not options.remove and (transaction is None or not transaction.flip):
-            started, live = time.time(), application.releases.live()
             done += processes.settle(application, renew=True, check_only=options.check)
-            units = [one.removeprefix("start ") for one in done if one.startswith("start ")]
-            if units and live and not options.check:
-                processes.stay_up(application, live, units, since_seconds=started)
     return {"changed": bool(done), "message": "; ".join(done) or "All run as they should."}
 
 

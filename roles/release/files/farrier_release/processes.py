@@ -83,10 +83,10 @@ def start(application: Application, release: str) -> None:
         return
     started = time.time()
     if units := _start(application, release):
-        stay_up(application, release, units, since_seconds=started)
+        _stay_up(application, release, units, since_seconds=started)
 
 
-def stay_up(application: Application, release: str, units: Sequence[str], *, since_seconds: float) -> None:
+def _stay_up(application: Application, release: str, units: Sequence[str], *, since_seconds: float) -> None:
     """See that units of a release, started since a time (seconds since 1970), stay up.
 
     Raises:
@@ -108,11 +108,17 @@ def settle(application: Application, *, renew: bool = False, check_only: bool = 
 
     Args:
         application: whose processes.
-        renew: replace copies that were started before their unit or the environment changed. One whose new
-            command its release lacks goes on as it is: the next release may have it.
+        renew: replace copies that were started before their unit or the environment changed, and see that
+            what is started stays up. One whose new command its release lacks goes on as it is: the next
+            release may have it.
         check_only: only say what would be done.
+
+    Raises:
+        ReleaseError: what was started, with `renew`, does not stay up.
     """
     settings, host = application.configuration, application.host
+    began_at = time.time()
+    units: list[str] = []
     live = application.releases.live()
     leaving: list[str] = []
     for name, process in settings.processes.items():
@@ -122,7 +128,8 @@ def settle(application: Application, *, renew: bool = False, check_only: bool = 
             _stop(application, process, units)
     done = [f"stop {unit}" for unit in leaving]
     if live:
-        done += [f"start {unit}" for unit in _start(application, live, leaving, check_only=check_only)]
+        units = _start(application, live, leaving, check_only=check_only)
+        done += [f"start {unit}" for unit in units]
     for name, one in settings.timers.items():
         timer = f"{settings.name}-{name}.timer"
         verb = "start" if live and _program(application, live, one.command) else "stop"
@@ -131,6 +138,8 @@ def settle(application: Application, *, renew: bool = False, check_only: bool = 
         done.append(f"{verb} {timer}")
         if not check_only:
             host.systemctl(verb, timer)
+    if renew and live and units and not check_only:
+        _stay_up(application, live, units, since_seconds=began_at)
     return done
 
 
