@@ -187,6 +187,38 @@ class ThreadsAccessLog(AccessLog):
             super().close()
 
 
+def entry(
+    request_id: str,
+    client: str | None,
+    method: str,
+    path: str,
+    status: int | None,
+    started: float,
+    release: str,
+) -> dict[str, Any]:
+    """Return the line of one request. No status: the client went before there was an answer.
+
+    Args:
+        request_id: of nginx.
+        client: its address.
+        method: of the request.
+        path: without the query, which may hold what belongs in no log.
+        status: of the answer.
+        started: by time.perf_counter().
+        release: id of the release that answered.
+    """
+    return {
+        "time": timestamp(),
+        "request_id": request_id,
+        "client": client,
+        "method": method,
+        "path": path,
+        "status": status,
+        "duration_ms": round((time.perf_counter() - started) * 1000, 2),
+        "release": release,
+    }
+
+
 def timestamp() -> str:
     """Return the time in UTC, to the millisecond, as ISO 8601 has it."""
     second, milliseconds = divmod(time.time_ns() // 1_000_000, 1000)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from typing import Any
 
-from farrier_gunicorn.access_log import AccessLog, timestamp
+from farrier_gunicorn.access_log import AccessLog, entry
 from farrier_gunicorn.answer import Answer, ClientGoneError, Message, Send
 from farrier_gunicorn.event_stream import EventStream, is_event_stream
 from farrier_gunicorn.websocket import WebSocket
@@ -137,22 +137,10 @@ class ServedApplication:
         await self._application(scope, receive, send_on)
 
     def _log(self, scope: Scope, method: str, status: int | None, started: float) -> None:
-        """One line. No status: the client went before there was an answer.
-
-        The query is left out: it may hold what belongs in no log.
-        """
         client = scope.get("client")
+        address = client[0] if client else None
         self.access_log.write(
-            {
-                "time": timestamp(),
-                "request_id": _request_id(scope),
-                "client": client[0] if client else None,
-                "method": method,
-                "path": scope["path"],
-                "status": status,
-                "duration_ms": round((time.perf_counter() - started) * 1000, 2),
-                "release": self._release,
-            }
+            entry(_request_id(scope), address, method, scope["path"], status, started, self._release)
         )
 
 

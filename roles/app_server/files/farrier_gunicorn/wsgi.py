@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from farrier_gunicorn.access_log import ThreadsAccessLog, timestamp
+from farrier_gunicorn.access_log import ThreadsAccessLog, entry
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -77,26 +77,22 @@ class ServedWsgiApplication:
         return self._trusts_all or any(ipaddress.ip_address(peer) in network for network in self._trusted)
 
     def log(self, environ: Environ, response: Any) -> None:
-        """One line; an exception may be on its way. No status: the client went before there was an answer.
-
-        The query is left out: it may hold what belongs in no log.
-        """
+        """One line; an exception may be on its way."""
         if _STARTED not in environ:  # gunicorn has refused it
             return
         status = response.status_code if response.headers_sent else None
         if status is None and not isinstance(sys.exc_info()[1], OSError | None):
             status = 500
         self.access_log.write(
-            {
-                "time": timestamp(),
-                "request_id": environ.get("HTTP_X_REQUEST_ID", ""),
-                "client": environ.get("REMOTE_ADDR") or None,
-                "method": environ["REQUEST_METHOD"],
-                "path": _path(environ),
-                "status": status,
-                "duration_ms": round((time.perf_counter() - environ[_STARTED]) * 1000, 2),
-                "release": self._release,
-            }
+            entry(
+                environ.get("HTTP_X_REQUEST_ID", ""),
+                environ.get("REMOTE_ADDR") or None,
+                environ["REQUEST_METHOD"],
+                _path(environ),
+                status,
+                environ[_STARTED],
+                self._release,
+            )
         )
 
 
