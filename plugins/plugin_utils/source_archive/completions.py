@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any
+
+from . import cache_file
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -28,15 +29,11 @@ def keep(cache: Path, completion: dict[str, Any]) -> None:
         return
     if not all(_NAME.fullmatch(name) and _VERSION.fullmatch(str(packages[name])) for name in packages):
         return
-    path = _path(cache, completion["sha256"])
     known = load(cache, completion["sha256"])
     if python[1] in known:
         return
     known[python[1]] = {"by": str(completion.get("by")), "packages": packages}
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(known), encoding="utf-8")
-    temporary.rename(path)
+    cache_file.replace(_path(cache, completion["sha256"]), json.dumps(known))
 
 
 def load(cache: Path, sha256: str) -> dict[str, Any]:

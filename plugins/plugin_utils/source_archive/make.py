@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import completions, git
+from . import cache_file, completions, git
 from .archive_tree import Entry, Tree, file_entry
 from .errors import SourceError
 from .project import Project, Wanted, inspect
@@ -235,7 +235,7 @@ def _cached(
         known = _make(cache, tree(), wanted)
         changed = known.pop("changed")
         if remember:
-            _replace(note, json.dumps(known))
+            cache_file.replace(note, json.dumps(known))
         _prune(cache)
     else:
         changed = False
@@ -276,13 +276,6 @@ def _read_note(note: Path, cache: Path) -> dict[str, Any] | None:
         return known if (cache / f"{known['sha256']}.tar.gz").exists() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.rename(path)
 
 
 def _prune(cache: Path) -> None:
