@@ -11,15 +11,15 @@ from testinfra.host import Host
 Get = Callable[..., tuple[int, str]]
 
 
-@pytest.mark.parametrize("name", ["flask-site", "django-site"])
-def test_app_knows_address_and_scheme_of_its_client(get: Get, name: str) -> None:
+@pytest.mark.parametrize(("name", "prefix"), [("flask-site", "/shop"), ("django-site", "")])
+def test_app_knows_its_client_and_its_place(get: Get, name: str, prefix: str) -> None:
     """As nginx knows it, which takes this machine for a proxy and believes it about the address alone."""
     status, body = get(name, "/client", {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Ssl": "off"})
     assert status == 200
     assert json.loads(body) == {
         "address": "192.0.2.1",
         "scheme": "https",
-        "url": f"https://{name}.lab.test/client",
+        "url": f"https://{name}.lab.test{prefix}/client",
     }
 
 
@@ -37,4 +37,4 @@ def test_access_log_has_the_id_of_the_request(host: Host, get: Get) -> None:
         host.check_output("journalctl --sync")
         log = host.check_output("journalctl --unit flask-site --output cat --lines 50")
     line = [json.loads(line) for line in log.splitlines() if line.startswith("{")][-1]
-    assert (line["path"], line["status"], len(line["request_id"])) == ("/client", 200, 32)
+    assert (line["path"], line["status"], len(line["request_id"])) == ("/shop/client", 200, 32)

@@ -43,7 +43,9 @@ class HandoverThreadWorker(Handover, ThreadWorker):
         configuration = self.generation.configuration
         log = ThreadsAccessLog(configuration.name)
         trusted = list(map(str, self.cfg.forwarded_allow_ips))
-        self.wsgi = ServedWsgiApplication(self.wsgi, configuration.release, log, trusted)
+        self.wsgi = ServedWsgiApplication(
+            self.wsgi, configuration.release, log, trusted, configuration.root_path
+        )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self.shared_state.stage is Stage.BOOTING:

@@ -28,13 +28,20 @@ class ServedWsgiApplication:
         release: id of its release.
         access_log: of the worker.
         trusted_proxies: whose X-Forwarded-* headers are believed: addresses and networks, or `*`.
+        root_path: the app's URL prefix, which the proxy takes away, or "".
     """
 
     def __init__(
-        self, application: Application, release: str, access_log: ThreadsAccessLog, trusted_proxies: list[str]
+        self,
+        application: Application,
+        release: str,
+        access_log: ThreadsAccessLog,
+        trusted_proxies: list[str],
+        root_path: str,
     ) -> None:
         self._application = application
         self._release = release
+        self._root_path = root_path
         self._trusts_all = "*" in trusted_proxies
         self._trusted = [] if self._trusts_all else list(map(ipaddress.ip_network, trusted_proxies))
         self.access_log = access_log
@@ -43,6 +50,8 @@ class ServedWsgiApplication:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         environ[_STARTED] = time.perf_counter()
+        if self._root_path:
+            environ["SCRIPT_NAME"] = self._root_path
         self._believe_the_proxy(environ)
         response = start_response.__self__  # type: ignore[attr-defined]  # gunicorn's
 

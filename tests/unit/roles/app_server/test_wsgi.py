@@ -195,6 +195,16 @@ def test_app_sees_the_client_as_the_proxy_does(wsgi_host: Host) -> None:
     assert "secret" not in wsgi_host.log.read_text()
 
 
+def test_app_below_a_prefix_knows_it(make_wsgi_host: Callable[..., Host]) -> None:
+    """nginx takes the prefix away; the URLs that the app makes, and the log, have it."""
+    host = make_wsgi_host(root_path="/shop")
+    host.start()
+    environ = json.loads(ask(host, "/cart", FORWARDED)[2])["environ"]
+    assert (environ["SCRIPT_NAME"], environ["PATH_INFO"]) == ("/shop", "/cart")
+    lines = wait_for(lambda: access_log(host), "the line is written", host)
+    assert lines[-1]["path"] == "/shop/cart"
+
+
 def test_nobody_but_the_proxy_is_believed(wsgi_host: Host) -> None:
     """On a TCP port that anybody on the machine reaches, from addresses that were not named."""
     wsgi_host.start(FARRIER_BIND="127.0.0.1:0", FORWARDED_ALLOW_IPS="192.0.2.1")
