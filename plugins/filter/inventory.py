@@ -276,7 +276,7 @@ def _sites(host: str, hostvars: Any) -> set[Any]:
 
     # Nothing else of an app is looked at: it may be for the host alone to resolve.
     apps = hostvars[host].get("apps") or []
-    return {site({"name": app["name"], "domains": app.get("domains")}) for app in apps}
+    return {site({"name": app["name"], "domains": app["domains"]}) for app in apps if app.get("domains")}
 
 
 def _endpoint(host: str, app: Any, hostvars: Any) -> str:

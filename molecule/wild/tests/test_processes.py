@@ -68,6 +68,21 @@ def test_the_timer_runs_in_the_live_release(host: Host) -> None:
         assert host.file(f"{STATE}/ticks").content_string.split()[-1] == live(host)
 
 
+def test_an_app_without_domains_is_its_processes_alone(host: Host) -> None:
+    """No socket, no server in its environment, and the status says that all is well."""
+    with host.sudo():
+        release = host.check_output("readlink /srv/bot/current").rpartition("/")[2]
+        note = host.file("/var/lib/farrier/bot/note")
+        wait(
+            lambda: note.content_string.startswith(f"{release}."), "the bot of the live release does not run"
+        )
+        assert host.run("systemctl cat bot.service bot.socket").rc != 0
+        assert "gunicorn" not in host.check_output("ls /srv/bot/current/.venv/bin")
+        status = host.check_output("farrier-release --app bot status")
+        assert release in status
+        assert "PROBLEM" not in status
+
+
 def test_celery_loses_no_job_and_runs_none_twice(host: Host, get: Callable[..., tuple[int, str]]) -> None:
     """Jobs come through a deploy and a rollback: the signal to stop reaches no child of Celery."""
     # Others than those of an earlier run.

@@ -17,6 +17,7 @@ from .model import App
 Path = tuple[str | int, ...]
 
 _SHOWN_LENGTH = 80
+_OF_A_WEB_PROCESS = ("module", "path", "static", "media", "health_path")
 _TYPE_NAMES = {
     bool: "true or false",
     int: "a whole number",
@@ -45,7 +46,7 @@ def app_problems(raw: object, index: int) -> list[Problem]:
         index: Its place in the list, from 0; used where it has no usable name.
     """
     subject = subject_of(raw, index)
-    return model_problems(subject, App, raw) + _wildcard_problems(subject, raw)
+    return model_problems(subject, App, raw) + _web_problems(subject, raw) + _wildcard_problems(subject, raw)
 
 
 def model_problems(subject: str, model: type[BaseModel], raw: object) -> list[Problem]:
@@ -95,6 +96,28 @@ def shown(value: object, path: Path) -> str:
 def suggestion(wrong: str, known: list[str]) -> str:
     """Return the known name that was probably meant, or ""."""
     return next(iter(difflib.get_close_matches(wrong, known, n=1, cutoff=0.6)), "")
+
+
+def _web_problems(subject: str, raw: object) -> list[Problem]:
+    """Find what an app with domains lacks, and what one without cannot use."""
+    if not isinstance(raw, Mapping):
+        return []
+    if raw.get("domains"):
+        needed = {} if "module" in raw else {"module": "is missing"}
+    elif raw.get("processes") or raw.get("timers"):
+        defaults = {
+            key: App.model_fields[key].get_default(call_default_factory=True) for key in _OF_A_WEB_PROCESS
+        }
+        given = [key for key, default in defaults.items() if raw.get(key, default) != default]
+        fix = "add domains, or remove it from an app that is a worker or a bot alone"
+        return [Problem(subject, key, "", "is of no use without domains", fix) for key in given]
+    else:
+        needed = {"domains": "is empty" if "domains" in raw else "is missing"}
+    alone = "; or processes, if it is a worker or a bot alone" if "domains" in needed else ""
+    return [
+        Problem(subject, key, "", what, f"add {_example_of(App, (key,))}{alone}")
+        for key, what in needed.items()
+    ]
 
 
 def _wildcard_problems(subject: str, raw: object) -> list[Problem]:

@@ -81,7 +81,7 @@ def _written(value: object) -> str:
 
 
 def _serving_problems(fleets: Mapping[str, Fleet], apps: Hosts) -> Iterator[Problem]:
-    sites = Counter(site(raw) for view in apps.values() for _, raw in view.named().values())
+    sites = Counter(site(raw) for view in apps.values() for _, raw in view.served().values())
     counts = {name: count for (name, _), count in sites.items()}
     for host, fleet in list(fleets.items())[:1]:
         share = fleet.release_min_serving_hosts
@@ -114,7 +114,7 @@ def _orphan_problems(edges: Hosts, apps: Hosts) -> list[Problem]:
 def _port_problems(apps: Hosts) -> Iterator[Problem]:
     for host, view in apps.items():
         owners: dict[int, str] = {}
-        for name, (index, raw) in view.named().items():
+        for name, (index, raw) in view.served().items():
             port = _port(name, raw)
             if owners.setdefault(port, name) != name:
                 what = f"is also the port of app {owners[port]}"
@@ -145,8 +145,8 @@ def _reaching(edges: Hosts, apps: Hosts) -> Iterator[tuple[str, str, list[str]]]
     """Yield each edge, an app host on another machine, and the apps for which it has to reach it."""
     for host, view in apps.items():
         for edge, other in edges.items():
-            sites = {site(raw) for _, raw in view.named().values()}
-            names = [name for name, (_, raw) in other.named().items() if site(raw) in sites]
+            sites = {site(raw) for _, raw in view.served().values()}
+            names = [name for name, (_, raw) in other.served().items() if site(raw) in sites]
             if names and edge != host:
                 yield edge, host, names
 
@@ -188,7 +188,7 @@ def _peer_problems(edges: Hosts, known: set[str]) -> Iterator[Problem]:
         edges: Hosts of the group `edge`.
         known: Hosts whose wrong address is reported already.
     """
-    sites = {edge: {site(raw) for _, raw in view.named().values()} for edge, view in edges.items()}
+    sites = {edge: {site(raw) for _, raw in view.served().values()} for edge, view in edges.items()}
     for host, view in edges.items():
         peer = next((edge for edge in edges if edge != host and sites[edge] & sites[host]), None)
         if peer is None or host in known:

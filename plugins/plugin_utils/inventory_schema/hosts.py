@@ -13,7 +13,7 @@ Site = tuple[str, tuple[str, ...]]
 
 
 def site(app: Mapping[str, Any]) -> Site:
-    """Return what an app of two hosts has to have in common to be one site: its name and its domains."""
+    """Return what an app of two hosts has to have in common to be the same: its name and its domains."""
     domains = app.get("domains")
     return str(app["name"]), tuple(map(str, domains)) if isinstance(domains, list | tuple) else ()
 
@@ -46,6 +46,10 @@ class HostView:
             for index, raw in enumerate(self.entries())
             if isinstance(raw, Mapping) and isinstance(raw.get("name"), str)
         }
+
+    def served(self) -> dict[str, tuple[int, Mapping[str, Any]]]:
+        """Return those of `named` that have domains, and so answer requests."""
+        return {name: entry for name, entry in self.named().items() if entry[1].get("domains")}
 
     def location(self, index: int, key: str) -> str:
         """Return where a key of an entry was written, or the nearest thing around it; "" if unknown."""

@@ -36,7 +36,7 @@ def inventory_problems(
             problem.hosts = [host]
             problems.append(problem)
     return [
-        *_group_problems(groups),
+        *_group_problems(groups, hosts),
         *renamed_problems(hosts),
         *merge(problems),
         *_domain_problems(hosts),
@@ -45,11 +45,13 @@ def inventory_problems(
     ]
 
 
-def _group_problems(groups: Mapping[str, list[str]]) -> list[Problem]:
+def _group_problems(groups: Mapping[str, list[str]], hosts: Mapping[str, HostView]) -> list[Problem]:
+    entries = [entry for view in hosts.values() for entry in view.named().values()]
+    answers_nobody = bool(entries) and not any(view.served() for view in hosts.values())
     others = [name for name in groups if name not in ("all", "ungrouped", *GROUPS)]
     problems = []
     for group, purpose in GROUPS.items():
-        if not groups.get(group):
+        if not groups.get(group) and not (group == "edge" and answers_nobody):
             fix = f"put the hosts for {purpose} into it"
             if meant := suggestion(group, others):
                 fix = f"rename the group {meant} to {group}"

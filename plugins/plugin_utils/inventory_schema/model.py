@@ -351,10 +351,10 @@ class App(Strict):
         "observatory",
     )
     domains: list[Domain] = key(
-        "Hostnames of the app, the main one first. Wildcards need a suitable `certificate`.",
+        "Hostnames, the main one first. Without any, there is no web process: a worker or a bot alone.",
         "list of hostnames",
         ["observatory.example.org"],
-        min_length=1,
+        [],
     )
     path: EdgePrefix = key(
         "URL prefix of the app on its domains. Apps with other prefixes may have the same domains.",
@@ -363,10 +363,11 @@ class App(Strict):
         "/",
     )
     source: Source = key("Where the code comes from.", "mapping", {"path": "{{ inventory_dir }}/../../app"})
-    module: Annotated[str, AfterValidator(values.module_attribute)] = key(
+    module: Annotated[str, AfterValidator(values.module_attribute)] | None = key(
         "The application that gunicorn imports, or a call that returns it, as in `main:create_app()`.",
         "package.module:attribute",
         "observatory.main:app",
+        None,
     )
     interface: Literal["asgi", "wsgi"] = key(
         "`asgi`: FastAPI, Starlette and others with `async`. `wsgi`: Flask, Django and others in threads.",

@@ -215,7 +215,8 @@ def _subdirectory(value: Any) -> str | None:
 
 _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "name": _matching(r"[a-z][a-z0-9-]{0,30}", "a slug such as my-app"),
-    "module": _matching(r"\w+(\.\w+)*:\w+(\(.*\))?", "of the form package.module:attribute"),
+    # Empty where there is no web process.
+    "module": _matching(r"(\w+(\.\w+)*:\w+(\(.*\))?)?", "of the form package.module:attribute"),
     "current": _absolute_path,
     "run_directory": _absolute_path,
     "environment_file": _absolute_path,

@@ -45,11 +45,12 @@ def activate(application: Application, transaction: Transaction) -> dict[str, An
     transaction.flip["main_pid"] = service.main_pid
     application.state.renew(transaction)
     point(settings.current, f"releases/{transaction.release}")
-    try:
-        _carry_out(application, transition)
-        verify(application, transaction.release, before=service, how=transition.how, edge=edge)
-    except VerificationError as error:
-        raise ReleaseError(f"{error}.") from None
+    if settings.web:
+        try:
+            _carry_out(application, transition)
+            verify(application, transaction.release, before=service, how=transition.how, edge=edge)
+        except VerificationError as error:
+            raise ReleaseError(f"{error}.") from None
     if not is_restart:
         processes.start(application, transaction.release)
     if transaction.what == "deploy":
@@ -67,16 +68,26 @@ def go_back(application: Application, origin: str | None, main_pid: int | None =
     Raises:
         ReleaseError: it does not serve.
     """
-    settings, releases = application.configuration, application.releases
+    settings = application.configuration
     if origin is None:
         settings.current.unlink(missing_ok=True)
         processes.settle(application)
-        # The socket too: nothing would answer who waits there.
-        units = [settings.socket_unit, settings.service]
-        application.host.systemctl("stop", *units, timeout_seconds=settings.service_timeout_seconds)
-        application.host.systemctl("reset-failed", *units)
+        if settings.web:
+            # The socket too: nothing would answer who waits there.
+            units = [settings.socket_unit, settings.service]
+            application.host.systemctl("stop", *units, timeout_seconds=settings.service_timeout_seconds)
+            application.host.systemctl("reset-failed", *units)
         return
     point(settings.current, f"releases/{origin}")
+    if settings.web:
+        _have_it_serve(application, origin, main_pid)
+    processes.settle(application)
+    application.run_tasks_regardless("after_rollback", settings.hooks.after_rollback, origin)
+
+
+def _have_it_serve(application: Application, origin: str, main_pid: int | None) -> None:
+    """Get the service back to `origin`, which `current` points to, by whatever way works."""
+    settings, releases = application.configuration, application.releases
     started = time.time()
     now = look_at(application)
     # For a master that was not replaced, a reload; whatever it refuses, it serves `origin` all the time.
@@ -96,8 +107,6 @@ def go_back(application: Application, origin: str | None, main_pid: int | None =
         except VerificationError as error:
             reason = reason or str(error)
             continue
-        processes.settle(application)
-        application.run_tasks_regardless("after_rollback", settings.hooks.after_rollback, origin)
         return
     raise ReleaseError(
         reason,

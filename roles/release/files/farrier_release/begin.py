@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from farrier_release import interpreter
+from farrier_release import interpreter, processes
 from farrier_release.application import Application
 from farrier_release.errors import ConfigurationError, ReleaseError, UsageError
 from farrier_release.reconcile import nobody_else, remove_leftovers
@@ -140,6 +140,8 @@ def already_live(application: Application, inputs: dict[str, Any]) -> bool:
     transaction = application.state.read()
     if transaction is not None and transaction.flip and transaction.phase != "watch":
         return False
+    if not application.configuration.web:
+        return not processes.problem(application, live or "")
     state = application.host.show(application.configuration.service, "ActiveState")
     return state.get("ActiveState") == "active"
 
@@ -168,8 +170,8 @@ def check_host(application: Application) -> None:
             raise ConfigurationError(
                 f"This host has no user {user}.", next_command="ansible-playbook farrier.kit.site"
             )
-    state = application.host.show(settings.service, "LoadState", "LoadError")
-    if state.get("LoadState") != "loaded":
+    state = application.host.show(settings.service, "LoadState", "LoadError") if settings.web else {}
+    if settings.web and state.get("LoadState") != "loaded":
         raise ConfigurationError(
             f"systemd cannot load {settings.service}: "
             f"{state.get('LoadError') or state.get('LoadState') or 'no answer'}",

@@ -184,7 +184,7 @@ def _worker_class(application: Application) -> str:
 def _supported(application: Application) -> dict[str, tuple[str, str]]:
     """Name to the first version of a server that the worker can work with, and the first that not."""
     worker_class = _worker_class(application)
-    if not configuration.hands_over(worker_class):
+    if not application.configuration.web or not configuration.hands_over(worker_class):
         return {}
     return supported(configuration.interface(worker_class))
 

@@ -97,6 +97,8 @@ class Configuration:
     user: str = ""
     build_user: str = ""
     root: Path = Path()
+    # Whether it answers requests. Otherwise it is processes and timers alone, without service and socket.
+    web: bool = True
     service: str = ""
     socket_unit: str = ""
     # A unix socket's path, or address:port.

@@ -144,7 +144,10 @@ def settle(application: Application, *, renew: bool = False, check_only: bool = 
 
 
 def remove(application: Application, *, check_only: bool = False) -> list[str]:
-    """Stop what is no longer in the inventory and remove its units; returns what was done."""
+    """Stop what is no longer in the inventory and remove its units; returns what was done.
+
+    Also the web process of an app that has no domains any more.
+    """
     settings, host = application.configuration, application.host
     wanted = {f"{settings.name}-{name}@.service" for name in settings.processes}
     wanted |= {f"{settings.name}-{name}.{kind}" for name in settings.timers for kind in ("service", "timer")}
@@ -153,12 +156,21 @@ def remove(application: Application, *, check_only: bool = False) -> list[str]:
         for path in sorted(settings.unit_directory.glob(f"{settings.name}-*"), reverse=True)
         if path.name not in wanted and _owner(path) == settings.name
     ]
+    if not settings.web:
+        web = (
+            settings.socket_unit,
+            settings.service,
+            settings.rehearsal_unit_of(""),
+            settings.stand_in_unit_of(""),
+        )
+        paths += [path for unit in web if (path := settings.unit_directory / unit).exists()]
     if not check_only:
         for path in paths:
             # A run of a timer that is under way comes to its end.
-            if path.suffix == ".timer" or "@" in path.name:
+            if path.suffix != ".service" or "@" in path.name or path.name == settings.service:
                 host.systemctl("stop", path.name.replace("@.", "@*."), timeout_seconds=_STOP_MOST_SECONDS)
-            (settings.unit_directory / "timers.target.wants" / path.name).unlink(missing_ok=True)
+            for link in settings.unit_directory.glob(f"*.wants/{path.name}"):
+                link.unlink()
             path.unlink()
         if paths:
             host.systemctl("daemon-reload")

@@ -173,6 +173,8 @@ def _serves(application: Application, transaction: Transaction) -> bool:
         return False
     if transaction.phase == "watch":
         return _stays_healthy(application, transaction)
+    if not settings.web:
+        return not processes.problem(application, release)
     # One that was not reloaded yet has no worker of the new release, and never will.
     if not any(worker.release == release for worker in workers(settings.run_directory)):
         return False
@@ -197,7 +199,8 @@ def _stays_healthy(application: Application, transaction: Transaction) -> bool:
 
 def _finish(application: Application, transaction: Transaction) -> End:
     release = transaction.release
-    application.host.systemctl("stop", application.configuration.rehearsal_unit_of(release))
+    if application.configuration.web:
+        application.host.systemctl("stop", application.configuration.rehearsal_unit_of(release))
     processes.settle(application)
     if transaction.phase == "watch":
         return End(f"{release} is live.")

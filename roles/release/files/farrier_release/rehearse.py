@@ -32,6 +32,8 @@ def rehearse(application: Application, transaction: Transaction) -> dict[str, An
     """
     if transaction.what == "deploy":
         processes.check(application, transaction.release)
+    if not application.configuration.web:
+        return {"changed": False, "message": f"{transaction.release} has all commands that it needs."}
     unit = application.configuration.rehearsal_unit_of(transaction.release)
     started = time.time()
     transaction.rehearsal = {"unit": unit, "started_at": started}

@@ -36,7 +36,9 @@ def status(application: Application, *, attempts: int = 5) -> dict[str, Any]:
         "by": manifest.get("activated_by"),
         "previous": releases.previous(),
         "python": manifest.get("python", {}).get("version"),
-        "service": {"active": service.active, "main_pid": service.main_pid, "restarts": service.restarts},
+        "service": {"active": service.active, "main_pid": service.main_pid, "restarts": service.restarts}
+        if settings.web
+        else None,
         "master_release": master(settings.run_directory).get("release"),
         "workers": [
             {
@@ -76,9 +78,10 @@ def problem(application: Application, live: str | None) -> str:
     transaction = application.state.read()
     if transaction is not None and transaction.flip and transaction.phase != "watch":
         return f"an activation was interrupted: {application.command} recover"
-    if not look_at(application).active:
+    if settings.web and not look_at(application).active:
         return f"{settings.service} is not running"
-    return wrong_workers(settings.run_directory, live) or processes.problem(application, live)
+    wrong = wrong_workers(settings.run_directory, live) if settings.web else ""
+    return wrong or processes.problem(application, live)
 
 
 def lines(found: dict[str, Any]) -> list[str]:

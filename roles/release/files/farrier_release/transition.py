@@ -46,8 +46,8 @@ class Transition:
     """How the service gets to another release.
 
     Args:
-        how: `reload`, `overlap` (a restart, while another instance serves), `start`, or `restart`, for the
-            undo of what has left the service dead.
+        how: `reload`, `overlap` (a restart, while another instance serves), `start`, `restart`, for the
+            undo of what has left the service dead, or `processes`, where there is no service.
         why: for people.
         daemon_reload: whether systemd has to read its units first.
     """
@@ -73,6 +73,8 @@ def look_at(application: Application) -> Service:
 
 def choose(application: Application, service: Service, manifest: Manifest) -> Transition:
     """Choose how to get to the release that `manifest` describes."""
+    if not application.configuration.web:
+        return Transition("processes", "there is no web process")
     if not service.active or not service.main_pid:
         return Transition("start", "the service was not running", service.need_daemon_reload)
     stale = service.need_daemon_reload

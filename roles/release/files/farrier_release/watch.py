@@ -25,8 +25,7 @@ def watch(application: Application, transaction: Transaction) -> str:
     faults: list[str] = []
     while time.monotonic() < until and application.releases.live() == transaction.release:
         time.sleep(_LOOK_EVERY_SECONDS)
-        service = look_at(application)
-        if service.state == "inactive":
+        if application.configuration.web and look_at(application).state == "inactive":
             return (
                 ""  # somebody has stopped it: a service that ends by itself is started again, or has failed
             )
@@ -39,6 +38,8 @@ def watch(application: Application, transaction: Transaction) -> str:
 
 def fault_of(application: Application, transaction: Transaction) -> str:
     """Why the release that went live is not good, or "". A restart by somebody is no fault of it."""
+    if not application.configuration.web:
+        return processes.fault(application, transaction.release)
     service = look_at(application)
     # Counted from the end of the activation: what happened to the master before says nothing of this release.
     if service.state == "failed" or service.restarts > transaction.flip.get("restarts", 0):

@@ -262,14 +262,16 @@ def test_batches_that_come_before_a_host(filters: dict[str, Callable[..., Any]])
     assert before == [0, 1, 1, 2]
 
 
+A, B = {"name": "a", "domains": ["a.example"]}, {"name": "b", "domains": ["b.example"]}
+BOT: dict[str, Any] = {"name": "bot"}
 FLEET: dict[str, dict[str, Any]] = {
-    "edge1": {"ansible_host": "10.0.0.1", "apps": [{"name": "a"}, {"name": "b"}]},
-    "web1": {"ansible_host": "10.0.0.11", "apps": [{"name": "a"}]},
-    "web2": {"private_address": "fd00::12", "apps": [{"name": "b"}, {"name": "a"}]},
-    "both": {"ansible_host": "both.example.org", "apps": [{"name": "a"}, {"name": "b"}]},
+    "edge1": {"ansible_host": "10.0.0.1", "apps": [A, B, BOT]},
+    "web1": {"ansible_host": "10.0.0.11", "apps": [A]},
+    "web2": {"private_address": "fd00::12", "apps": [B, A, BOT]},
+    "both": {"ansible_host": "both.example.org", "apps": [A, B, BOT]},
     "bare": {},
 }
-APPS = [{"name": "a", "port": 20001}, {"name": "b", "port": 20002}]
+APPS = [{**A, "port": 20001}, {**B, "port": 20002}]
 
 
 def test_edge_finds_the_servers_of_each_app(filters: dict[str, Callable[..., Any]]) -> None:
@@ -298,6 +300,17 @@ def test_app_host_listens_where_other_edges_look(filters: dict[str, Callable[...
     assert listeners(APPS, "web2", ["edge1"], FLEET) == {"a": "[fd00::12]:20001", "b": "[fd00::12]:20002"}
     assert listeners(APPS, "web2", ["web1", "web2"], FLEET) == {"a": "[fd00::12]:20001"}
     assert listeners(APPS, "both", ["both"], FLEET) == {}
+
+
+def test_an_app_without_domains_is_no_site(filters: dict[str, Callable[..., Any]]) -> None:
+    """No edge balances it, and none asks another for its challenges."""
+    hostvars = {
+        host: {"ansible_host": f"10.0.0.{number}", "apps": [BOT]} for number, host in enumerate("xy", 1)
+    }
+    apps = [{**BOT, "domains": [], "port": 20003}]
+    assert filters["private_listeners"](apps, "x", ["y"], hostvars) == {}
+    assert filters["balancing_edges"]("x", ["x", "y"], ["x", "y"], hostvars) == []
+    assert filters["acme_peers"]("x", ["x", "y"], hostvars) == []
 
 
 def test_edges_on_other_machines_are_known_by_address(filters: dict[str, Callable[..., Any]]) -> None:

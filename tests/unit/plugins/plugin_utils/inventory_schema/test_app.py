@@ -59,6 +59,27 @@ def test_missing_key_is_named_with_an_example(key: str) -> None:
     assert problem.fix.startswith(f"add {key}: ")
 
 
+WORKER = {"worker": {"command": "python worker.py"}}
+
+
+def test_an_app_without_domains_needs_no_module() -> None:
+    """A worker or a bot alone."""
+    assert problems(domains=None, module=None, processes=WORKER) == []
+    timer = {"digest": {"command": "python digest.py", "schedule": "daily"}}
+    assert problems(domains=[], module=None, timers=timer) == []
+    fix = only(domains=[]).fix
+    assert fix.endswith("or processes, if it is a worker or a bot alone")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("module", "x:app"), ("static", {"/static": "static"}), ("health_path", "/health")]
+)
+def test_what_only_a_web_process_has_is_of_no_use_without_domains(key: str, value: object) -> None:
+    """The operator has forgotten the domains, or does not know what the key is for."""
+    problem = only(**{"domains": None, "module": None, "processes": WORKER, key: value})
+    assert (problem.key, problem.what) == (key, "is of no use without domains")
+
+
 @pytest.mark.parametrize(
     ("wrong", "meant"),
     [("domain", "domains"), ("modul", "module"), ("secret", "secrets"), ("helth_path", "health_path")],

@@ -52,6 +52,15 @@ def test_group_without_hosts_is_refused(group: str) -> None:
     assert (problem.subject, problem.what) == (f"group {group}", "has no hosts")
 
 
+def test_apps_without_domains_need_no_edge() -> None:
+    """Nobody sends them requests."""
+    bot = app(processes={"bot": {"command": "python bot.py"}})
+    del bot["domains"], bot["module"]
+    assert inventory_problems({"app": ["web1"]}, {"web1": HostView([bot])}) == []
+    (problem,) = inventory_problems({"app": ["web1"]}, {"web1": HostView([bot, app("site")])})
+    assert problem.subject == "group edge"
+
+
 def test_mistyped_group_is_suggested() -> None:
     """`apps:` as a group is the usual mistake."""
     groups = {"edge": ["web1"], "apps": ["web1"]}
