@@ -94,7 +94,6 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> list[Completed]:
     given: list[Completed] = []
     monkeypatch.setattr(host, "run", lambda *_, **__: given.pop(0) if len(given) > 1 else given[0])
     monkeypatch.setattr(host, "_ASK_AGAIN_SECONDS", 0.01)
-    monkeypatch.setattr(host, "_NO_ANSWER_SECONDS", 0.2)
     return given
 
 
@@ -107,8 +106,9 @@ def test_systemd_executes_itself_anew(answers: list[Completed], line: str) -> No
     assert Host().systemctl("reload", "shop.service").returncode == 0
 
 
-def test_systemd_does_not_answer_at_all(answers: list[Completed]) -> None:
+def test_systemd_does_not_answer_at_all(answers: list[Completed], monkeypatch: pytest.MonkeyPatch) -> None:
     """Which is no word about the release: not that the service is dead."""
+    monkeypatch.setattr(host, "_NO_ANSWER_SECONDS", 0.2)
     answers.append(Completed(1, "", [LOST[0]]))
     for ask in (lambda: Host().show("shop.service", "ActiveState"), lambda: Host().systemctl("start", "a")):
         with pytest.raises(NoAnswerError, match="Connection refused") as caught:
