@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import secrets
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 from farrier_release import interpreter, processes
 from farrier_release.application import Application
+from farrier_release.config import Configuration
 from farrier_release.errors import ConfigurationError, ReleaseError, UsageError
 from farrier_release.reconcile import nobody_else, remove_leftovers
 from farrier_release.releases import STAMP_PATTERN, VERSION_PATTERN
@@ -126,8 +128,18 @@ def build_inputs(application: Application, request: dict[str, Any]) -> dict[str,
         "subdir": settings.subdir,
         "python": settings.python,
         "server_requirements_sha256": server,
-        "build_hooks": [*settings.hooks.before_build, *settings.hooks.after_build],
+        **_hooks(settings),
         **{key: chosen for key in ("extras", "groups") if (chosen := request.get("project", {}).get(key))},
+    }
+
+
+def _hooks(settings: Configuration) -> dict[str, Any]:
+    """The hooks of a build, and what they see of the application's environment."""
+    hooks = [*settings.hooks.before_build, *settings.hooks.after_build]
+    environment = json.dumps(dict(settings.hook_environment), sort_keys=True)
+    return {
+        "build_hooks": hooks,
+        **({"hook_environment_sha256": hashlib.sha256(environment.encode()).hexdigest()} if hooks else {}),
     }
 
 

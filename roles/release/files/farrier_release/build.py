@@ -74,6 +74,7 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
         supported={name: list(versions) for name, versions in _supported(application).items()},
         live_directory=str(settings.release_directory(live)) if live else "",
         environment=dict(settings.build_environment),
+        hook_environment=dict(settings.hook_environment),
         before_build=list(settings.hooks.before_build),
         after_build=list(settings.hooks.after_build),
         completed_by=completed_by,
@@ -99,7 +100,7 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
             log=report.log,
             next_command=hint
             or (_fit(application) if report.unsupported_server else "")
-            or hints.of_the_build([*report.log, report.error])
+            or hints.of_the_build([*report.log, report.error], _secrets(application))
             or "correct the source and deploy again",
         )
     python = {"version": report.python_version, "executable": report.python_executable}
@@ -160,6 +161,13 @@ def record(
             "built_by": transaction.who,
         },
     )
+
+
+def _secrets(application: Application) -> list[str]:
+    """Names of the variables of which a build hook has none."""
+    settings = application.configuration
+    environment = read_json(settings.gunicorn_settings.with_name("environment.json")) or {}
+    return [name for name in environment if name not in settings.hook_environment]
 
 
 def _open_list(project: dict[str, Any]) -> str:

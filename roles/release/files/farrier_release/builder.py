@@ -45,6 +45,7 @@ class BuildOrder:
         supported: name to the first version of a server that the worker works with, and the first that not.
         live_directory: directory of the live release, or "".
         environment: variables for everything that is started.
+        hook_environment: those of the application, for hooks.
         before_build, after_build: hooks.
         completed_by: the release whose packages complete a requirements.txt that names only a part, or "".
         constraints: names and versions of these packages.
@@ -63,6 +64,7 @@ class BuildOrder:
     supported: dict[str, list[str]] = field(default_factory=dict)
     live_directory: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    hook_environment: dict[str, str] = field(default_factory=dict)
     before_build: list[str] = field(default_factory=list)
     after_build: list[str] = field(default_factory=list)
     completed_by: str = ""
@@ -307,8 +309,9 @@ class Build:
 
     def hooks(self, kind: str, commands: list[str]) -> None:
         """Commands of the operator."""
+        environment = {**self.order.hook_environment, **self.environment}
         for command in commands:
-            self._run(shlex.split(command), f"{kind}: {command!r}", self.project)
+            self._run(shlex.split(command), f"{kind}: {command!r}", self.project, environment=environment)
 
     def after_build(self) -> None:
         """Hooks that may edit what is installed: in this release, not in uv's cache as well."""
@@ -373,6 +376,7 @@ class Build:
         *,
         is_trial: bool = False,
         output: Path | None = None,
+        environment: dict[str, str] | None = None,
     ) -> None:
         """Run a program; `output` gets its result, where that is not to be shown."""
         with contextlib.ExitStack() as stack:
@@ -381,7 +385,7 @@ class Build:
                 subprocess.Popen(
                     argv,
                     cwd=directory,
-                    env=self.environment,
+                    env=environment or self.environment,
                     stdin=subprocess.DEVNULL,
                     stdout=file or subprocess.PIPE,
                     stderr=subprocess.PIPE if file else subprocess.STDOUT,

@@ -130,6 +130,8 @@ class Configuration:
     uv: Path = Path("/opt/farrier/tools/bin/uv")
     server_requirements: Path = Path("/usr/local/lib/farrier/farrier_release/requirements/server.txt")
     build_environment: Mapping[str, str] = field(default_factory=dict)
+    # The application's variables that are no secrets, for build hooks.
+    hook_environment: Mapping[str, str] = field(default_factory=dict)
 
     hooks: Hooks = Hooks()
     # Places in the project, each with what a symlink there leads to.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 _DOCUMENTED = "see docs/places.md"
 
@@ -71,11 +71,23 @@ def of_the_sandbox(lines: Iterable[str]) -> str:
     return ""
 
 
-def of_the_build(lines: Iterable[str]) -> str:
-    """Return which `packages` a build lacks that has said these lines, or "" where it lacks none."""
+def of_the_build(lines: Iterable[str], secrets: Collection[str] = ()) -> str:
+    """Return what a build lacks that has said these lines: `packages` or a secret; "" where it lacks none.
+
+    Args:
+        lines: what it has said.
+        secrets: names of variables that it does not see.
+    """
     said = list(lines)
     for pattern, packages in _BUILD:
         for found in filter(None, (re.search(pattern, line) for line in said)):
             what = packages or f"the Debian package that has {found[1]}"
             return f"add packages: [{what}] to the app, run ansible-playbook farrier.kit.site, deploy again"
+    for name in secrets:
+        # pydantic says it in lower case, on a line of its own.
+        if any(re.search(rf"\b{re.escape(name)}\b", line) or line.strip() == name.lower() for line in said):
+            return (
+                f"a build sees no `secrets`, and {name} is one: give its hook a value for the build alone, "
+                f"after_build: [env {name}=… COMMAND], see docs/deploy.md"
+            )
     return ""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import App
 from farrier_release.application import Application
 from farrier_release.begin import build_inputs
-from farrier_release.config import parse
+from farrier_release.config import Hooks, parse
 from farrier_release.errors import ExitCode
 
 from tests.unit.roles.release.conftest import SHA, Run, add_release, make_live, request
@@ -63,6 +64,19 @@ def test_new_server_packages_of_the_kit_are_something_new(run: Run, host: FakeHo
     live_as_asked(host)
     host.configuration.server_requirements.write_text("gunicorn==27.0.2")
     assert run("begin", "--request", request())[1]["changed"] is True
+
+
+def test_another_environment_is_something_new_to_build_hooks(host: FakeHost) -> None:
+    """Who compiles files with the app's settings has others now. Without a hook, no build reads them."""
+    settings, wanted = host.configuration, {"archive_sha256": SHA}
+    changed = {"hook_environment": {"LANGUAGES": "de,fr"}}
+
+    def inputs(**changes: Any) -> dict[str, Any]:
+        return build_inputs(Application(replace(settings, **changes), host), wanted)
+
+    hooks = Hooks(after_build=("compile",))
+    assert inputs(**changed) == inputs()
+    assert inputs(hooks=hooks, **changed) != inputs(hooks=hooks)
 
 
 def test_a_live_release_whose_service_is_down_is_deployed_again(run: Run, host: FakeHost) -> None:

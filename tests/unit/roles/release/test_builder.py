@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -325,6 +330,90 @@ def test_what_a_list_leaves_open_is_what_it_was_before(
     assert f"requirements.txt does not name dep: {how}\n" in capfd.readouterr().err
 
 
+def make_library(repository: Path) -> str:
+    """Make a repository with the package `shop`; returns its commit."""
+    (repository / "src").mkdir(parents=True)
+    (repository / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nversion = "1.0"\n'
+        '[build-system]\nrequires = []\nbuild-backend = "tiny_backend"\nbackend-path = ["."]\n'
+    )
+    (repository / "tiny_backend.py").write_text("from pathlib import Path\nimport zipfile\n\n" + BACKEND)
+    (repository / "src" / "shop.py").write_text("WHERE = 'git'\n")
+    identity = ["-c", "user.name=t", "-c", "user.email=t@t"]
+    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"]):
+        subprocess.run(["git", *identity, *arguments], cwd=repository, check=True)
+    head = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(head, cwd=repository, check=True, capture_output=True, text=True).stdout.strip()
+
+
+class Private(SimpleHTTPRequestHandler):
+    """An index, or a repository, for those who know a token."""
+
+    WANTED = f"Basic {base64.b64encode(b'ci:the-token').decode()}"
+
+    def do_GET(self) -> None:
+        """Answer 401 to everybody else."""
+        if self.headers.get("Authorization") == self.WANTED:
+            super().do_GET()
+            return
+        self.send_response(401)
+        self.send_header("WWW-Authenticate", 'Basic realm="private"')
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+
+@pytest.fixture
+def private_server(workshop: Workshop) -> Iterator[str]:
+    """HOST:PORT of a server of the workshop's files."""
+    handler = partial(Private, directory=str(workshop.root))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("token", ["the-token", ""])
+def test_a_private_index(workshop: Workshop, private_server: str, token: str) -> None:
+    """As docs/deploy.md has it. Without the token nobody waits for an answer."""
+    make_wheel(workshop.root / "simple" / "secret-sauce", "secret-sauce", "1.0")
+    workshop.write("requirements.txt", "secret-sauce==1.0\n")
+    environment = {
+        "UV_NO_INDEX": "0",
+        "UV_DEFAULT_INDEX": f"http://{f'ci:{token}@' if token else ''}{private_server}/simple",
+    }
+    lock = {"kind": "requirements.txt", "path": "requirements.txt"}
+    report = workshop.build(lock, environment=environment)
+    assert bool(report.error) is not bool(token)
+    assert report.packages.get("secret-sauce") == ("1.0" if token else None)
+
+
+@pytest.mark.parametrize("token", ["the-token", ""])
+def test_a_private_repository(workshop: Workshop, private_server: str, token: str) -> None:
+    """The same for a dependency in git."""
+    head = make_library(workshop.root / "library")
+    git = ["git", "-C", str(workshop.root / "library")]
+    subprocess.run([*git, "update-server-info"], check=True)
+    url = f"http://{private_server}/library/.git"
+    workshop.write("requirements.txt", f"shop @ git+{url}@{head}\n")
+    environment = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.http://ci:{token}@{private_server}/.insteadOf",
+        "GIT_CONFIG_VALUE_0": f"http://{private_server}/",
+    }
+    report = workshop.build(
+        {"kind": "requirements.txt", "path": "requirements.txt"},
+        project={"needs_git": True},
+        environment=environment if token else {},
+    )
+    assert bool(report.error) is not bool(token)
+    assert report.packages.get("shop") == ("1.0" if token else None)
+
+
 def test_a_dependency_in_git_on_a_host_without_git(workshop: Workshop) -> None:
     """Refused before anything is unpacked."""
     workshop.write("requirements.txt", "dep @ git+https://git.example.org/dep@0123\n")
@@ -340,22 +429,7 @@ def test_a_dependency_in_git_on_a_host_without_git(workshop: Workshop) -> None:
 def test_a_dependency_in_git_is_installed(workshop: Workshop) -> None:
     """In the very commit that the lock names."""
     repository = workshop.root / "library"
-    repository.mkdir()
-    (repository / "pyproject.toml").write_text(
-        '[project]\nname = "shop"\nversion = "1.0"\n'
-        '[build-system]\nrequires = []\nbuild-backend = "tiny_backend"\nbackend-path = ["."]\n'
-    )
-    backend = "from pathlib import Path\nimport zipfile\n\n" + BACKEND
-    (repository / "tiny_backend.py").write_text(backend)
-    (repository / "src").mkdir()
-    (repository / "src" / "shop.py").write_text("WHERE = 'git'\n")
-    identity = ["-c", "user.name=t", "-c", "user.email=t@t"]
-    for arguments in (["init", "-q"], ["add", "-A"], ["commit", "-qm", "one"]):
-        subprocess.run(["git", *identity, *arguments], cwd=repository, check=True)
-    head = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=repository, check=True, capture_output=True, text=True
-    )
-    workshop.write("requirements.txt", f"shop @ git+file://{repository}@{head.stdout.strip()}\n")
+    workshop.write("requirements.txt", f"shop @ git+file://{repository}@{make_library(repository)}\n")
     lock = {"kind": "requirements.txt", "path": "requirements.txt"}
     report = workshop.build(lock, project={"needs_git": True})
     assert (report.error, report.packages["shop"]) == ("", "1.0")
@@ -399,6 +473,18 @@ def test_hooks_run_in_the_project(workshop: Workshop) -> None:
     )
     assert report.error == ""
     assert (workshop.release / "source" / "app" / "made.txt").read_text() == "one\n1.0"
+
+
+def test_hooks_see_the_environment_of_the_app(workshop: Workshop) -> None:
+    """Its settings, without which many do not even start; what belongs to the build stays as it is."""
+    workshop.write("requirements.txt", workshop.dep)
+    report = workshop.build(
+        {"kind": "requirements.txt", "path": "requirements.txt", "hashes": True},
+        hook_environment={"SETTINGS": "shop.production", "PATH": "/nowhere", "UV_OFFLINE": "no"},
+        after_build=["""python -c 'import os, dep; open("made.txt", "w").write(os.environ["SETTINGS"])'"""],
+    )
+    assert report.error == ""
+    assert (workshop.release / "source" / "made.txt").read_text() == "shop.production"
 
 
 def test_links_lead_into_the_state(workshop: Workshop) -> None:

@@ -29,6 +29,21 @@ def test_the_sandbox_is_named_by_its_key(line: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        "KeyError: 'SECRET_KEY'",
+        "django.core.exceptions.ImproperlyConfigured: The SECRET_KEY setting must not be empty.",
+        "secret_key",  # pydantic, above "Field required"
+    ],
+)
+def test_a_build_that_asks_for_a_secret(line: str) -> None:
+    """It gets none, whoever may write in a release; a value for the build alone does as well."""
+    hint = hints.of_the_build(["Traceback", line], ["OTHER", "SECRET_KEY"])
+    assert "after_build: [env SECRET_KEY=… COMMAND]" in hint
+    assert hints.of_the_build(["Traceback", line], ["OTHER"]) == ""
+
+
+@pytest.mark.parametrize(
     ("line", "packages"),
     [
         ("error: command 'gcc' failed: No such file or directory", "packages: [gcc, python3-dev]"),
