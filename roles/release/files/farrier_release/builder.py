@@ -191,6 +191,7 @@ class Build:
         extract(Path(self.order.archive), self.source)
         if not self.project.resolve().is_relative_to(self.source.resolve()) or not self.project.is_dir():
             raise StepError(f"The source has no directory {self.order.subdir!r} (subdir).")
+        self.check_links()
 
     def make_environment(self) -> None:
         """An empty virtual environment."""
@@ -323,20 +324,26 @@ class Build:
                         unshare(path, status)
         self.hooks("after_build", self.order.after_build)
 
-    def link_state(self) -> None:
-        """Make the links into the app's state, where nothing of the source is lost by it."""
-        for place, target in self.order.links.items():
+    def check_links(self) -> None:
+        """No link into the app's state hides what its authors have put there."""
+        for place in self.order.links:
             path = self.project / place
-            if path.is_symlink() or path.is_file():
-                raise StepError(f"links: {place} is a file of the source that a link would hide")
             # A directory that is there for git has a file such as .gitkeep.
             kept = [entry.name for entry in path.iterdir() if entry.name[0] != "."] if path.is_dir() else []
+            if path.is_symlink() or path.is_file():
+                raise StepError(f"links: {place} is a file of the source that a link would hide")
             if kept:
                 raise StepError(
                     f"links: {place} has files in the source that a link would hide: {kept[0]}, …"
                 )
-            if path.is_dir():
+
+    def link_state(self) -> None:
+        """Make the links into the app's state, in place of what the build itself may have made there."""
+        for place, target in self.order.links.items():
+            path = self.project / place
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
+            path.unlink(missing_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(target)
 

@@ -1,4 +1,4 @@
-"""What to write in the inventory when the sandbox stops a program, or a build lacks a package of Debian."""
+"""What to write in the inventory when the sandbox stops a program, or a package of Debian is missing."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ _SANDBOX = (
         r"(No such file or directory|not found|not permitted).*/dev/(?!shm|null|stdout|stderr)\w"
         r"|/dev/(?!shm|null|stdout|stderr)\w\S*.*(No such file or directory|not found|not permitted)",
         "it opens a device: set sandbox: {devices: true}",
+    ),
+    (
+        r"\[Errno 2\] No such file or directory: '(git|ffmpeg|node|npm|pandoc|gs|convert|wkhtmltopdf)'",
+        "it starts a program that the host lacks: add packages: [NAME OF ITS PACKAGE] to the app, run "
+        "ansible-playbook farrier.kit.site",
     ),
     (
         r"Read-only file system|EROFS",

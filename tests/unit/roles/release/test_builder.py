@@ -488,13 +488,15 @@ def test_hooks_see_the_environment_of_the_app(workshop: Workshop) -> None:
 
 
 def test_links_lead_into_the_state(workshop: Workshop) -> None:
-    """Also where git keeps an empty directory for the app to write to."""
+    """Also where git keeps an empty directory for the app to write to, or a hook has left a file."""
     workshop.write("app/requirements.txt", workshop.dep)
     workshop.write("app/logs/.gitkeep", "")
     report = workshop.build(
         {"kind": "requirements.txt", "path": "app/requirements.txt", "hashes": True},
         subdir="app",
         links={"logs": "/var/lib/farrier/shop/logs", "data/app.db": "/var/lib/farrier/shop/app.db"},
+        # As programs do that make their key where they find none.
+        after_build=["sh -c 'mkdir data && touch data/app.db'"],
     )
     assert report.error == ""
     project = workshop.release / "source" / "app"

@@ -18,6 +18,8 @@ from farrier_release import hints
         ("OSError: [Errno 30] Read-only file system: '/srv/shop/releases/1/logs'", "$STATE_DIRECTORY"),
         ("FileNotFoundError: [Errno 2] No such file or directory: '/proc/self/x'", ""),
         ("PermissionError: [Errno 13] Permission denied: '/dev/null'", ""),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'git'", "add packages: ["),
+        ("FileNotFoundError: [Errno 2] No such file or directory: 'settings'", ""),
         ("ModuleNotFoundError: No module named 'shop'", ""),
     ],
 )
