@@ -102,7 +102,9 @@ def masking_of(configuration: Configuration) -> Masking:
     settings = read_json(configuration.gunicorn_settings) or {}
     default = configuration.gunicorn_settings.with_name("environment.json")
     environment = read_json(Path(str(settings.get("environment_file") or default))) or {}
-    return Masking({**configuration.build_environment, **environment})
+    known = {**configuration.build_environment, **environment}
+    # A database, and its role, may have the name of the app, which is in every line.
+    return Masking({name: value for name, value in known.items() if value != configuration.name})
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -23,6 +23,8 @@ from farrier_release.errors import ReleaseError
 # A copy that ends within this time after its start does not go live.
 _STAYS_SECONDS = 3.0
 _LOOK_EVERY_SECONDS = 0.25
+# Of one that was started again and has run for longer, nothing is to be said any more.
+_RECENTLY_SECONDS = 60
 # systemd kills what does not end in time; this is for systemd itself.
 _STOP_MARGIN_SECONDS = 30
 # Of one that is no longer in the inventory: as long as the inventory may have said.
@@ -264,6 +266,11 @@ def problem(application: Application, live: str) -> str:
         ]
         if len(running) < process.count:
             return f"{len(running)} of {process.count} copies of process {name} run"
+        for copy in running:
+            shown = application.host.show(copy.unit, *_SHOWN)
+            began = _seconds(shown.get("ExecMainStartTimestamp", "")) or 0
+            if shown.get("NRestarts", "0") != "0" and time.time() - began < _RECENTLY_SECONDS:
+                return f"process {name} does not stay up: restarted {shown['NRestarts']} time(s)"
     return ""
 
 

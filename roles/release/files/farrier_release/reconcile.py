@@ -172,7 +172,8 @@ def _serves(application: Application, transaction: Transaction) -> bool:
     if application.releases.live() != release:
         return False
     if transaction.phase == "watch":
-        return _stays_healthy(application, transaction)
+        # There is nothing to go back to from a first release.
+        return transaction.origin is None or _stays_healthy(application, transaction)
     if not settings.web:
         return not processes.problem(application, release)
     # One that was not reloaded yet has no worker of the new release, and never will.

@@ -91,10 +91,11 @@ def test_plain_data() -> None:
     }
 
 
-def test_the_id_of_a_release_stays(run: Run, host: FakeHost) -> None:
-    """Its version may well be in the environment, and the controller goes by the id."""
+def test_the_app_and_the_id_of_a_release_stay(run: Run, host: FakeHost) -> None:
+    """Both may well be in the environment, as a version or as the name of a database."""
     make_live(host, "20260101T000000Z-v1.4.0")
-    host.configuration.gunicorn_settings.with_name("environment.json").write_text('{"VERSION": "v1.4.0"}')
+    environment = {"VERSION": "v1.4.0", "POSTGRES_DB": "test"}
+    host.configuration.gunicorn_settings.with_name("environment.json").write_text(json.dumps(environment))
     status = run("status")[1]
     assert status["live"] == "20260101T000000Z-v1.4.0"
     assert status["text"][0] == "test: 20260101T000000Z-v1.4.0"

@@ -208,6 +208,26 @@ def test_a_process_that_ends_while_it_is_watched_undoes_the_release(
     assert "No module named 'absent'" in run("log")[1]["attempts"][-1]["message"]
 
 
+def test_a_first_release_stays_whatever_becomes_of_its_processes(
+    run: Run, host: FakeHost, old: Application, units: Units, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is none to go back to, the site answers, and the status says what is wrong."""
+    host.configuration.current.unlink()
+    processes.settle(old)
+    started = processes.start
+
+    def start(application: Application, release: str) -> None:
+        started(application, release)
+        units.restarts[f"test-worker@{NEW}.2.service"] = 1
+
+    monkeypatch.setattr(processes, "start", start)
+    assert run("activate", "--token", "t")[0] == ExitCode.SUCCESS
+    assert (old.releases.live(), units.running("worker")) == (NEW, both(NEW))
+    assert run("status")[1]["problem"] == "process worker does not stay up: restarted 1 time(s)"
+    units.started_at -= 200
+    assert run("status")[1]["problem"] == ""
+
+
 def test_a_copy_that_still_ends_keeps_its_number(old: Application, units: Units) -> None:
     """One that goes back to its release does not wait for its last job."""
     units.states[f"test-worker@{OLD}.1.service"] = "deactivating"
