@@ -317,6 +317,7 @@ def _processes(application: Application, options: argparse.Namespace) -> Result:
         transaction = application.state.read()
         # Both releases have their copies until the watch over the new one has ended.
         if not options.remove and (transaction is None or not transaction.flip):
+            processes.check_alone(application)
             done += processes.settle(application, renew=True, check_only=options.check)
     return {"changed": bool(done), "message": "; ".join(done) or "All run as they should."}
 

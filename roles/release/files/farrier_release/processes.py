@@ -59,11 +59,12 @@ class Copy:
 
 
 def check(application: Application, release: str) -> None:
-    """Check that a release has every command of the processes and timers.
+    """Check that a release has every command of the processes and timers, and that nobody else runs them.
 
     Raises:
-        ReleaseError: it does not.
+        ReleaseError: it has not, or somebody does.
     """
+    check_alone(application)
     for key, name, command in _commands(application):
         if not _program(application, release, command):
             raise ReleaseError(
@@ -71,6 +72,29 @@ def check(application: Application, release: str) -> None:
                 f"there is no command {shlex.split(command)[0]!r}, neither in {release} nor on this host.",
                 next_command=f"add its package to the app's lock, or correct {key}.{name}.command",
             )
+
+
+def check_alone(application: Application) -> None:
+    """Check that no unit by hand runs the command of a process or timer with the app's user or environment.
+
+    Raises:
+        ReleaseError: one does.
+    """
+    settings = application.configuration
+    of_the_app = (f"User={settings.user}\n", f"farrier run {settings.name} ", f"/srv/{settings.name}/")
+    for path in sorted(settings.unit_directory.glob("*.service")):
+        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        if "[X-Farrier]" in text or not any(sign in text for sign in of_the_app):
+            continue
+        started = [f" {line} " for line in re.findall(r"^ExecStart=(.*)", text, re.MULTILINE)]
+        for key, name, command in _commands(application):
+            if any(re.search(rf"[\s/]{re.escape(command)}\s", line) for line in started):
+                raise ReleaseError(
+                    f"app {settings.name}, key {key}.{name}: {path.name}, which is not the kit's, runs "
+                    f"{command!r} already.",
+                    next_command=f"systemctl disable --now {path.name}, remove its file, and run "
+                    "ansible-playbook farrier.kit.site",
+                )
 
 
 def start(application: Application, release: str) -> None:

@@ -246,6 +246,37 @@ def test_a_command_that_a_release_lacks_is_named_before_it_goes_live(
     processes.check(old, OLD)
 
 
+@pytest.mark.parametrize(
+    ("text", "is_named"),
+    [
+        ("User=test\nExecStart=/opt/venv/bin/arq shop.jobs --verbose\n", True),
+        ("ExecStart=/usr/local/bin/farrier run test -- arq shop.jobs\n", True),
+        ("User=other\nExecStart=/opt/venv/bin/arq shop.jobs\n", False),
+        ("User=test\nExecStart=/opt/venv/bin/arq other.jobs\n", False),
+    ],
+    ids=["with its user", "by farrier run", "of another app", "another command"],
+)
+def test_a_unit_by_hand_for_the_same_command_is_named(
+    run: Run, host: FakeHost, old: Application, units: Units, text: str, is_named: bool
+) -> None:
+    """Two would take each other's jobs; neither a deploy nor site.yml starts the second."""
+    path = host.configuration.unit_directory / "jobs.service"
+    path.write_text(f"[Service]\n{text}")
+    before = dict(units.states)
+    code, result = run("processes")
+    assert (code == ExitCode.FAILED) is is_named
+    if is_named:
+        assert (
+            "app test, key processes.worker: jobs.service, which is not the kit's, runs" in result["message"]
+        )
+        assert result["error"]["next_command"].startswith("systemctl disable --now jobs.service")
+        assert units.states == before
+        with pytest.raises(ReleaseError, match=r"jobs\.service"):
+            processes.check(old, NEW)
+    path.write_text(path.read_text() + UNIT.format("test"))
+    assert run("processes")[0] == ExitCode.SUCCESS
+
+
 def test_a_rollback_to_a_release_without_the_command_is_not_refused(
     host: FakeHost, old: Application, units: Units
 ) -> None:
