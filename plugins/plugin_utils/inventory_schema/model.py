@@ -458,6 +458,12 @@ class App(Strict):
         {"digest": {"command": "python -m observatory.digest", "schedule": "daily"}},
         {},
     )
+    handover: Literal["overlap", "stop_first"] = key(
+        "`stop_first`: only one copy may run. Requests wait while the old one stops and the new one starts.",
+        "overlap or stop_first",
+        "stop_first",
+        "overlap",
+    )
     workers: Annotated[int | values.WorkerPolicy, BeforeValidator(values.worker_number)] = key(
         "`per_core` (one per core, at least 2), `double` (2n+1), or a number. Memory limits it.",
         "per_core, double or a number",
@@ -576,6 +582,21 @@ class App(Strict):
                 "has threads, which only a worker with interface wsgi has",
                 "remove threads, or write interface: wsgi if the app is Flask, Django or another WSGI app",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_copy(self) -> App:
+        if self.handover == "overlap":
+            return self
+        for name, value, why in (
+            ("workers", 1, "each worker is a copy of the app"),
+            ("max_requests", 0, "a worker that is replaced runs beside the next one"),
+            ("worker_memory_max_mb", None, "a worker that is replaced runs beside the next one"),
+        ):
+            if name not in self.model_fields_set:
+                setattr(self, name, value)
+            elif getattr(self, name) != value:
+                raise MistakeError(f"has handover stop_first and {name}, but {why}", f"remove {name}")
         return self
 
     @model_validator(mode="after")

@@ -32,6 +32,7 @@ class OnDisk:
     settings: str
     """Digest of gunicorn.json and environment.json."""
     worker_class: str
+    handover: str
     listeners: tuple[str, ...]
     """Addresses of the socket unit."""
 
@@ -72,6 +73,7 @@ def on_disk(service: Path, socket: Path, settings: Path, library: Path) -> OnDis
         library=library_digest(library),
         settings=configuration.digest(values, environment),
         worker_class=values["worker_class"],
+        handover=values["handover"],
         listeners=tuple(_LISTEN_LINE.findall(socket.read_text())),
     )
 
@@ -117,7 +119,8 @@ def choose(state: str, main_pid: int, running: MasterStatus | None, disk: OnDisk
     if reason := restart_reason(running, disk):
         return Change("restart", reason, socket)
     if running.settings != disk.settings:
-        return Change("reload", "its settings or its environment have changed", socket)
+        how: Literal["restart", "reload"] = "restart" if disk.handover == "stop_first" else "reload"
+        return Change(how, "its settings or its environment have changed", socket)
     return Change("nothing", "everything is up to date", socket)
 
 

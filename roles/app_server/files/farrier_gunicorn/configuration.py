@@ -41,6 +41,8 @@ class Configuration:
     worker_class: str
     workers: int
     threads: int
+    handover: str
+    """How the app gets to another release: `overlap`, or `stop_first` where only one copy may run."""
     """Of each worker, for WSGI."""
     timeout_seconds: int
     graceful_timeout_seconds: int
@@ -223,6 +225,7 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
     "worker_class": _worker_class,
     "workers": _whole_number(1),
     "threads": _whole_number(1),
+    "handover": _matching("overlap|stop_first", "overlap or stop_first"),
     "timeout_seconds": _whole_number(1),
     "graceful_timeout_seconds": _whole_number(1),
     "keepalive_seconds": _whole_number(1),
@@ -238,7 +241,12 @@ _CHECKS: dict[str, Callable[[Any], str | None]] = {
 
 
 # What a file of an earlier version does not have: it is read between two steps of an upgrade.
-_ADDED_LATER: dict[str, Any] = {"root_path": "", "worker_memory_max_mb": 0, "threads": 1}
+_ADDED_LATER: dict[str, Any] = {
+    "root_path": "",
+    "worker_memory_max_mb": 0,
+    "threads": 1,
+    "handover": "overlap",
+}
 
 
 def _check_values(path: Path, values: dict[str, Any]) -> None:

@@ -93,7 +93,9 @@ def _have_it_serve(application: Application, origin: str, main_pid: int | None) 
     # For a master that was not replaced, a reload; whatever it refuses, it serves `origin` all the time.
     kept = now.active and main_pid is not None and now.main_pid == main_pid
     best = "reload" if kept else choose(application, now, releases.manifest(origin) or {}).how
-    ways = dict.fromkeys(["restart" if best == "start" else best, "overlap", "restart"])
+    ways = list(dict.fromkeys(["restart" if best == "start" else best, "overlap", "restart"]))
+    if settings.handover == "stop_first":
+        ways = ["restart"]
     reason = ""
     for how in ways:
         try:

@@ -99,6 +99,8 @@ class Configuration:
     root: Path = Path()
     # Whether it answers requests. Otherwise it is processes and timers alone, without service and socket.
     web: bool = True
+    # `stop_first`: only one copy may run. Nothing is rehearsed; the old one ends before the new one starts.
+    handover: str = "overlap"
     service: str = ""
     socket_unit: str = ""
     # A unix socket's path, or address:port.
@@ -203,6 +205,7 @@ _PATTERNS = {
     "health_host": (re.compile(r"[A-Za-z0-9._:\[\]-]+"), "a host name"),
     "subdir": (re.compile(r"(?!/)(?!.*(^|/)\.\.(/|$))[^\0]*"), "a relative path without .."),
     "python": (re.compile(r"/.+|3\.\d+(\.\d+)?"), "a version such as 3.13, or an absolute path"),
+    "handover": (re.compile("overlap|stop_first"), "overlap or stop_first"),
     "rehearsal_unit": (re.compile(r".+\{release\}.*"), "a unit name with {release} in it"),
     "stand_in_unit": (re.compile(r".+\{release\}.*"), "a unit name with {release} in it"),
 }

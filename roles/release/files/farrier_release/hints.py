@@ -40,6 +40,11 @@ _SANDBOX = (
 )
 # The kernel's answer to what the unit does not allow; a file's permissions are errno 13.
 _REFUSED = re.compile(r"\[Errno 1\]|\bEPERM\b|Operation not permitted|\bSIGSYS\b|Bad system call|code 159")
+# A lock or a port that the live copy holds.
+_TAKEN = re.compile(
+    r"[Aa]ddress already in use|database is locked|Could not set lock|already (accessed|locked|running)"
+    r"|BlockingIOError|Resource temporarily unavailable|[Cc]onflicting lock|terminated by other getUpdates"
+)
 _BUILD = (
     (r"pg_config executable not found", "libpq-dev, gcc, python3-dev"),
     (r"fatal error: Python\.h", "gcc, python3-dev"),
@@ -73,6 +78,16 @@ def of_the_sandbox(lines: Iterable[str]) -> str:
                 return f"{fix}, {_DOCUMENTED}"
     if any(map(_REFUSED.search, said)):
         return f"the sandbox does not let it do that; an exception of `sandbox` may, {_DOCUMENTED}"
+    return ""
+
+
+def of_two_copies(lines: Iterable[str]) -> str:
+    """Return what to write where a program that has said these lines met another copy of itself, or ""."""
+    if any(map(_TAKEN.search, lines)):
+        return (
+            "two copies of the app ran beside each other, as in each deploy. If only one may, set "
+            "handover: stop_first and run ansible-playbook farrier.kit.site, see docs/deploy.md"
+        )
     return ""
 
 

@@ -32,8 +32,13 @@ def rehearse(application: Application, transaction: Transaction) -> dict[str, An
     """
     if transaction.what == "deploy":
         processes.check(application, transaction.release)
-    if not application.configuration.web:
-        return {"changed": False, "message": f"{transaction.release} has all commands that it needs."}
+    manifest = application.releases.manifest(transaction.release) or {}
+    if not application.configuration.web or application.configuration.handover == "stop_first":
+        return {
+            "changed": False,
+            "how": choose(application, look_at(application), manifest).how,
+            "message": f"{transaction.release} is not rehearsed, and has all commands that it needs.",
+        }
     unit = application.configuration.rehearsal_unit_of(transaction.release)
     started = time.time()
     transaction.rehearsal = {"unit": unit, "started_at": started}
@@ -54,7 +59,6 @@ def rehearse(application: Application, transaction: Transaction) -> dict[str, An
     transaction.rehearsal["ready_at"] = time.monotonic()
     transaction.rehearsal["workers"] = _serving(application)
     boot_seconds = round(time.time() - started, 2)
-    manifest = application.releases.manifest(transaction.release) or {}
     return {
         "changed": True,
         # So that a host that has to restart can be taken out of the rotation before.
@@ -189,6 +193,8 @@ def _ending(result: str, status: str) -> str:
 def _failure(application: Application, release: str, unit: str, started: float, fault: str) -> ReleaseError:
     log = application.host.journal(unit, since_seconds=started)
     hint = hints.of_the_sandbox([*log, fault])
+    if application.releases.live():
+        hint = hints.of_two_copies([*log, fault]) or hint
     return ReleaseError(
         f"{release} failed its rehearsal and does not go live: {fault}.",
         log=log,

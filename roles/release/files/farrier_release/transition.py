@@ -46,8 +46,8 @@ class Transition:
     """How the service gets to another release.
 
     Args:
-        how: `reload`, `overlap` (a restart, while another instance serves), `start`, `restart`, for the
-            undo of what has left the service dead, or `processes`, where there is no service.
+        how: `reload`, `overlap` (a restart, while another instance serves), `start`, `restart` (where only
+            one copy may run, and to undo what has left the service dead), or `processes` (no service).
         why: for people.
         daemon_reload: whether systemd has to read its units first.
     """
@@ -78,6 +78,8 @@ def choose(application: Application, service: Service, manifest: Manifest) -> Tr
     if not service.active or not service.main_pid:
         return Transition("start", "the service was not running", service.need_daemon_reload)
     stale = service.need_daemon_reload
+    if application.configuration.handover == "stop_first":
+        return Transition("restart", "only one copy of the app may run", stale)
     running = master(application.configuration.run_directory)
     if running.get("pid") != service.main_pid or not isinstance(running.get("started_at"), (int, float)):
         return Transition("overlap", "the running master does not report what it was started from", stale)

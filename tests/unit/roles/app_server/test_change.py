@@ -134,6 +134,19 @@ def test_another_environment_is_reloaded_and_another_layout_is_not(machine: Mach
     assert machine.take_up() == take_up.Outcome()
 
 
+def test_an_app_of_which_one_copy_may_run_is_restarted_for_its_settings(machine: Machine) -> None:
+    """A reload starts new workers beside the old ones."""
+    machine.host.write_settings(handover="stop_first")
+    machine.restart()
+    assert machine.take_up() == take_up.Outcome()
+    machine.host.write_environment({"A": "1"})
+    found = machine.take_up()
+    assert (found.done, found.restart) == (
+        {},
+        {"example": "its settings or its environment have changed"},
+    )
+
+
 def test_a_reload_that_fails_is_tried_again_by_the_next_run(machine: Machine) -> None:
     """The workers of before go on, with what they had."""
     machine.host.write_settings(module="example:nothing")
@@ -217,7 +230,8 @@ def test_a_socket_is_never_restarted_but_told(machine: Machine) -> None:
     """By what the master was handed, not by what some file says."""
     running = status.read_master(machine.host.run_directory)
     assert running is not None
-    disk = change.OnDisk(running.unit, running.library, running.settings, "handover", ("/a.sock", "[::1]:80"))
+    listeners = ("/a.sock", "[::1]:80")
+    disk = change.OnDisk(running.unit, running.library, running.settings, "handover", "overlap", listeners)
     running.listeners.append("/a.sock")
     found = change.choose("active", running.pid, running, disk)
     assert (found.how, found.socket) == ("nothing", "does not listen on [::1]:80 yet")

@@ -93,6 +93,15 @@ def test_limits_of_the_inventory_hold_for_the_service_and_for_the_rehearsal(
     assert (gunicorn["worker_memory_max_mb"], gunicorn["workers"]) == (0, 8)
 
 
+def test_nobody_reloads_an_app_of_which_one_copy_may_run(render: Callable[..., dict[str, str]]) -> None:
+    """Not even by hand. It has one worker, which is never replaced by another."""
+    assert "ExecReload" in settings(render()["app.service"])
+    found = render(handover="stop_first")
+    assert "ExecReload" not in settings(found["app.service"])
+    gunicorn = json.loads(found["gunicorn.json"])
+    assert (gunicorn["workers"], gunicorn["max_requests"], gunicorn["handover"]) == (1, 0, "stop_first")
+
+
 @pytest.mark.parametrize(
     ("exception", "lifted", "left"),
     [

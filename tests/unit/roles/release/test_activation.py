@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from farrier_release import rehearse
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode
 from farrier_release.state import Transaction
@@ -64,6 +65,33 @@ def test_what_the_master_has_loaded_asks_for_an_overlap(
     assert why in result["why"]
     assert host.main_pid != master
     assert host.server.release == NEW
+
+
+def units_started(host: FakeHost) -> list[str]:
+    """What runs a second copy of the app."""
+    return [call for call in host.calls if "start" in call and ("rehearsal" in call or "stand-in" in call)]
+
+
+@pytest.mark.parametrize("boots", [True, False])
+def test_an_app_of_which_one_copy_may_run_stops_first(
+    run: Run, two: FakeHost, monkeypatch: pytest.MonkeyPatch, boots: bool
+) -> None:
+    """Neither a rehearsal nor a stand-in runs beside it, on the way there and back."""
+    with_settings(two, handover="stop_first")
+    two.behaviours[NEW] = Behaviour(boots=boots)
+    application = Application(two.configuration, two)
+    transaction = Transaction("t", "deploy", "ann", {}, NEW, OLD, time.time(), phase="begin")
+    application.state.begin(transaction)
+    assert rehearse.rehearse(application, transaction)["how"] == "restart"
+    master = two.main_pid
+    code, result = activate(run, two)
+    live = NEW if boots else OLD
+    assert code == (ExitCode.SUCCESS if boots else ExitCode.UNDONE)
+    assert (two.live(), two.server.release) == (live, live)
+    if boots:
+        assert (result["how"], result["why"]) == ("restart", "only one copy of the app may run")
+        assert two.main_pid != master
+    assert units_started(two) == []
 
 
 def test_packages_that_the_master_has_not_loaded_ask_for_none(run: Run, host: FakeHost) -> None:

@@ -31,6 +31,20 @@ def test_the_sandbox_is_named_by_its_key(line: str, key: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "is_known"),
+    [
+        ("OSError: [Errno 98] Address already in use", True),
+        ('duckdb.IOException: IO Error: Could not set lock on file "/var/lib/farrier/shop/app.duckdb"', True),
+        ("RuntimeError: Storage folder is already accessed by another instance of Qdrant client", True),
+        ("OSError: [Errno 97] Address family not supported by protocol", False),
+    ],
+)
+def test_two_copies_that_are_in_each_others_way(line: str, is_known: bool) -> None:
+    """The fix is a key, not another release."""
+    assert ("set handover: stop_first" in hints.of_two_copies(["Started.", line])) is is_known
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "KeyError: 'SECRET_KEY'",

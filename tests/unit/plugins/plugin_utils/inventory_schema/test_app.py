@@ -48,6 +48,7 @@ def test_every_example_of_the_model_is_accepted() -> None:
     # Templates are resolved before the contract sees a value.
     examples["source"] = GOOD["source"]
     examples["worker_class"] = "handover"  # the others are for ASGI, the example of interface is not
+    examples["handover"] = "overlap"  # the other has one worker, which is never replaced
     assert app_problems(examples, 0) == []
 
 
@@ -57,6 +58,18 @@ def test_missing_key_is_named_with_an_example(key: str) -> None:
     problem = only(**{key: None})
     assert (problem.key, problem.what) == (key, "is missing")
     assert problem.fix.startswith(f"add {key}: ")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("workers", 2), ("max_requests", 1000), ("worker_memory_max_mb", 256)]
+)
+def test_what_would_run_a_second_copy_is_refused(key: str, value: object) -> None:
+    """Where only one may run."""
+    assert problems(handover="stop_first") == []
+    assert problems(handover="stop_first", workers=1, max_requests=0) == []
+    problem = only(**{"handover": "stop_first", key: value})
+    assert problem.what.startswith(f"has handover stop_first and {key}, but ")
+    assert problem.fix == f"remove {key}"
 
 
 WORKER = {"worker": {"command": "python worker.py"}}

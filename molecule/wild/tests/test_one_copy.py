@@ -1,0 +1,34 @@
+"""An app of which only one copy may run gets to another release and back, while its requests wait."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.harness.deploys import run
+
+INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
+
+
+def test_requests_wait_for_the_other_copy(get: Callable[..., tuple[int, str]]) -> None:
+    """None is refused, and none meets two copies: the second would not have started."""
+    answers: list[tuple[int, str]] = []
+    is_over = threading.Event()
+
+    def ask() -> None:
+        while not is_over.wait(0.05):
+            answers.append(get("alone"))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for playbook, variables in (("deploy", {"version": "second"}), ("rollback", {})):
+            done = run(INVENTORY, playbook, app="alone", **variables)
+            assert not done.failed, done.output
+            assert "restart: only one copy of the app may run" in done.output
+    finally:
+        is_over.set()
+        asking.join()
+    assert {status for status, _ in answers} == {200}
+    assert len({release for _, release in answers}) == 2
