@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-LOCK = Path(os.environ["STATE_DIRECTORY"], "lock").open("w")
+LOCK = os.open(Path(os.environ["STATE_DIRECTORY"], "lock"), os.O_CREAT | os.O_RDWR)
 fcntl.flock(LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
