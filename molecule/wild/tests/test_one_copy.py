@@ -17,7 +17,7 @@ def test_requests_wait_for_the_other_copy(get: Callable[..., tuple[int, str]]) -
     is_over = threading.Event()
 
     def ask() -> None:
-        while not is_over.wait(0.05):
+        while not is_over.wait(0.1):
             answers.append(get("alone"))
 
     asking = threading.Thread(target=ask)
