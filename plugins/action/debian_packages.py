@@ -4,7 +4,8 @@ Waits for the process that holds apt's locks, and names it. In check mode it ins
 
 Arguments: those of `ansible.builtin.apt`, of which `name` is a list of packages that are to be there, and
 `unstarted_services`: packages installed along on a host without python3-apt, their services not started;
-`app`: name of the app that needs them, for the message of a failure.
+`app`: name of the app that needs them. What is installed for it is on record, so that the last app that needs
+a package takes it away with it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 SHOW = ("dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n")
+# Lines "APP needs PACKAGE" of packages that the kit has brought. `app_removal` reads it, too.
+RECORD = "/var/lib/misc/farrier-packages"
 OF_APT_MODULE = "python3-apt"
 LOCK_TIMEOUT_SECONDS = 600
 
@@ -24,6 +27,21 @@ def missing(wanted: list[str], shown: str) -> list[str]:
     """Return the packages that `dpkg-query`'s lines do not call installed."""
     installed = shown.splitlines()
     return [package for package in wanted if f"{package} installed" not in installed]
+
+
+def needs(app: str, wanted: list[str], lacking: list[str], shown: str) -> list[str]:
+    """Return the lines that a record lacks: what is brought for an app, and what was brought for another.
+
+    Args:
+        app: Name of the app.
+        wanted: Its packages.
+        lacking: Those of them that are installed now.
+        shown: Output with the record in it.
+    """
+    lines = [line.split(" needs ") for line in shown.splitlines() if " needs " in line]
+    brought = {package for _, package in lines}
+    own = {package for name, package in lines if name == app}
+    return [f"{app} needs {one}" for one in wanted if one not in own and (one in lacking or one in brought)]
 
 
 class ActionModule(ActionBase):
@@ -40,9 +58,13 @@ class ActionModule(ActionBase):
         app = arguments.pop("app", "")
         wanted = arguments["name"]
         asked = [*wanted, OF_APT_MODULE]
-        shown = self._low_level_execute_command(shlex.join([*SHOW, *asked])) if wanted else {"stdout": ""}
+        look = shlex.join([*SHOW, *asked]) + (f"; cat {RECORD}" if app else "")
+        shown = self._low_level_execute_command(look) if wanted else {"stdout": ""}
         lacking = missing(wanted, shown["stdout"])
+        unrecorded = needs(app, wanted, lacking, shown["stdout"]) if app else []
         if not lacking:
+            if unrecorded and not self._task.check_mode:
+                self._record(unrecorded)
             return {**result, "changed": False}
         if self._task.check_mode:
             return {**result, "changed": True, "msg": f"would install {', '.join(lacking)}"}
@@ -62,7 +84,12 @@ class ActionModule(ActionBase):
         if app and installed.get("failed"):
             fix = f"Correct packages of {app} in the inventory; `apt-cache search WORD` finds names."
             installed["msg"] = f"app {app}: packages: {installed.get('msg', '')}. {fix}"
+        elif unrecorded:
+            self._record(unrecorded)
         return {**result, **installed}
+
+    def _record(self, lines: list[str]) -> None:
+        self._low_level_execute_command(f"printf '%s\\n' {shlex.join(lines)} >>{RECORD}")
 
     def _wait(self, seconds: int, host: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Wait until apt is free; return a failure, or nothing."""

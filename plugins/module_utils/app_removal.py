@@ -13,6 +13,8 @@ STATE = Path("var/lib/farrier")
 ARCHIVES = Path("var/backups/farrier")
 # Of each app, its directory below them.
 DIRECTORIES = ("srv", "etc/farrier", "var/log/farrier", "var/cache/farrier", "run/farrier", STATE)
+# Of packages that `site.yml` has brought: lines "APP needs PACKAGE".
+PACKAGES = Path("/var/lib/misc/farrier-packages")
 _KINDS = (".service", ".socket", ".timer")
 
 
@@ -71,6 +73,15 @@ class App:
     def has_state(self) -> bool:
         """Whether there is anything to save."""
         return self.state.is_dir() and any(self.state.iterdir())
+
+    def packages(self) -> tuple[list[str], list[str]]:
+        """Return the packages that were brought for this app and no other, and the record without the app."""
+        record = self.root / PACKAGES.relative_to("/")
+        lines = record.read_text().splitlines() if record.exists() else []
+        kept = [line for line in lines if not line.startswith(f"{self.name} needs ")]
+        needed = {line.partition(" needs ")[2] for line in kept}
+        own = {line.partition(" needs ")[2] for line in lines if line not in kept}
+        return sorted(own - needed), kept
 
     def remove_files(self) -> None:
         """Remove everything but its users and the archive."""

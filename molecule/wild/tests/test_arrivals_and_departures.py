@@ -27,6 +27,10 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {**plain, "name": name, "domains": [f"{name}.lab.test"], "module": module}
         for name, module in ARRIVALS.items()
     ]
+    content["apps"][-2]["packages"] = [
+        "hello",
+        "libmagic1",
+    ]  # of the first guest; the second also belongs to another
     path.write_text(yaml.safe_dump(content))
     return directory
 
@@ -38,6 +42,7 @@ def test_an_app_that_does_not_start_stops_no_other(host: Host, inventory: Path) 
     assert "broken did not start" in site.output
     assert "Obtain certificates on the edges" in site.output
     assert not host.file("/srv/broken/current").exists
+    assert host.package("hello").is_installed
     for name in ("guest", "guest-two"):
         assert host.service(f"{name}.service").is_running
 
@@ -61,6 +66,8 @@ def test_it_is_removed_and_its_state_is_kept(host: Host) -> None:
         removed = run(INVENTORY, "remove", app=name)
         assert not removed.failed, removed.output
         assert host.run(f"systemctl is-active {name}.service {name}.socket").rc != 0
+    assert not host.package("hello").is_installed
+    assert host.package("libmagic1").is_installed
     archive = host.check_output("ls /var/backups/farrier/guest-*.tar.gz")
     assert host.check_output(f"tar -xzOf {archive} guest/app.db") == "data"
     assert host.check_output(f"stat -c %a {archive}") == "600"

@@ -37,9 +37,12 @@ def ask(
     plugin = load_plugin("action", "debian_packages")
     monkeypatch.setattr(ActionBase, "run", lambda *_: {})
 
+    monkeypatch.setattr(plugin, "RECORD", str(tmp_path / "record"))
+
     def on_host(command: str) -> dict[str, str]:
-        assert shlex.split(command)[0] == "dpkg-query"
-        run = subprocess.run(f"{tmp_path}/{command}", shell=True, capture_output=True, text=True, check=False)
+        assert shlex.split(command)[0] in ("dpkg-query", "printf")
+        command = command.replace("dpkg-query", f"{tmp_path}/dpkg-query", 1)
+        run = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
         return {"stdout": run.stdout}
 
     def asking(
@@ -84,6 +87,27 @@ def test_a_package_that_debian_lacks_is_told_by_app(ask: Callable[..., Any]) -> 
         "app shop: packages: No package matching 'libpongo' is available. Correct"
     )
     assert "app" not in asked[0][1]
+
+
+@pytest.mark.parametrize(
+    ("names", "record", "expected"),
+    [
+        (["certbot", "nginx"], "", "shop needs certbot\n"),
+        (["nginx"], "blog needs nginx\n", "blog needs nginx\nshop needs nginx\n"),
+        (["nginx"], "shop needs nginx\n", "shop needs nginx\n"),
+        (["nginx"], "", ""),
+    ],
+    ids=["brought", "brought for another", "known", "there before"],
+)
+def test_what_is_brought_for_an_app_is_on_record(
+    ask: Callable[..., Any], tmp_path: Path, names: list[str], record: str, expected: str
+) -> None:
+    """The last app that needs a package takes it away with it; what was there before stays."""
+    (tmp_path / "record").write_text(record)
+    ask(names, app="shop", check_mode=True)
+    assert (tmp_path / "record").read_text() == record
+    ask(names, app="shop")
+    assert (tmp_path / "record").read_text() == expected
 
 
 def test_check_mode_installs_nothing_and_needs_nothing(ask: Callable[..., Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible_collections.farrier.kit.plugins.module_utils.app_removal import DIRECTORIES, App
+from ansible_collections.farrier.kit.plugins.module_utils.app_removal import DIRECTORIES, PACKAGES, App
 from farrier_release.application import Application
 from farrier_release.config import parse
 from farrier_release.host import Host
@@ -50,6 +50,16 @@ def test_an_app_is_removed_with_its_units_and_a_neighbour_stays(root: Path) -> N
     left = {path for path in root.rglob("*") if "shop" in str(path.relative_to(root))}
     assert left == before
     App("shop", root).remove_files()  # also after one that was interrupted
+
+
+def test_packages_go_with_the_last_app_that_needs_them(root: Path) -> None:
+    """Of those that the kit has brought; the record says which these are."""
+    assert App("shop", root).packages() == ([], [])
+    record = root / PACKAGES.relative_to("/")
+    record.parent.mkdir(parents=True)
+    others = ["shop-admin needs libpq5", "shop-admin needs git"]
+    record.write_text("\n".join(["shop needs libpq5", *others, "shop needs libpango-1.0-0", ""]))
+    assert App("shop", root).packages() == (["libpango-1.0-0"], others)
 
 
 def test_units_are_those_of_the_slice_with_their_timers_and_sockets(root: Path) -> None:
