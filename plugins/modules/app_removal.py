@@ -84,7 +84,8 @@ def main() -> None:
         if packages:
             command = [*APT_GET, "remove", "--yes", *packages]
             module.run_command(command, check_rc=True, environ_update={"DEBIAN_FRONTEND": "noninteractive"})
-        app_removal.PACKAGES.write_text("".join(f"{line}\n" for line in record))
+        if app_removal.PACKAGES.exists():
+            app_removal.PACKAGES.write_text("".join(f"{line}\n" for line in record))
         app.remove_files()
         module.run_command(["systemctl", "daemon-reload"], check_rc=True)
         # The app's own user last: by it the next run finds what is left.
