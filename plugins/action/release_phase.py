@@ -83,6 +83,7 @@ class ActionModule(ActionBase):
             required_if=[("phase", phase, ["archive"]) for phase in ("deploy", "begin", "prepare")],
         )
         app, phase = arguments["app"], arguments["phase"]
+        result["app"] = app  # hosts may begin with different apps, see `__release_new`
         self._host = str((task_vars or {}).get("inventory_hostname", ""))
         if phase in ("deploy", "begin"):
             arguments["inventory"] = self._settings(app, task_vars or {})

@@ -68,7 +68,6 @@ def begin(
         return {
             "changed": True,
             "new": True,
-            "app": application.configuration.name,
             "release": None,
             "upload_to": str(archive_path(application, request["archive_sha256"])),
             "message": f"would deploy version {request['version']}",
@@ -98,7 +97,6 @@ def begin(
     return {
         "changed": True,
         "new": True,
-        "app": application.configuration.name,
         "token": transaction.token,
         "release": transaction.release,
         "from": transaction.origin,
