@@ -64,7 +64,8 @@ def main() -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(CERTIFICATE, KEY)
     server = ThreadingHTTPServer(("", PORT), Front)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    # A client that is slow with its handshake keeps no other one waiting.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.serve_forever()
 
 

@@ -10,7 +10,7 @@ import urllib.request
 from pathlib import Path
 
 CHALLENGES = ".well-known/acme-challenge"
-TIMEOUT_SECONDS = 5
+TIMEOUT_SECONDS = 10  # as long as an authority waits
 POINT_HERE = "Point the name's A and AAAA records to this host, and open port 80 to the internet"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 POLL_SECONDS = 0.1
 FIRST_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
-TIMEOUT_SECONDS = 5
+TIMEOUT_SECONDS = 10
 
 
 def shows(domain: str, certificate: Path, port: int = 443) -> bool:
