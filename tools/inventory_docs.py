@@ -123,12 +123,9 @@ def table(model: type[BaseModel]) -> str:
 
 
 def example() -> str:
-    """Write an app that uses the required keys and the most usual others."""
-    shown = [key for key, field in App.model_fields.items() if field.is_required()]
-    lines = [
-        f"{key}: {yaml_line((App.model_fields[key].examples or [''])[0])}"
-        for key in [*shown, "env", "secrets"]
-    ]
+    """Write an app that uses the most usual keys."""
+    shown = ("name", "domains", "source", "module", "env", "secrets")
+    lines = [f"{key}: {yaml_line((App.model_fields[key].examples or [''])[0])}" for key in shown]
     return "\n".join(f"  {'- ' if number == 0 else '  '}{line}" for number, line in enumerate(lines))
 
 

@@ -461,7 +461,7 @@ class App(Strict):
     handover: Literal["overlap", "stop_first"] = key(
         "`stop_first`: only one copy may run. Requests wait while the old one stops and the new one starts.",
         "overlap or stop_first",
-        "stop_first",
+        "overlap",
         "overlap",
     )
     workers: Annotated[int | values.WorkerPolicy, BeforeValidator(values.worker_number)] = key(
