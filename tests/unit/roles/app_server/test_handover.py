@@ -122,7 +122,7 @@ def test_previous_workers_stand_by_for_their_time_however_short_the_request_time
     """Standing by has a length of its own; the time for requests is for requests."""
     host = make_host(graceful_timeout_seconds=3)
     host.add_release("1")
-    host.add_release("dies", startup="asyncio.get_running_loop().call_later(6, os._exit, 7)")
+    host.add_release("dies", startup="asyncio.get_running_loop().call_later(5, os._exit, 7)")
     host.activate("1")
     host.start()
     workers = {worker.pid for worker in host.ready()}
