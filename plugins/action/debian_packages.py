@@ -15,10 +15,10 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.farrier.kit.plugins.module_utils import app_removal
 
 SHOW = ("dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\\n")
-# Lines "APP needs PACKAGE" of packages that the kit has brought. `app_removal` reads it, too.
-RECORD = "/var/lib/misc/farrier-packages"
+RECORD = str(app_removal.PACKAGES)
 OF_APT_MODULE = "python3-apt"
 LOCK_TIMEOUT_SECONDS = 600
 
@@ -29,7 +29,7 @@ def missing(wanted: list[str], shown: str) -> list[str]:
     return [package for package in wanted if f"{package} installed" not in installed]
 
 
-def needs(app: str, wanted: list[str], lacking: list[str], shown: str) -> list[str]:
+def unrecorded(app: str, wanted: list[str], lacking: list[str], shown: str) -> list[str]:
     """Return the lines that a record lacks: what is brought for an app, and what was brought for another.
 
     Args:
@@ -38,10 +38,13 @@ def needs(app: str, wanted: list[str], lacking: list[str], shown: str) -> list[s
         lacking: Those of them that are installed now.
         shown: Output with the record in it.
     """
-    lines = [line.split(" needs ") for line in shown.splitlines() if " needs " in line]
-    brought = {package for _, package in lines}
-    own = {package for name, package in lines if name == app}
-    return [f"{app} needs {one}" for one in wanted if one not in own and (one in lacking or one in brought)]
+    pairs = app_removal.brought(shown)
+    known = {package for _, package in pairs}
+    return [
+        app_removal.needs(app, one)
+        for one in wanted
+        if (app, one) not in pairs and (one in lacking or one in known)
+    ]
 
 
 class ActionModule(ActionBase):
@@ -61,10 +64,10 @@ class ActionModule(ActionBase):
         look = shlex.join([*SHOW, *asked]) + (f"; cat {RECORD}" if app else "")
         shown = self._low_level_execute_command(look) if wanted else {"stdout": ""}
         lacking = missing(wanted, shown["stdout"])
-        unrecorded = needs(app, wanted, lacking, shown["stdout"]) if app else []
+        to_record = unrecorded(app, wanted, lacking, shown["stdout"]) if app else []
         if not lacking:
-            if unrecorded and not self._task.check_mode:
-                self._record(unrecorded)
+            if to_record and not self._task.check_mode:
+                self._record(to_record)
             return {**result, "changed": False}
         if self._task.check_mode:
             return {**result, "changed": True, "msg": f"would install {', '.join(lacking)}"}
@@ -84,8 +87,8 @@ class ActionModule(ActionBase):
         if app and installed.get("failed"):
             fix = f"Correct packages of {app} in the inventory; `apt-cache search WORD` finds names."
             installed["msg"] = f"app {app}: packages: {installed.get('msg', '')}. {fix}"
-        elif unrecorded:
-            self._record(unrecorded)
+        elif to_record:
+            self._record(to_record)
         return {**result, **installed}
 
     def _record(self, lines: list[str]) -> None:

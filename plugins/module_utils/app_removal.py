@@ -13,9 +13,20 @@ STATE = Path("var/lib/farrier")
 ARCHIVES = Path("var/backups/farrier")
 # Of each app, its directory below them.
 DIRECTORIES = ("srv", "etc/farrier", "var/log/farrier", "var/cache/farrier", "run/farrier", STATE)
-# Of packages that `site.yml` has brought: lines "APP needs PACKAGE".
+# Of the packages that `site.yml` has brought, see `needs`.
 PACKAGES = Path("/var/lib/misc/farrier-packages")
 _KINDS = (".service", ".socket", ".timer")
+
+
+def needs(app: str, package: str) -> str:
+    """Return the line of the record that says that a package was brought for an app."""
+    return f"{app} needs {package}"
+
+
+def brought(text: str) -> list[tuple[str, str]]:
+    """Return app and package of each line of a record; lines of another kind are passed over."""
+    found = (line.partition(" needs ") for line in text.splitlines())
+    return [(app, package) for app, separator, package in found if separator]
 
 
 class App:
@@ -77,11 +88,10 @@ class App:
     def packages(self) -> tuple[list[str], list[str]]:
         """Return the packages that were brought for this app and no other, and the record without the app."""
         record = self.root / PACKAGES.relative_to("/")
-        lines = record.read_text().splitlines() if record.exists() else []
-        kept = [line for line in lines if not line.startswith(f"{self.name} needs ")]
-        needed = {line.partition(" needs ")[2] for line in kept}
-        own = {line.partition(" needs ")[2] for line in lines if line not in kept}
-        return sorted(own - needed), kept
+        pairs = brought(record.read_text()) if record.exists() else []
+        others = [(app, package) for app, package in pairs if app != self.name]
+        own = {package for app, package in pairs if app == self.name}
+        return sorted(own - {package for _, package in others}), [needs(*pair) for pair in others]
 
     def remove_files(self) -> None:
         """Remove everything but its users and the archive."""

@@ -27,10 +27,8 @@ def inventory(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {**plain, "name": name, "domains": [f"{name}.lab.test"], "module": module}
         for name, module in ARRIVALS.items()
     ]
-    content["apps"][-2]["packages"] = [
-        "hello",
-        "libmagic1",
-    ]  # of the first guest; the second also belongs to another
+    guest = next(app for app in content["apps"] if app["name"] == "guest")
+    guest["packages"] = ["hello", "libmagic1"]  # another app has the second one, too
     path.write_text(yaml.safe_dump(content))
     return directory
 

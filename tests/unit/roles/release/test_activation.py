@@ -73,9 +73,7 @@ def units_started(host: FakeHost) -> list[str]:
 
 
 @pytest.mark.parametrize("boots", [True, False])
-def test_an_app_of_which_one_copy_may_run_stops_first(
-    run: Run, two: FakeHost, monkeypatch: pytest.MonkeyPatch, boots: bool
-) -> None:
+def test_an_app_of_which_one_copy_may_run_stops_first(run: Run, two: FakeHost, boots: bool) -> None:
     """Neither a rehearsal nor a stand-in runs beside it, on the way there and back."""
     with_settings(two, handover="stop_first")
     two.behaviours[NEW] = Behaviour(boots=boots)
