@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import itertools
 import signal
 import time
@@ -170,7 +171,7 @@ def codes_without_errors(host: Host) -> set[str]:
     """As `codes`, where a worker may die with a request."""
     try:
         return codes(host)
-    except OSError:
+    except (OSError, http.client.HTTPException):
         return set()
 
 
