@@ -56,6 +56,9 @@ bench-overlap: demo ## How long clients wait for another master, by an overlap a
 bench-workers: demo ## Requests per second of the hand-over worker against the stock one, with no reload
 	@python -m tests.benchmarks.workers
 
+bench-servers: packages-lab $(TEST_READY) ## 20 deploys of an app of each server under POST load
+	@SERVERS_DEPLOYS=20 SERVERS_REQUESTS_PER_SECOND=400 molecule test --scenario-name servers
+
 bench-innocents: packages-lab $(TEST_READY) ## Requests lost beside others that fail, with every worker class, on one host and in a fleet
 	@python -m tests.benchmarks.innocents
 
@@ -83,4 +86,4 @@ clean: ## Remove the lab and everything that was made
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-innocents bench-deploy demo test test-load lint unit ssh lock docs clean
+.PHONY: help ready bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-deploy demo test test-load lint unit ssh lock docs clean

@@ -67,6 +67,27 @@ def worker_count(app: Any, vcpus: int, memory_mb: int, app_count: int = 1) -> di
     return asdict(result)
 
 
+def worker_class(app: Any) -> str:
+    """Return which of the kit's worker classes serves an app.
+
+    Args:
+        app: One entry of `apps`, with its defaults.
+    """
+    if app["server"] != "gunicorn":
+        return f"handover_{app['server']}"
+    return str(app["worker_class"]) + ("_wsgi" if app["interface"] == "wsgi" else "")
+
+
+def server_requirements(app: Any) -> str:
+    """Return the name of the file with what an app's server needs.
+
+    Args:
+        app: One entry of `apps`, with its defaults.
+    """
+    kind = "wsgi" if app["interface"] == "wsgi" else app["server"]
+    return "server.txt" if kind == "gunicorn" else f"server-{kind}.txt"
+
+
 def edge_locations(app: Any) -> list[dict[str, Any]]:
     """Return the places of an app's URLs that nginx has rules for, see `inventory_schema.locations`.
 
@@ -364,5 +385,7 @@ class FilterModule:
             "running_settings": running_settings,
             "service_users": service_users,
             "upstream_servers": upstream_servers,
+            "server_requirements": server_requirements,
+            "worker_class": worker_class,
             "worker_count": worker_count,
         }

@@ -470,6 +470,12 @@ class App(Strict):
         4,
         "per_core",
     )
+    server: Literal["gunicorn", "hypercorn", "daphne"] = key(
+        "What serves ASGI within gunicorn's workers: uvicorn (`gunicorn`), Hypercorn, or Daphne.",
+        "gunicorn, hypercorn or daphne",
+        "daphne",
+        "gunicorn",
+    )
     worker_class: Literal["handover", "handover_h11", "stock", "stock_h11"] = key(
         "`handover` drops no request at a reload, `stock` is uvicorn's own. `_h11`: parser in pure Python.",
         "handover, handover_h11, stock or stock_h11",
@@ -575,6 +581,15 @@ class App(Strict):
         if self.interface == "wsgi" and self.worker_class != "handover":
             raise MistakeError(
                 f"has worker_class {self.worker_class}, which serves ASGI alone, and interface wsgi",
+                "remove worker_class",
+            )
+        if self.server != "gunicorn" and self.interface == "wsgi":
+            raise MistakeError(
+                f"has server {self.server}, which serves ASGI alone, and interface wsgi", "remove server"
+            )
+        if self.server != "gunicorn" and self.worker_class != "handover":
+            raise MistakeError(
+                f"has server {self.server} and worker_class {self.worker_class}, which is uvicorn",
                 "remove worker_class",
             )
         if self.interface == "asgi" and self.threads != App.model_fields["threads"].default:

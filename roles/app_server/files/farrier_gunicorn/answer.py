@@ -1,4 +1,4 @@
-"""One answer on its way from the app to uvicorn. The server sees its end when the proxy sees it, not later.
+"""One answer on its way from the app to the server. That sees its end when the proxy sees it, not later.
 
 By HTTP an answer is over with the last byte of its Content-Length, or with its header where it has no body. A
 proxy then gives the connection to another request, and whatever the app does next would happen to that one:
@@ -40,10 +40,10 @@ class Answer:
     """Passes on what the app sends, and knows what has reached the client.
 
     Args:
-        send: uvicorn's.
+        send: the server's.
         method: of the request.
         announce: called with the header just before it is passed on; returns what is passed on instead.
-        cycle: uvicorn's state of the request; None for nothing to know of it.
+        cycle: the server's state of the request, `disconnected` in uvicorn, `closed` in Hypercorn; or None.
     """
 
     __slots__ = (
@@ -73,7 +73,7 @@ class Answer:
     @property
     def client_has_gone(self) -> bool:
         """Whether it went before the answer was complete."""
-        return getattr(self._cycle, "disconnected", False)
+        return getattr(self._cycle, "disconnected", False) or getattr(self._cycle, "closed", False)
 
     @property
     def is_of_unknown_length(self) -> bool:

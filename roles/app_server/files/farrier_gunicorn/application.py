@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping, Sequence
 from typing import Any
 
 from farrier_gunicorn.access_log import AccessLog, entry
@@ -23,21 +23,43 @@ _UNBUFFERED = (b"x-accel-buffering", b"no")
 
 
 class ServedApplication:
-    """The app as uvicorn calls it."""
+    """The app as the server calls it.
 
-    def __init__(self, application: Application, release: str, access_log: AccessLog) -> None:
+    Args:
+        application: the app's own.
+        release: id of its release.
+        access_log: of the worker.
+        headers: to be added to every answer.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        release: str,
+        access_log: AccessLog,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
         self._application = application
         self._release = release
+        self._headers = list(headers)
         self.access_log = access_log
         self.closing = False
         """Whether answers ask the proxy not to use the connection again."""
         self.startup_failure: str | None = None
         """What the app said of its start-up, when that failed."""
+        self.requests = 0
+        """How many there have been."""
         self.websockets = 0
-        """How many there have been; uvicorn counts requests only."""
+        """How many there have been."""
+        self._under_way = 0
         self._event_streams: set[EventStream] = set()
         self._websockets: set[WebSocket] = set()
         self._endings: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether requests or WebSockets are under way, or what the app does after them."""
+        return self._under_way > 0
 
     def end_event_streams(self) -> None:
         """End them between two events. Who listens to one asks again, and another worker answers."""
@@ -58,15 +80,21 @@ class ServedApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        if kind == "http":
-            await self._serve_request(scope, receive, send)
-        elif kind == "lifespan":
+        if kind == "lifespan":
             await self._live(scope, receive, send)
-        else:
-            await self._serve_websocket(scope, receive, send)
+            return
+        self._under_way += 1
+        try:
+            if kind == "http":
+                await self._serve_request(scope, receive, send)
+            else:
+                await self._serve_websocket(scope, receive, send)
+        finally:
+            self._under_way -= 1
 
     async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
+        self.requests += 1
         answer = Answer(send, scope["method"], self._announce, getattr(send, "__self__", None))
         try:
             result = await self._application(scope, receive, answer.send)
@@ -76,7 +104,7 @@ class ServedApplication:
             if answer.status is None and not answer.client_has_gone:
                 raise RuntimeError("The app returned without an answer")
         except BaseException as error:
-            # uvicorn would close the connection, which may be another request's by now.
+            # The server would close the connection, which may be another request's by now.
             was_ended = answer.event_stream is not None and answer.event_stream.has_ended
             if not was_ended and not isinstance(error, ClientGoneError):
                 _logger.error("Exception in ASGI application, %s", _request(scope), exc_info=error)
@@ -93,7 +121,7 @@ class ServedApplication:
             answer.event_stream = EventStream(answer.send_body)
             self._event_streams.add(answer.event_stream)
             answer.send_body = answer.event_stream.send
-        added = []
+        added = self._headers.copy()
         # Made piece by piece: nginx passes each piece on at once, also when it compresses.
         if answer.is_of_unknown_length and not _says_buffering(headers):
             added.append(_UNBUFFERED)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from farrier_gunicorn import configuration
+from farrier_gunicorn.servers import WORKER_CLASSES
 from farrier_gunicorn.status import MasterStatus
 
 UNIT_VARIABLE = "FARRIER_UNIT"
@@ -72,7 +73,7 @@ def on_disk(service: Path, socket: Path, settings: Path, library: Path) -> OnDis
         unit=unit_of(service),
         library=library_digest(library),
         settings=configuration.digest(values, environment),
-        worker_class=values["worker_class"],
+        worker_class=configuration.worker_class(values),
         handover=values["handover"],
         listeners=tuple(_LISTEN_LINE.findall(socket.read_text())),
     )
@@ -94,8 +95,8 @@ def server_reason(*, library: str, worker_class: str, wanted_library: str, wante
     """Why the running master cannot be reloaded, or ""."""
     if library != wanted_library:
         return "the package farrier_gunicorn has changed"
-    kinds = (configuration.hands_over, configuration.interface)
-    if any(kind(worker_class) != kind(wanted_worker_class) for kind in kinds):
+    running, wanted = WORKER_CLASSES.get(worker_class), WORKER_CLASSES[wanted_worker_class]
+    if running is None or (running.server, running.hands_over) != (wanted.server, wanted.hands_over):
         return f"worker_class was {worker_class} and is {wanted_worker_class}"
     return ""
 

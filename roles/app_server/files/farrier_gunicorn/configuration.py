@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WORKER_CLASSES = ("handover", "handover_h11", "handover_wsgi", "stock", "stock_h11")
+from farrier_gunicorn.servers import SERVERS, WORKER_CLASSES, of_release
 
 # What a drain needs on top of the proxy's keep-alive: a margin, and time for the app's shutdown handlers.
 _DRAIN_MARGIN_SECONDS = 2
@@ -41,9 +41,9 @@ class Configuration:
     worker_class: str
     workers: int
     threads: int
+    """Of each worker, for WSGI."""
     handover: str
     """How the app gets to another release: `overlap`, or `stop_first` where only one copy may run."""
-    """Of each worker, for WSGI."""
     timeout_seconds: int
     graceful_timeout_seconds: int
     boot_timeout_seconds: int
@@ -79,22 +79,17 @@ class Configuration:
     @property
     def hands_over(self) -> bool:
         """Whether the hand-over master and worker are used, rather than the stock ones."""
-        return hands_over(self.worker_class)
+        return WORKER_CLASSES[self.worker_class].hands_over
+
+    @property
+    def server(self) -> str:
+        """What answers requests within a worker."""
+        return WORKER_CLASSES[self.worker_class].server
 
     @property
     def interface(self) -> str:
         """What the app is: `asgi` or `wsgi`."""
-        return interface(self.worker_class)
-
-
-def hands_over(worker_class: str) -> bool:
-    """Whether a worker class is one of the hand-over's."""
-    return worker_class.startswith("handover")
-
-
-def interface(worker_class: str) -> str:
-    """What workers of a class serve: `asgi` or `wsgi`."""
-    return "wsgi" if worker_class.endswith("_wsgi") else "asgi"
+        return SERVERS[self.server].interface
 
 
 def digest(settings: Mapping[str, Any], environment: Mapping[str, str]) -> str:
@@ -131,6 +126,7 @@ def load(environ: Mapping[str, str]) -> Configuration:
             "release_directory": release_directory,
             "run_directory": Path(values["run_directory"]),
             "environment_file": environment_file,
+            "worker_class": _worker_class_for(values["worker_class"], release_directory),
             "bind": tuple(filter(None, [environ.get("FARRIER_BIND")])),
             "environment": {**environment, "RELEASE_ID": release_directory.name},
             "digest": digest(settings, environment),
@@ -183,6 +179,20 @@ def _release_directory(current: Path, pinned: str | None) -> Path:
         return given.resolve(strict=True)
     except OSError as error:
         raise ConfigurationError(f"{given}: no release there: {error.strerror}") from None
+
+
+def worker_class(values: Mapping[str, Any]) -> str:
+    """The worker class of the release that `current` points to, by what gunicorn.json holds."""
+    return _worker_class_for(values["worker_class"], Path(values["current"]))
+
+
+def _worker_class_for(named: str, release_directory: Path) -> str:
+    """A release keeps the server that it was built for, whatever the settings say by now."""
+    try:
+        manifest = json.loads((release_directory / ".farrier.json").read_bytes())
+    except (OSError, ValueError):  # there is no release yet
+        return named
+    return of_release(named, manifest)
 
 
 def _whole_number(least: int) -> Callable[[Any], str | None]:

@@ -8,7 +8,8 @@ from importlib import import_module
 from operator import attrgetter
 from typing import Any
 
-from farrier_gunicorn import distributions, supported
+from farrier_gunicorn import distributions
+from farrier_gunicorn.servers import SERVERS
 
 # Module:attribute -> what it is relied on for. The master imports these, so they are looked for at a start.
 RELIED_ON: dict[str, str] = {
@@ -37,7 +38,7 @@ RELIED_ON: dict[str, str] = {
     "gunicorn.workers.base:Worker.notify": "is the heartbeat",
     "gunicorn.workers.workertmp:WorkerTmp.last_update": "lies in the future until the first heartbeat",
 }
-RELIED_ON_FOR_ASGI: dict[str, str] = {
+_FOR_UVICORN: dict[str, str] = {
     "uvicorn.config:Config.load": "makes loaded_app and http_protocol_class",
     "uvicorn.server:ServerState.__init__": "has connections, tasks and total_requests",
     "uvicorn.server:Server._serve": "calls startup, main_loop and shutdown in turn",
@@ -48,7 +49,7 @@ RELIED_ON_FOR_ASGI: dict[str, str] = {
     "uvicorn.server:Server.capture_signals": "installs handle_exit",
     "uvicorn.server:Server.handle_exit": "is replaced",
 }
-RELIED_ON_FOR_WSGI: dict[str, str] = {
+_FOR_GTHREAD: dict[str, str] = {
     "gunicorn.workers.gthread:ThreadWorker.__init__": "makes method_queue and keepalived_conns",
     "gunicorn.workers.gthread:ThreadWorker.init_process": "makes poller and tpool",
     "gunicorn.workers.gthread:ThreadWorker.run": "is replaced",
@@ -59,6 +60,7 @@ RELIED_ON_FOR_WSGI: dict[str, str] = {
     "gunicorn.http.wsgi:Response.should_close": "obeys force_close until the header is sent",
     "gunicorn.http.wsgi:create": "passes on start_response of the Response; sets REMOTE_ADDR",
 }
+RELIED_ON_BY_MASTER_FOR = {"uvicorn": _FOR_UVICORN, "gthread": _FOR_GTHREAD}
 # Imported by workers only, each from its own release, or not in every version: looked at by the tests.
 RELIED_ON_IN_WORKERS: dict[str, str] = {
     "uvicorn_worker:UvicornWorker.__init__": "makes self.config",
@@ -77,6 +79,16 @@ RELIED_ON_IN_WORKERS: dict[str, str] = {
     "uvicorn.protocols.http.h11_impl:RequestResponseCycle.__init__": "has `disconnected`",
     "uvicorn.protocols.http.h11_impl:RequestResponseCycle.send": "obeys `connection: close`",
     "uvicorn.protocols.websockets.websockets_sansio_impl:WebSocketsSansIOProtocol.send": "awaits the answer",
+    "hypercorn.asyncio.tcp_server:TCPServer.run": "serves one connection until it is closed",
+    "hypercorn.asyncio.worker_context:WorkerContext.__init__": "ends no worker without max_requests",
+    "hypercorn.protocol.http_stream:HTTPStream.app_send": "cuts an answer that lacks its end; has `closed`",
+    "daphne.server:Server.__init__": "listens on nothing, and runs nothing",
+    "daphne.server:Server.run": "is replaced",
+    "daphne.server:Server.create_application": "calls the app with a partial of handle_reply",
+    "daphne.server:Server.application_checker": "calls itself again, by the reactor",
+    "daphne.server:Server.timeout_checker": "calls itself again, by the reactor",
+    "daphne.http_protocol:WebRequest.handle_reply": "passes on what the app sends; has `finished`",
+    "twisted.internet.posixbase:PosixReactorBase.adoptStreamConnection": "duplicates the socket",
     "uvicorn.lifespan.on:LifespanOn.startup": "makes state; fails by should_exit",
 }
 
@@ -88,13 +100,10 @@ class UnsupportedServerError(Exception):
     """A server package whose internals the hand-over does not know."""
 
 
-def check(interface: str) -> None:
-    """Raises UnsupportedServerError when a server package was never tested, or is not what was tested.
-
-    Only what is needed by apps of an interface, `asgi` or `wsgi`, counts.
-    """
+def check(server: str) -> None:
+    """Raises UnsupportedServerError when a package of a server is not what was tested."""
     installed = distributions.installed(sys.path)
-    for name, (first, end) in supported(interface).items():
+    for name, (first, end) in SERVERS[server].supported.items():
         if name not in installed:
             raise UnsupportedServerError(f"{name} is not installed in the release's virtual environment")
         if not _numbers(first) <= _numbers(installed[name]) < _numbers(end):
@@ -103,8 +112,7 @@ def check(interface: str) -> None:
                 f"lock {name}>={first},<{end}, {_OR_NONE}"
             )
 
-    of_workers = RELIED_ON_FOR_WSGI if interface == "wsgi" else RELIED_ON_FOR_ASGI
-    for reference, purpose in {**RELIED_ON, **of_workers}.items():
+    for reference, purpose in {**RELIED_ON, **RELIED_ON_BY_MASTER_FOR.get(server, {})}.items():
         try:
             find(reference)
         except (ImportError, AttributeError) as error:

@@ -66,7 +66,7 @@ class Master:
         try:
             configuration = configuration_module.load(self._environ)
             if configuration.hands_over:
-                internals.check(configuration.interface)
+                internals.check(configuration.server)
             self._listeners = _listeners(configuration, self._environ)
         except (ConfigurationError, internals.UnsupportedServerError) as error:
             raise SystemExit(f"gunicorn cannot be started: {error}") from None
@@ -79,7 +79,7 @@ class Master:
     def _check_change(self, configuration: Configuration) -> None:
         """Raises ConfigurationError for what this master cannot change into."""
         running = self.configuration
-        for key in ("name", "run_directory", "hands_over", "interface"):
+        for key in ("name", "run_directory", "hands_over", "server"):
             if getattr(configuration, key) != getattr(running, key):
                 shown = "worker_class" if key == "hands_over" else key
                 raise RestartNeededError(f"{shown} has changed: farrier-release --app {running.name} restart")

@@ -6,6 +6,7 @@ every reload; gunicorn executes this file each time.
 
 from farrier_gunicorn import hooks
 from farrier_gunicorn.master import MASTER
+from farrier_gunicorn.servers import WORKER_CLASSES
 
 _app = MASTER.load()
 
@@ -13,13 +14,7 @@ proc_name = _app.name
 wsgi_app = _app.module
 workers = _app.workers
 threads = _app.threads
-worker_class = {
-    "handover": "farrier_gunicorn.worker.HandoverWorker",
-    "handover_h11": "farrier_gunicorn.worker.HandoverWorkerH11",
-    "handover_wsgi": "farrier_gunicorn.threads.HandoverThreadWorker",
-    "stock": "farrier_gunicorn.stock.UvicornWorker",
-    "stock_h11": "farrier_gunicorn.stock.UvicornH11Worker",
-}[_app.worker_class]
+worker_class = WORKER_CLASSES[_app.worker_class].path
 
 bind = list(_app.bind)
 backlog = _app.backlog  # uvicorn calls listen() again: this replaces what systemd has asked for

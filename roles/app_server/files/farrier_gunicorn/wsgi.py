@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import sys
 import time
@@ -10,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from farrier_gunicorn.access_log import ThreadsAccessLog, entry
+from farrier_gunicorn.trust import Trust
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Callable[[bytes], object]]
@@ -42,8 +42,7 @@ class ServedWsgiApplication:
         self._application = application
         self._release = release
         self._root_path = root_path
-        self._trusts_all = "*" in trusted_proxies
-        self._trusted = [] if self._trusts_all else list(map(ipaddress.ip_network, trusted_proxies))
+        self._trust = Trust(trusted_proxies)
         self.access_log = access_log
         self.closing = False
         """Whether answers ask the proxy not to use the connection again."""
@@ -72,7 +71,7 @@ class ServedWsgiApplication:
     def _believe_the_proxy(self, environ: Environ) -> None:
         """Put in place what nginx has said of the client; gunicorn does so for the scheme alone."""
         client = environ.get("HTTP_X_FORWARDED_FOR", "").partition(",")[0].strip()
-        if not client or not self._trusts(environ["REMOTE_ADDR"]):
+        if not client or not self._trust.believes(environ["REMOTE_ADDR"]):
             return
         environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client, "0"
         host, _, port = environ.get("HTTP_HOST", "").rpartition(":")
@@ -81,9 +80,6 @@ class ServedWsgiApplication:
         default_port = "443" if environ["wsgi.url_scheme"] == "https" else "80"
         environ["SERVER_NAME"] = host or environ["SERVER_NAME"]
         environ["SERVER_PORT"] = port or environ.get("HTTP_X_FORWARDED_PORT") or default_port
-
-    def _trusts(self, peer: str) -> bool:
-        return self._trusts_all or any(ipaddress.ip_address(peer) in network for network in self._trusted)
 
     def log(self, environ: Environ, response: Any) -> None:
         """One line; an exception may be on its way."""

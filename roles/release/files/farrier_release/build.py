@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from farrier_gunicorn import configuration, supported
+from farrier_gunicorn.servers import SERVERS, WORKER_CLASSES
 
 from farrier_release import completion, hints, interpreter
 from farrier_release.application import Application
@@ -157,6 +157,7 @@ def record(
             "python": python,
             "platform": interpreter.platform_of(python),
             "packages": packages,
+            "server": WORKER_CLASSES[_worker_class(application)].server,
             "built_at": began_at,
             "built_by": transaction.who,
         },
@@ -191,16 +192,16 @@ def _worker_class(application: Application) -> str:
 
 def _supported(application: Application) -> dict[str, tuple[str, str]]:
     """Name to the first version of a server that the worker can work with, and the first that not."""
-    worker_class = _worker_class(application)
-    if not application.configuration.web or not configuration.hands_over(worker_class):
+    worker_class = WORKER_CLASSES[_worker_class(application)]
+    if not application.configuration.web or not worker_class.hands_over:
         return {}
-    return supported(configuration.interface(worker_class))
+    return SERVERS[worker_class.server].supported
 
 
 def _fit(application: Application) -> str:
     """What to do about a server that the worker cannot work with."""
     fix = "lock a supported version, or none to get the kit's"
-    if configuration.interface(_worker_class(application)) == "wsgi":
+    if WORKER_CLASSES[_worker_class(application)].server != "uvicorn":
         return fix
     return f"{fix}; or set worker_class: stock, and run ansible-playbook farrier.kit.site before the deploy"
 

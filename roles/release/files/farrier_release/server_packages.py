@@ -63,7 +63,9 @@ def missing_requirements(requirements: str, installed: set[str]) -> dict[str, st
         line = logical.partition(" #")[0].strip()
         match = _REQUIREMENT.match(line)
         if match and normalise(match["name"]) not in installed:
-            entries[normalise(match["name"])] = line
+            name = normalise(match["name"])
+            # Some have a version for each implementation of Python.
+            entries[name] = f"{entries[name]}\n{line}" if name in entries else line
     if "uvicorn" in installed:
         return {name: line for name, line in entries.items() if name not in _WITH_UVICORN}
     return entries

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from farrier_gunicorn import change
+from farrier_gunicorn.servers import of_release
 
 from farrier_release.application import Application
 from farrier_release.releases import Manifest
@@ -83,7 +84,7 @@ def choose(application: Application, service: Service, manifest: Manifest) -> Tr
     running = master(application.configuration.run_directory)
     if running.get("pid") != service.main_pid or not isinstance(running.get("started_at"), (int, float)):
         return Transition("overlap", "the running master does not report what it was started from", stale)
-    if reason := _unit_reason(service.unit_files, running) or _server_reason(application, running):
+    if reason := _unit_reason(service.unit_files, running) or _server_reason(application, running, manifest):
         return Transition("overlap", reason, stale)
     python = manifest.get("python", {})
     for key in ("version", "executable"):
@@ -106,15 +107,15 @@ def _unit_reason(unit_files: tuple[str, ...], running: dict[str, Any]) -> str:
     return ""
 
 
-def _server_reason(application: Application, running: dict[str, Any]) -> str:
-    """Why a change by site.yml requires another master, or ""."""
+def _server_reason(application: Application, running: dict[str, Any], manifest: Manifest) -> str:
+    """Why what site.yml has changed, or another server, requires another master, or ""."""
     settings = application.configuration
-    wanted = (read_json(settings.gunicorn_settings) or {}).get("worker_class", running.get("worker_class"))
+    named = (read_json(settings.gunicorn_settings) or {}).get("worker_class", running.get("worker_class"))
     return change.server_reason(
         library=str(running.get("library", "")),
         worker_class=str(running.get("worker_class", "")),
         wanted_library=change.library_digest(settings.library_directory / "farrier_gunicorn"),
-        wanted_worker_class=str(wanted or ""),
+        wanted_worker_class=of_release(str(named), manifest),
     )
 
 

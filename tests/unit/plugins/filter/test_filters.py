@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import App, Source, worker_count
+from farrier_gunicorn.servers import WORKER_CLASSES
 
 from tests.unit.playbooks import Play
+
+REQUIREMENTS = Path(__file__).parents[4] / "roles/release/files/farrier_release/requirements"
 
 APP: dict[str, Any] = {
     "name": "observatory",
@@ -59,6 +63,26 @@ def test_worker_count_takes_an_app(filters: dict[str, Callable[..., Any]]) -> No
     (app,) = filters["app_defaults"]([{**APP, "workers": "double"}])
     result = filters["worker_count"](app, "2", "4096")
     assert result == {"count": 5, "reason": "two per core and one more (2 cores)"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "worker_class", "requirements"),
+    [
+        ({}, "handover", "server.txt"),
+        ({"worker_class": "stock_h11"}, "stock_h11", "server.txt"),
+        ({"interface": "wsgi"}, "handover_wsgi", "server-wsgi.txt"),
+        ({"server": "hypercorn"}, "handover_hypercorn", "server-hypercorn.txt"),
+        ({"server": "daphne"}, "handover_daphne", "server-daphne.txt"),
+    ],
+)
+def test_server_decides_about_the_worker_and_its_packages(
+    filters: dict[str, Callable[..., Any]], keys: dict[str, str], worker_class: str, requirements: str
+) -> None:
+    """Both exist under these names."""
+    (app,) = filters["app_defaults"]([{**APP, **keys}])
+    assert (filters["worker_class"](app), filters["server_requirements"](app)) == (worker_class, requirements)
+    assert worker_class in WORKER_CLASSES
+    assert (REQUIREMENTS / requirements).is_file()
 
 
 @pytest.mark.parametrize(

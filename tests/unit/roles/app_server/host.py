@@ -72,13 +72,19 @@ class Host:
     # Releases
 
     def add_release(
-        self, name: str, *, prologue: str = "", startup: str = "pass", shutdown: str = "pass"
+        self,
+        name: str,
+        *,
+        code: str = EXAMPLE_APP,
+        prologue: str = "",
+        startup: str = "pass",
+        shutdown: str = "pass",
     ) -> Path:
         """A release whose module begins with `prologue`, and whose handlers run `startup` and `shutdown`."""
         release = self.directory / "releases" / name
         project = release / "source" / "project"
         project.mkdir(parents=True)
-        code = EXAMPLE_APP.replace("@RELEASE@", name)
+        code = code.replace("@RELEASE@", name)
         for handler, body in (("startup", startup), ("shutdown", shutdown)):
             code = code.replace(f"async def {handler}():\n    pass", f"async def {handler}():\n    {body}")
         (project / "example.py").write_text(f"{prologue}\n{code}")

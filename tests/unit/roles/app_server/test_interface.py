@@ -10,8 +10,8 @@ import pytest
 from farrier_gunicorn.interface import check, kind
 from starlette.applications import Starlette
 
-from tests.unit.roles.app_server.host import Host
-from tests.unit.roles.app_server.test_wsgi import APP, add_release
+from tests.unit.roles.app_server.host import EXAMPLE_APP, Host
+from tests.unit.roles.app_server.test_servers import WSGI_APP
 
 
 class Flask:
@@ -59,8 +59,8 @@ def test_what_is_not_known_is_left_to_the_server() -> None:
 @pytest.mark.parametrize(
     ("worker_class", "module", "code", "reason"),
     [
-        ("handover", "example:app", APP, "example:app is a WSGI application: set interface: wsgi"),
-        ("stock", "example:app", APP, "example:app is a WSGI application: set interface: wsgi"),
+        ("handover", "example:app", WSGI_APP, "example:app is a WSGI application: set interface: wsgi"),
+        ("stock", "example:app", WSGI_APP, "example:app is a WSGI application: set interface: wsgi"),
         (
             "handover_wsgi",
             "example:app",
@@ -70,7 +70,7 @@ def test_what_is_not_known_is_left_to_the_server() -> None:
         (
             "handover_wsgi",
             "example:create_app",
-            f"{APP}\ndef create_app(): return app",
+            f"{WSGI_APP}\ndef create_app(): return app",
             "example:create_app is a function that returns an application: set module: example:create_app()",
         ),
     ],
@@ -80,7 +80,7 @@ def test_release_of_another_interface_does_not_start_and_says_why(
 ) -> None:
     """With the line to write."""
     host = make_host(worker_class=worker_class, module=module)
-    add_release(host, "1", code)
+    host.add_release("1", code=code)
     host.activate("1")
     host.start(wait=False)
     assert host.wait() == 3
@@ -93,10 +93,8 @@ def test_release_of_another_interface_does_not_start_and_says_why(
 def test_factory_is_called(make_host: Callable[..., Host], worker_class: str) -> None:
     """In each worker, after its release was entered."""
     host = make_host(worker_class=worker_class, module="example:create_app()")
-    if worker_class == "handover":
-        host.add_release("1", prologue="def create_app(): return app")
-    else:
-        add_release(host, "1", f"{APP}\ndef create_app(): return app")
+    code = {"handover": EXAMPLE_APP, "handover_wsgi": WSGI_APP}[worker_class]
+    host.add_release("1", code=code, prologue="def create_app(): return app")
     host.activate("1")
     host.start()
     assert host.get()["code"] == "1"

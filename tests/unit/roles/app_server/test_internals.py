@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 from farrier_gunicorn import internals
+from farrier_gunicorn.servers import SERVERS
 
 RECORD = Path(__file__).with_name("internals.json")
 EVERYTHING = {
     **internals.RELIED_ON,
-    **internals.RELIED_ON_FOR_ASGI,
-    **internals.RELIED_ON_FOR_WSGI,
+    **internals.RELIED_ON_BY_MASTER_FOR["uvicorn"],
+    **internals.RELIED_ON_BY_MASTER_FOR["gthread"],
     **internals.RELIED_ON_IN_WORKERS,
 }
 
@@ -45,12 +46,14 @@ def test_nothing_is_recorded_that_nobody_relies_on() -> None:
 def test_missing_internal_is_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same guard on a host, where nobody runs tests."""
     monkeypatch.setitem(
-        internals.RELIED_ON_FOR_ASGI, "uvicorn.server:Server.on_tock", "is called at every tock"
+        internals.RELIED_ON_BY_MASTER_FOR["uvicorn"],
+        "uvicorn.server:Server.on_tock",
+        "is called at every tock",
     )
     with pytest.raises(
         internals.UnsupportedServerError, match=r"Server\.on_tock, which is gone .* it is called at every"
     ):
-        internals.check("asgi")
+        internals.check("uvicorn")
 
 
 @pytest.mark.parametrize("version", ["0.28.1", "0.55.0", "1.0"])
@@ -63,21 +66,21 @@ def test_version_outside_of_the_range_is_named_at_the_start(
     with pytest.raises(
         internals.UnsupportedServerError, match=rf"tested with uvicorn .*, not with {version}"
     ):
-        internals.check("asgi")
+        internals.check("uvicorn")
 
 
 def test_installed_versions_are_supported() -> None:
     """The project's own environment is the one that is tested."""
-    internals.check("asgi")
-    internals.check("wsgi")
+    for server in SERVERS:
+        internals.check(server)
 
 
 def test_wsgi_needs_gunicorn_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The virtual environment of a Flask app has no uvicorn."""
     monkeypatch.setattr(internals.distributions, "installed", lambda _: {"gunicorn": "27.0.1"})
-    internals.check("wsgi")
+    internals.check("gthread")
     with pytest.raises(internals.UnsupportedServerError, match="uvicorn is not installed"):
-        internals.check("asgi")
+        internals.check("uvicorn")
 
 
 if __name__ == "__main__":

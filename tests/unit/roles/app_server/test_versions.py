@@ -13,7 +13,7 @@ import uv
 from tests.unit.roles.app_server.host import LIBRARY, Host
 from tests.unit.roles.app_server.load import Load
 from tests.unit.roles.app_server.test_handover import IMPORT_FAILS, assert_stops_cleanly
-from tests.unit.roles.app_server.test_wsgi import APP, add_release
+from tests.unit.roles.app_server.test_servers import WSGI_APP
 
 
 @pytest.fixture
@@ -75,14 +75,14 @@ def test_wsgi(host: Host, install: Callable[..., str], gunicorn: str) -> None:
     host.write_settings(worker_class="handover_wsgi")
     add_release_anew(host, "1")
     add_release_anew(host, "2")
-    add_release(host, "broken", IMPORT_FAILS)
+    host.add_release("broken", code=WSGI_APP, prologue=IMPORT_FAILS)
     host.start(PYTHONPATH=install(f"gunicorn=={gunicorn}"))
     go_through_reloads(host)
 
 
 def add_release_anew(host: Host, name: str) -> None:
     """Make a release of an ASGI app one of a WSGI app."""
-    (host.directory / "releases" / name / "source" / "project" / "example.py").write_text(APP)
+    (host.directory / "releases" / name / "source" / "project" / "example.py").write_text(WSGI_APP)
 
 
 @pytest.mark.parametrize("uvicorn", ["0.30.6", "0.34.3"])

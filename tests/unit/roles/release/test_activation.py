@@ -138,6 +138,20 @@ def test_settings_that_a_reload_would_refuse_ask_for_an_overlap(run: Run, two: F
     assert activate(run, two)[1]["why"] == "worker_class was handover and is stock"
 
 
+@pytest.mark.parametrize(
+    ("server", "how"), [("uvicorn", "reload"), ("hypercorn", "overlap"), ("gthread", "overlap")]
+)
+def test_release_of_another_server_gets_another_master(
+    run: Run, host: FakeHost, server: str, how: str
+) -> None:
+    """Whatever the settings name by now, and on the way back, too."""
+    make_live(host, OLD)
+    add_release(host.configuration, NEW, server=server)
+    result = activate(run, host)[1]
+    assert result["how"] == how
+    assert how == "reload" or result["why"].startswith("worker_class was handover and is handover_")
+
+
 def test_a_unit_that_is_newer_than_the_master_asks_for_an_overlap(
     run: Run, two: FakeHost, tmp_path: Path
 ) -> None:

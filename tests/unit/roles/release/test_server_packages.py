@@ -28,6 +28,12 @@ def test_only_what_is_missing_is_added() -> None:
     assert missing_requirements(REQUIREMENTS, {"click", "gunicorn", "uvicorn-worker"}) == {}
 
 
+def test_one_package_may_have_a_version_for_each_implementation() -> None:
+    """Whichever does not fit is left out by its marker, at the installation."""
+    lines = "cbor2==5.9 ; platform_python_implementation == 'PyPy'", "cbor2==6.3 ; python_version > '3'"
+    assert missing_requirements("\n".join(lines), set()) == {"cbor2": "\n".join(lines)}
+
+
 def test_an_application_with_its_own_uvicorn_gets_no_accelerators() -> None:
     """It has left them out of its lock file, and may have its reasons."""
     requirements = "uvicorn==0.54.0\nuvloop==0.21\ngunicorn==27.0.1\n"

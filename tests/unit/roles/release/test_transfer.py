@@ -17,6 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from farrier_gunicorn.servers import SERVERS
 from farrier_release import interpreter
 from farrier_release import transfer as transfer_module
 from farrier_release.application import Application
@@ -617,7 +618,7 @@ def test_servers_that_the_worker_cannot_work_with_are_refused(
     transfer: Transfer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after a build: this host may have another worker than the one that built."""
-    monkeypatch.setattr("farrier_release.build.supported", lambda _: {"gunicorn": ("99", "100")})
+    monkeypatch.setitem(SERVERS["uvicorn"].supported, "gunicorn", ("99", "100"))
     code, result = transfer.receive(transfer.builder.pack(transfer.missing(), monkeypatch))
     assert code == ExitCode.FAILED
     assert "gunicorn 27.0.1" in result["message"]

@@ -47,7 +47,8 @@ def test_every_example_of_the_model_is_accepted() -> None:
     assert set(examples) == set(App.model_fields)
     # Templates are resolved before the contract sees a value.
     examples["source"] = GOOD["source"]
-    examples["worker_class"] = "handover"  # the others are for ASGI, the example of interface is not
+    # The others are for ASGI, the example of interface is not.
+    examples |= {"worker_class": "handover", "server": "gunicorn"}
     assert app_problems(examples, 0) == []
 
 
@@ -178,6 +179,9 @@ def test_module_may_name_a_function_that_makes_the_application() -> None:
     ("keys", "what", "fix"),
     [
         ({"interface": "wsgi", "worker_class": "stock"}, "serves ASGI alone", "remove worker_class"),
+        ({"interface": "wsgi", "server": "daphne"}, "daphne, which serves ASGI alone", "remove server"),
+        ({"server": "hypercorn", "worker_class": "handover_h11"}, "which is uvicorn", "remove worker_class"),
+        ({"server": "uwsgi"}, "is not gunicorn, hypercorn or daphne", "daphne"),
         ({"threads": 4}, "only a worker with interface wsgi has", "interface: wsgi"),
         ({"interface": "rsgi"}, "is not asgi or wsgi", "wsgi"),
     ],

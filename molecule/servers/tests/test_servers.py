@@ -1,0 +1,91 @@
+"""Whatever serves, no client notices a deploy, a bad release, or the way back."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.harness.deploys import AppHost, run
+from tests.harness.load import Load
+
+INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
+# `make bench-servers` asks for 20.
+DEPLOYS = int(os.environ.get("SERVERS_DEPLOYS", "2"))
+REQUESTS_BETWEEN = 200
+BACK_WITHIN_SECONDS = 30.0
+
+Apps = Callable[[str], AppHost]
+Loads = Callable[[str], Load]
+
+
+def play(load: Load, label: str, playbook: str, *, fails: bool = False, **variables: str) -> str:
+    """Run a playbook while the clients go on, and return what it has said."""
+    load.mark(label)
+    done = run(INVENTORY, playbook, **variables)
+    assert done.failed == fails, done.output
+    status = load.status()
+    load.wait_for_requests(REQUESTS_BETWEEN)
+    print(f"{label:32} {done.seconds:6.1f} s: {status['failed']} of {status['requests']} failed", flush=True)
+    return done.output
+
+
+@pytest.mark.parametrize("server", ["hypercorn", "daphne"])
+def test_no_request_fails_while_releases_come_and_go(app: Apps, load_on: Loads, server: str) -> None:
+    """Good ones, one that does not import, and the way back; POSTs, WebSockets, events and downloads."""
+    site = app(server)
+    with load_on(server) as load:
+        load.wait_for_requests(REQUESTS_BETWEEN)
+        for number in range(1, DEPLOYS + 1):
+            version = "blue" if number % 2 else "green"
+            play(load, f"{server} deploy {number}", "deploy", app=server, version=version)
+            state = site.look()
+            assert state.live.endswith(f"-{version}")
+            assert state.problem == ""
+            assert state.attempts[-1]["how"] == "reload"
+        play(load, f"{server} broken", "deploy", fails=True, app=server, version="broken")
+        assert site.look().live == state.live
+        play(load, f"{server} rollback", "rollback", app=server)
+        assert site.look().live != state.live
+        report = load.stop()
+    print(report)
+    assert report.failed == 0, report
+
+
+def test_app_gets_to_another_server_and_back(app: Apps, load_on: Loads) -> None:
+    """By site.yml and a deploy; the release before keeps its own server, to which a rollback returns."""
+    site = app("changing")
+    was = {"servers_of_changing": "hypercorn", "app": "changing"}
+    with load_on("changing") as load:
+        load.wait_for_requests(REQUESTS_BETWEEN)
+        play(load, "site with another server", "site", servers_of_changing="hypercorn")
+        before = site.look()
+        assert before.live.endswith("-green")
+        play(load, "deploy to another server", "deploy", **was, version="blue")
+        deployed = site.look()
+        assert (deployed.attempts[-1]["how"], deployed.problem) == ("overlap", "")
+        assert "handover and is handover_hypercorn" in deployed.attempts[-1]["why"]
+        play(load, "rollback to the server before", "rollback", **was)
+        back = site.look()
+        assert (back.live, back.attempts[-1]["how"], back.problem) == (before.live, "overlap", "")
+        report = load.stop()
+    print(report)
+    assert report.failed == 0, report
+
+
+@pytest.mark.parametrize("server", ["hypercorn", "daphne"])
+def test_worker_or_master_that_is_killed_comes_back(app: Apps, server: str) -> None:
+    """By itself, and soon."""
+    site = app(server)
+    before = site.look()
+    master = int(before.status["service"]["main_pid"])
+    worker = min(before.serving - {master})
+    for pid in (worker, master):
+        site.host.check_output(f"kill -KILL {pid}")
+        deadline = time.monotonic() + BACK_WITHIN_SECONDS
+        while pid in (state := site.look()).serving or state.problem:
+            assert time.monotonic() < deadline, state
+            time.sleep(0.2)

@@ -1,0 +1,31 @@
+"""Make a git repository with versions of an app to deploy, each a tag, in place of what is there.
+
+python versions.py APP REPOSITORY
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.harness.changes import MAIN, same
+from tests.harness.repository import Change, Repository, replace
+
+
+def broken(tree: Path) -> None:
+    """An app that does not import."""
+    replace(tree / MAIN, "\nimport sys\n", "\nimport sys\nimport a_module_that_nobody_installed\n")
+
+
+VERSIONS: dict[str, Change] = {"green": same, "blue": same, "broken": broken}
+
+
+def main(app: Path, path: Path) -> None:
+    """Make all versions."""
+    repository = Repository(app, path)
+    for version, change in VERSIONS.items():
+        repository.tag(version, change)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,89 @@
+"""Hypercorn as the hand-over worker runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+from hypercorn.app_wrappers import ASGIWrapper
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import WorkerContext
+from hypercorn.config import Config
+
+from farrier_gunicorn.application import ServedApplication
+
+try:
+    from uvloop import new_event_loop
+except ImportError:
+    from asyncio import new_event_loop  # type: ignore[assignment]  # of another class
+
+_CLOSE_SECONDS = 1.0
+
+
+def make_event_loop() -> asyncio.AbstractEventLoop:
+    """Return uvloop's where it is installed."""
+    return new_event_loop()
+
+
+def make_server(application: ServedApplication, state: dict[str, Any], config: Any) -> HypercornServer:
+    """Return Hypercorn, with gunicorn's settings."""
+    own = Config()
+    own.keep_alive_timeout = config.keepalive
+    own.include_server_header = False
+    return HypercornServer(application, state, own, config.backlog)
+
+
+class HypercornServer:
+    """Connections to Hypercorn, each a task."""
+
+    def __init__(
+        self, application: ServedApplication, state: dict[str, Any], config: Config, backlog: int
+    ) -> None:
+        self._served = application
+        self._application = ASGIWrapper(application)  # type: ignore[arg-type]  # it has a type for every message
+        self._state = state
+        self._config = config
+        self._backlog = backlog
+        self._context = WorkerContext(None)
+        self._connections: set[asyncio.Task[None]] = set()
+        self._servers: list[asyncio.Server] = []
+
+    async def accept(self, listeners: list[socket.socket]) -> None:
+        self._servers = [
+            await asyncio.start_server(self._serve, sock=listener.dup(), backlog=self._backlog)
+            for listener in listeners
+        ]
+
+    def stop_accepting(self) -> None:
+        for server in self._servers:
+            server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            loop = asyncio.get_running_loop()
+            await TCPServer(self._application, loop, self._config, self._context, self._state, reader, writer)
+        except asyncio.CancelledError:  # at the end; asyncio would log it as an error of its own
+            pass
+        finally:
+            self._connections.discard(task)
+
+    async def close(self) -> None:
+        """Idle connections are closed in turn, others are cut."""
+        await self._context.terminated.set()
+        if self._connections:
+            await asyncio.wait(self._connections, timeout=_CLOSE_SECONDS)
+
+    @property
+    def is_busy(self) -> bool:
+        return self._served.is_busy
+
+    @property
+    def is_connected(self) -> bool:
+        return bool(self._connections)
+
+    async def tick(self, counter: int) -> None:
+        pass
