@@ -56,8 +56,8 @@ bench-overlap: demo ## How long clients wait for another master, by an overlap a
 bench-workers: demo ## Requests per second of the hand-over worker against the stock one, with no reload
 	@python -m tests.benchmarks.workers
 
-bench-servers: packages-lab $(TEST_READY) ## 20 deploys of an app of each server under POST load
-	@SERVERS_DEPLOYS=20 SERVERS_REQUESTS_PER_SECOND=400 molecule test --scenario-name servers
+bench-servers: packages-lab $(TEST_READY) ## 20 deploys of an app of each server under load, and what each server costs
+	@python -m tests.benchmarks.servers
 
 bench-innocents: packages-lab $(TEST_READY) ## Requests lost beside others that fail, with every worker class, on one host and in a fleet
 	@python -m tests.benchmarks.innocents

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.harness.changes import MAIN, same
+from tests.harness.changes import MAIN, misbehaving, same
 from tests.harness.repository import Change, Repository, replace
 
 
@@ -23,6 +23,7 @@ VERSIONS: dict[str, Change] = {"green": same, "blue": same, "broken": broken}
 def main(app: Path, path: Path) -> None:
     """Make all versions."""
     repository = Repository(app, path)
+    repository.change(misbehaving)
     for version, change in VERSIONS.items():
         repository.tag(version, change)
 

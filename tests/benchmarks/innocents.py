@@ -27,20 +27,20 @@ OFFENCES = {
 }
 
 
-def read(scenario: str) -> tuple[Site, list[str]]:
-    """Return the site of a scenario, and the names of its app hosts."""
+def read(scenario: str, domain: str) -> tuple[Site, list[str]]:
+    """Return a site of a scenario, and the names of its app hosts."""
     inventory = ROOT / "molecule" / scenario / "inventory/hosts.yml"
     groups = yaml.safe_load(inventory.read_text())["all"]["children"]
     hosts = groups["lab"]["hosts"]
     addresses = [hosts[name]["ansible_host"] for name in groups["edge"]["hosts"]]
     authority = next(iter(groups["lab_acme"]["hosts"]))
-    site = Site(SCENARIOS[scenario], addresses, ROOT / "build/lab" / authority / "ca.pem")
+    site = Site(domain, addresses, ROOT / "build/lab" / authority / "ca.pem")
     return site, list(groups["app"]["hosts"])
 
 
 def measure(scenario: str, seconds: float) -> int:
     """Print a line for each worker class and offence; return what the hand-over workers lost."""
-    site, apps = read(scenario)
+    site, apps = read(scenario, SCENARIOS[scenario])
     lost = 0
     for worker_class in WORKER_CLASSES:
         with ExitStack() as stack:

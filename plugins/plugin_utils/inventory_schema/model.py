@@ -476,9 +476,9 @@ class App(Strict):
         "daphne",
         "gunicorn",
     )
-    worker_class: Literal["handover", "handover_h11", "stock", "stock_h11"] = key(
-        "`handover` drops no request at a reload, `stock` is uvicorn's own. `_h11`: parser in pure Python.",
-        "handover, handover_h11, stock or stock_h11",
+    worker_class: Literal["handover", "handover_h11", "handover_asgi", "stock", "stock_h11"] = key(
+        "uvicorn, with its parser in pure Python (`_h11`); `_asgi`: gunicorn's own. `stock` loses requests.",
+        "handover, handover_h11, handover_asgi, stock or stock_h11",
         "handover_h11",
         "handover",
     )
@@ -589,7 +589,8 @@ class App(Strict):
             )
         if self.server != "gunicorn" and self.worker_class != "handover":
             raise MistakeError(
-                f"has server {self.server} and worker_class {self.worker_class}, which is uvicorn",
+                f"has server {self.server}, and worker_class {self.worker_class}, which is one of "
+                "server gunicorn",
                 "remove worker_class",
             )
         if self.interface == "asgi" and self.threads != App.model_fields["threads"].default:

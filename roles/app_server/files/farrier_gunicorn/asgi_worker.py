@@ -82,13 +82,13 @@ class Library(Protocol):
     def make_event_loop(self) -> asyncio.AbstractEventLoop:
         """Return a new event loop, or the one that the import of the server has made."""
 
-    def make_server(self, application: ServedApplication, state: dict[str, Any], config: Any) -> AsgiServer:
+    def make_server(self, application: ServedApplication, state: dict[str, Any], worker: Any) -> AsgiServer:
         """Return the server.
 
         Args:
             application: which has started.
             state: for the scope of its requests.
-            config: gunicorn's settings.
+            worker: gunicorn's, which has its settings and its log.
         """
 
 
@@ -124,7 +124,7 @@ class AsgiWorker(AsgiHandover):
         )
         lifespan = Lifespan(application)
         await lifespan.startup()
-        server = self._library.make_server(application, lifespan.state, self.cfg)
+        server = self._library.make_server(application, lifespan.state, self)
         life = self.begin_life(application)
         for number, flag in ((signal.SIGTERM, "was_terminated"), (signal.SIGQUIT, "was_killed")):
             asyncio.get_running_loop().add_signal_handler(number, setattr, life, flag, True)
@@ -146,6 +146,12 @@ class AsgiWorker(AsgiHandover):
         for listener in self.sockets:
             listener.close()
         application.access_log.close()
+
+
+class GunicornWorker(AsgiWorker):
+    """gunicorn's own server, with uvloop where it is installed."""
+
+    library_name = "farrier_gunicorn.gunicorn_server"
 
 
 class HypercornWorker(AsgiWorker):

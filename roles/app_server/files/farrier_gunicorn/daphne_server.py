@@ -27,9 +27,9 @@ def make_event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-def make_server(application: ServedApplication, state: dict[str, Any], config: Any) -> DaphneServer:
+def make_server(application: ServedApplication, state: dict[str, Any], worker: Any) -> DaphneServer:
     """Return Daphne, with gunicorn's settings."""
-    return DaphneServer(application, state, config.keepalive)
+    return DaphneServer(application, state, worker.cfg.keepalive)
 
 
 class DaphneServer(Server):

@@ -12,26 +12,20 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 
 from farrier_gunicorn.application import ServedApplication
-
-try:
-    from uvloop import new_event_loop
-except ImportError:
-    from asyncio import new_event_loop  # type: ignore[assignment]  # of another class
+from farrier_gunicorn.event_loop import new_event_loop
 
 _CLOSE_SECONDS = 1.0
 
 
-def make_event_loop() -> asyncio.AbstractEventLoop:
-    """Return uvloop's where it is installed."""
-    return new_event_loop()
+make_event_loop = new_event_loop
 
 
-def make_server(application: ServedApplication, state: dict[str, Any], config: Any) -> HypercornServer:
+def make_server(application: ServedApplication, state: dict[str, Any], worker: Any) -> HypercornServer:
     """Return Hypercorn, with gunicorn's settings."""
-    own = Config()
-    own.keep_alive_timeout = config.keepalive
-    own.include_server_header = False
-    return HypercornServer(application, state, own, config.backlog)
+    config = Config()
+    config.keep_alive_timeout = worker.cfg.keepalive
+    config.include_server_header = False
+    return HypercornServer(application, state, config, worker.cfg.backlog)
 
 
 class HypercornServer:

@@ -33,6 +33,7 @@ SERVERS = {
         {**_GUNICORN, "uvicorn": ("0.29", "0.55"), "uvicorn-worker": ("0.2", "0.5")},
     ),
     "gthread": Server("wsgi", "handover_wsgi", _GUNICORN),
+    "gunicorn": Server("asgi", "handover_asgi", {"gunicorn": ("27", "28")}),
     "hypercorn": Server("asgi", "handover_hypercorn", {**_GUNICORN, "hypercorn": ("0.17", "0.19")}),
     "daphne": Server("asgi", "handover_daphne", {**_GUNICORN, "daphne": ("4.1", "4.3")}),
 }
@@ -57,6 +58,7 @@ WORKER_CLASSES = {
     "handover": WorkerClass("uvicorn", "farrier_gunicorn.worker.HandoverWorker"),
     "handover_h11": WorkerClass("uvicorn", "farrier_gunicorn.worker.HandoverWorkerH11"),
     "handover_wsgi": WorkerClass("gthread", "farrier_gunicorn.threads.HandoverThreadWorker"),
+    "handover_asgi": WorkerClass("gunicorn", "farrier_gunicorn.asgi_worker.GunicornWorker"),
     "handover_hypercorn": WorkerClass("hypercorn", "farrier_gunicorn.asgi_worker.HypercornWorker"),
     "handover_daphne": WorkerClass("daphne", "farrier_gunicorn.asgi_worker.DaphneWorker"),
     "stock": WorkerClass("uvicorn", "farrier_gunicorn.stock.UvicornWorker", hands_over=False),

@@ -99,7 +99,7 @@ async def app(scope, receive, send):
 HELD = []
 """
 
-SERVERS = ["handover_wsgi", "handover_hypercorn", "handover_daphne"]
+SERVERS = ["handover_wsgi", "handover_asgi", "handover_hypercorn", "handover_daphne"]
 ASGI = SERVERS[1:]
 
 

@@ -180,7 +180,11 @@ def test_module_may_name_a_function_that_makes_the_application() -> None:
     [
         ({"interface": "wsgi", "worker_class": "stock"}, "serves ASGI alone", "remove worker_class"),
         ({"interface": "wsgi", "server": "daphne"}, "daphne, which serves ASGI alone", "remove server"),
-        ({"server": "hypercorn", "worker_class": "handover_h11"}, "which is uvicorn", "remove worker_class"),
+        (
+            {"server": "hypercorn", "worker_class": "handover_h11"},
+            "which is one of server gunicorn",
+            "remove worker_class",
+        ),
         ({"server": "uwsgi"}, "is not gunicorn, hypercorn or daphne", "daphne"),
         ({"threads": 4}, "only a worker with interface wsgi has", "interface: wsgi"),
         ({"interface": "rsgi"}, "is not asgi or wsgi", "wsgi"),
