@@ -8,7 +8,8 @@ from farrier_gunicorn.answer import Send
 from farrier_gunicorn.application import Application, Receive, Scope
 from farrier_gunicorn.trust import Trust
 
-_SECURE = {"http": "https", "ws": "wss"}
+# By type of the scope. Daphne leaves it open for WebSockets.
+_SCHEMES = {"http": ("http", "https"), "websocket": ("ws", "wss")}
 
 
 class BehindProxy:
@@ -27,6 +28,7 @@ class BehindProxy:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
+            scope.setdefault("scheme", _SCHEMES[scope["type"]][0])
             if self._root_path:
                 scope["root_path"] = self._root_path
                 scope["path"] = self._root_path + scope["path"]
@@ -44,4 +46,4 @@ def _believe(scope: Scope) -> None:
     if client:
         scope["client"] = (client.decode("latin-1"), 0)
     if headers.get(b"x-forwarded-proto") in (b"https", b"wss"):
-        scope["scheme"] = _SECURE.get(scope["scheme"], scope["scheme"])
+        scope["scheme"] = _SCHEMES[scope["type"]][1]
