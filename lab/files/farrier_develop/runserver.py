@@ -9,9 +9,11 @@ from typing import Any
 from django.conf import settings
 from django.core.management.commands import runserver
 from django.core.servers import basehttp
+from django.utils.autoreload import StatReloader
 
 from farrier_develop.proxied import DOMAIN, SOCKET_DESCRIPTOR, Proxied
 
+LOOK_SECONDS = 0.2  # for saved files; Django's own second is half of what a reload takes
 
 class Server(basehttp.WSGIServer):
     """On the socket that systemd holds: requests wait there while the server starts anew."""
@@ -40,5 +42,6 @@ class Server(basehttp.WSGIServer):
 if __name__ == "__main__":
     import manage  # type: ignore[import-not-found]  # the project's
 
+    StatReloader.SLEEP_TIME = LOOK_SECONDS
     runserver.Command.server_cls = Server
     manage.main()

@@ -28,24 +28,22 @@ def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterab
 
 def run_werkzeug() -> None:
     """Reload, and show exceptions in the browser."""
-    from werkzeug import debug, serving
+    from werkzeug._reloader import run_with_reloader
+    from werkzeug.debug import DebuggedApplication
+    from werkzeug.serving import make_server
 
-    class Debugged(debug.DebuggedApplication):
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            self.trusted_hosts = [*getattr(self, "trusted_hosts", []), DOMAIN]
-
-    debug.DebuggedApplication = Debugged  # type: ignore[misc]  # run_simple takes it from there
-    held = socket.socket(fileno=SOCKET_DESCRIPTOR)
-    serving.prepare_socket = lambda _host, _port: held
-    serving.run_simple(
-        f"unix://{held.getsockname()}", 0, serve, use_reloader=True, use_debugger=True, threaded=True
-    )
+    debugged = DebuggedApplication(serve, evalex=True)
+    debugged.trusted_hosts = [*getattr(debugged, "trusted_hosts", []), DOMAIN]
+    with socket.socket(fileno=os.dup(SOCKET_DESCRIPTOR)) as held:
+        address = f"unix://{held.getsockname()}"
+    server = make_server(address, 0, debugged, threaded=True, fd=SOCKET_DESCRIPTOR)
+    run_with_reloader(server.serve_forever)
 
 
 if __name__ == "__main__":
     os.environ["FLASK_DEBUG"] = "1"
     if importlib.util.find_spec("werkzeug"):
         run_werkzeug()
+        sys.exit()
     gunicorn = ["-m", "gunicorn", "--reload", "--threads", "8", "farrier_develop.wsgi:serve"]
     os.execv(sys.executable, [sys.executable, *gunicorn])
