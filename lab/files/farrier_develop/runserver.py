@@ -40,7 +40,7 @@ class Server(basehttp.WSGIServer):
 
 
 if __name__ == "__main__":
-    import manage  # type: ignore[import-not-found]  # the project's
+    import manage  # the project's
 
     StatReloader.SLEEP_TIME = LOOK_SECONDS
     runserver.Command.server_cls = Server
