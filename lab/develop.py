@@ -26,7 +26,9 @@ TOOLS = {
     "podman": "runs the host",
     "mkcert": "makes its certificate (sudo apt install mkcert && mkcert -install)",
 }
-SSH_SECONDS = 1
+PORTS = (22, 443)
+PROBE_SECONDS = 1
+HOSTS_FILE = Path("/etc/hosts")
 
 
 def main() -> int:
@@ -38,7 +40,7 @@ def main() -> int:
     parser.add_argument("--name", default="", help="of this entry")
     parser.add_argument("--stop", action="store_true", help="stop what an earlier call has left")
     options = parser.parse_args()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     if options.stop:
         return stop()
@@ -89,12 +91,12 @@ def check_machine(domain: str) -> None:
         raise NotFoundError("It runs already, or was killed. `make develop-stop` ends it and cleans up")
     hosts = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["children"]["lab"]["hosts"]
     address = hosts[HOST]["ansible_host"]
-    for port in (22, 443):
+    for port in PORTS:
         with socket.socket() as probe:
-            probe.settimeout(SSH_SECONDS)
+            probe.settimeout(PROBE_SECONDS)
             if probe.connect_ex((address, port)) == 0:
-                raise NotFoundError(f"{address}, the address of the lab host, is in use (port {port} answers)")
-    for line in Path("/etc/hosts").read_text().splitlines():
+                raise NotFoundError(f"{address}, the address of the lab host, is in use: port {port} answers")
+    for line in HOSTS_FILE.read_text().splitlines():
         if domain in line.partition("#")[0].split()[1:]:
             raise NotFoundError(f"{domain} is in /etc/hosts already: {line}. Remove the line")
 
@@ -134,7 +136,11 @@ def run(playbook: str) -> None:
 
 def _apps(inventory: str) -> list[dict[str, Any]]:
     """`apps` of an inventory, its templates resolved and its vaults opened."""
-    environment = {**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json", "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0"}
+    environment = {
+        **os.environ,
+        "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+        "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0",
+    }
     command = ["ansible", "-i", inventory, "app[0]", "-m", "ansible.builtin.debug", "-a", "var=apps"]
     done = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, check=False)
     try:

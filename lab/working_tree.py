@@ -101,7 +101,7 @@ def entry(
         "domains": [f"{name}.{DOMAIN}"],
         "source": {**source, "path": str(tree)},
         "module": found.module,
-        "interface": module and found.interface or known.get("interface") or found.interface,
+        "interface": (module and found.interface) or known.get("interface") or found.interface,
         "static": static,
         "certificate": {"source": "mkcert"},
         # Nothing is rehearsed: what is saved is what runs.
@@ -212,11 +212,10 @@ def _name(text: str) -> str:
         return ""
     factory = ""
     for node in body:
-        targets = node.targets if isinstance(node, ast.Assign) else []
-        targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
-        for target in targets:
-            if isinstance(target, ast.Name) and target.id in VARIABLES and isinstance(node.value, ast.Call):
-                return target.id
+        if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Call):
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name) and target.id in VARIABLES:
+                    return target.id
         if isinstance(node, ast.FunctionDef) and node.name in FACTORIES and not node.args.args:
             factory = f"{node.name}()"
     return factory

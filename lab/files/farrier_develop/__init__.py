@@ -1,1 +1,1 @@
-"""Development servers of WSGI on the socket of systemd, behind the nginx of the kit. In the app's own environment."""
+"""Development servers of WSGI, on the socket of systemd and behind nginx; run in the app's environment."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import socket
+import socket as sockets  # a server has an attribute of that name
 from typing import Any
 
 from django.conf import settings
@@ -15,20 +15,23 @@ from farrier_develop.proxied import DOMAIN, SOCKET_DESCRIPTOR, Proxied
 
 LOOK_SECONDS = 0.2  # for saved files; Django's own second is half of what a reload takes
 
+
 class Server(basehttp.WSGIServer):
     """On the socket that systemd holds: requests wait there while the server starts anew."""
+
+    socket: sockets.socket
 
     def server_bind(self) -> None:
         """Take the socket."""
         self.socket.close()
-        self.socket = socket.socket(fileno=os.dup(SOCKET_DESCRIPTOR))
+        self.socket = sockets.socket(fileno=os.dup(SOCKET_DESCRIPTOR))
         self.server_name, self.server_port = DOMAIN, 443
         self.setup_environ()
 
     def server_activate(self) -> None:
         """It listens already."""
 
-    def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
+    def get_request(self) -> tuple[sockets.socket, tuple[str, int]]:
         """Accept a connection; the proxy has no address on a unix socket."""
         return self.socket.accept()[0], ("127.0.0.1", 0)
 

@@ -1,4 +1,4 @@
-"""`python -m farrier_develop.wsgi`: what `flask --debug run` does, for every WSGI app; without Werkzeug, gunicorn --reload."""
+"""`python -m farrier_develop.wsgi`: what `flask --debug run` does, or gunicorn --reload without Werkzeug."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The development servers of WSGI: on a socket that others hold, behind nginx, and with new code when a file is saved."""
+"""The development servers of WSGI: behind nginx, on a socket that others hold, and with code as saved."""
 
 from __future__ import annotations
 
@@ -68,7 +68,11 @@ def main():
     execute_from_command_line(sys.argv)
 """
 # Hides Werkzeug as an environment without it would.
-WITHOUT_WERKZEUG = "import importlib.util as u; f = u.find_spec; u.find_spec = lambda n: n != 'werkzeug' and f(n)"
+WITHOUT_WERKZEUG = """
+import importlib.util as u
+find = u.find_spec
+u.find_spec = lambda name: name != "werkzeug" and find(name)
+"""
 
 
 class UnixConnection(http.client.HTTPConnection):

@@ -83,7 +83,7 @@ def test_the_entry_keeps_the_contract(tmp_path: Path, files: dict[str, str]) -> 
 
 
 def test_an_inventorys_entry_is_followed(tmp_path: Path) -> None:
-    """The same environment and paths as in production; no domain of production, and nothing that a build made."""
+    """The environment and paths of production, but not its domains, nor what only a build makes."""
     tree(tmp_path, services__web__main=FASTAPI, services__web__static__x="")
     known: dict[str, Any] = {
         "name": "shop",
