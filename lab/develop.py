@@ -55,6 +55,7 @@ def main() -> int:
         return stop()
     except subprocess.CalledProcessError:
         stop()
+        print("make develop: the host could not be made; the failure is above.", file=sys.stderr)
         return 1
     return stop()
 
@@ -65,9 +66,9 @@ def prepared(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         NotFoundError: bad input, or something is missing or in the way.
     """
-    if not options.app or not Path(options.app).is_dir():
+    tree = Path(options.app).expanduser().resolve()
+    if not options.app or not tree.is_dir():
         raise NotFoundError(f"{options.app or 'nothing'} is not a directory. Say which one: APP=path")
-    tree = Path(options.app).resolve()
     known = choose(_apps(options.inventory), tree, options.name) if options.inventory else None
     app, found = entry(tree, options.module, known)
     check_machine(app["domains"][0])
@@ -130,8 +131,21 @@ def stop() -> int:
 
 
 def run(playbook: str) -> None:
-    """Run a playbook of the lab on the inventory of development."""
-    subprocess.run(["ansible-playbook", "-i", INVENTORY, LAB / playbook], cwd=ROOT, check=True)
+    """Run a playbook of the lab on the inventory of development.
+
+    Raises:
+        subprocess.CalledProcessError: it failed.
+        KeyboardInterrupt: a signal came; the playbook has ended by then.
+    """
+    process = subprocess.Popen(["ansible-playbook", "-i", INVENTORY, LAB / playbook], cwd=ROOT)
+    try:
+        code = process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        raise
+    if code:
+        raise subprocess.CalledProcessError(code, playbook)
 
 
 def _apps(inventory: str) -> list[dict[str, Any]]:

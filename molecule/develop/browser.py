@@ -55,14 +55,14 @@ class Page:
 
 
 @contextmanager
-def browser(profile: Path, authority: Path) -> Iterator[Page]:
-    """Run a browser that trusts one certificate authority more than others do.
+def browser(profile: Path, certificate: Path) -> Iterator[Page]:
+    """Run a browser that trusts one certificate.
 
     Args:
         profile: directory for what it keeps.
-        authority: certificate of the authority.
+        certificate: of the site.
     """
-    key = x509.load_pem_x509_certificate(authority.read_bytes()).public_key()
+    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
     digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
     trust = f"--ignore-certificate-errors-spki-list={base64.b64encode(digest).decode()}"
     command = ["chromium", *FLAGS, trust, f"--user-data-dir={profile}", "about:blank"]

@@ -27,11 +27,11 @@ def snapshot(tree: Path) -> dict[str, int]:
 
 
 def test_a_saved_file_is_seen_in_the_browser(
-    started: subprocess.Popen[bytes], tree: Path, authority: Path, tmp_path: Path
+    started: subprocess.Popen[bytes], tree: Path, tmp_path: Path
 ) -> None:
     """The page is open; after each save it is loaded anew until it has changed."""
     taken = []
-    with browser(tmp_path / "profile", authority / "rootCA.pem") as page:
+    with browser(tmp_path / "profile", develop.DIRECTORY / "mkcert/tiny/fullchain.pem") as page:
         for save in range(SAVES + 1):
             began = time.monotonic()
             (tree / "main.py").write_text(PAGE.replace("save 0", f"save {save}"))
