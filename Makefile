@@ -26,6 +26,12 @@ demo: packages-lab $(TEST_READY) ## Start the lab, install everything, print the
 	@ansible-playbook site.yml
 	@ansible-playbook $(LAB)/demo.yml
 
+develop: packages-lab $(TEST_READY) ## Serve a working tree as in production, with reload: make develop APP=path [MODULE=…] [INVENTORY=…]
+	@python -m lab.develop '$(APP)' --module '$(MODULE)' --inventory '$(INVENTORY)' --name '$(NAME)'
+
+develop-stop: $(TEST_READY) ## Remove what a `make develop` that was killed has left
+	@python -m lab.develop --stop
+
 test: packages-lab-app $(TEST_READY) ## Lint, unit tests and the molecule scenarios
 	@tools/test
 
@@ -86,4 +92,4 @@ clean: ## Remove the lab and everything that was made
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-deploy demo test test-load lint unit ssh lock docs clean
+.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-deploy demo test test-load lint unit ssh lock docs clean
