@@ -20,6 +20,8 @@ FACTORIES = ("create_app", "make_app")
 NO_APPLICATION = frozenset({"tests", "test", "docs", "build", "dist", "node_modules", "venv", "env"})
 _OF_WSGI = re.compile(r"^\s*(from|import) (flask|bottle|falcon|pyramid|django\.core\.wsgi)\b", re.MULTILINE)
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["'],\s*["']([\w.]+)["']""")
+# Of an entry's source: what holds for a working tree, too.
+_OF_A_PROJECT = ("subdir", "include", "extras", "groups")
 # Of an inventory's entry: what has another value here, or no meaning without a release.
 _LEFT_OUT = ("links", "port", "processes", "timers")
 
@@ -153,9 +155,6 @@ def choose(apps: Sequence[Mapping[str, Any]], tree: Path, name: str = "") -> Map
 def is_django(project: Path, found: Application) -> bool:
     """Whether Django's own runserver serves it."""
     return found.interface == "wsgi" and (project / "manage.py").is_file()
-
-
-_OF_A_PROJECT = ("subdir", "include", "extras", "groups")
 
 
 def _declared(project: Path) -> str:
