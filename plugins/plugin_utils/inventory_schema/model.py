@@ -470,7 +470,7 @@ class App(Strict):
         4,
         "per_core",
     )
-    server: Literal["gunicorn", "hypercorn", "daphne"] = key(
+    server: Annotated[Literal["gunicorn", "hypercorn", "daphne"], BeforeValidator(values.known_server)] = key(
         "What serves ASGI within gunicorn's workers: uvicorn (`gunicorn`), Hypercorn, or Daphne.",
         "gunicorn, hypercorn or daphne",
         "daphne",
