@@ -128,7 +128,10 @@ def test_a_playbook_works_by_its_name_and_by_its_path_in_a_clone(name: str) -> N
     assert "TAGS: " in by_path
 
 
-@pytest.mark.parametrize("name", ["site", *(f"lab/{name}" for name in ("up", "down", "demo", "develop", "develop_stop"))])
+LAB = ("up", "down", "demo", "develop", "develop_stop")
+
+
+@pytest.mark.parametrize("name", ["site", *(f"lab/{name}" for name in LAB)])
 def test_other_playbooks_of_a_clone_find_the_kit(name: str) -> None:
     """As README says."""
     command = (f"{name}.yml", "--list-tasks")
