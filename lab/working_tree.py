@@ -21,7 +21,7 @@ NO_APPLICATION = frozenset({"tests", "test", "docs", "build", "dist", "node_modu
 _OF_WSGI = re.compile(r"^\s*(from|import) (flask|bottle|falcon|pyramid|django\.core\.wsgi)\b", re.MULTILINE)
 _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["'],\s*["']([\w.]+)["']""")
 # Of an inventory's entry: what has another value here, or no meaning without a release.
-_LEFT_OUT = ("links", "port", "processes", "timers")
+_LEFT_OUT = ("links", "port", "processes", "server", "timers")
 
 
 class NotFoundError(Exception):
