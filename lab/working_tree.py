@@ -23,7 +23,7 @@ _SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["'],\s*["']([\w.]+)["']""")
 # Of an entry's source: what holds for a working tree, too.
 _OF_A_PROJECT = ("subdir", "include", "extras", "groups")
 # Of an inventory's entry: what has another value here, or no meaning without a release.
-_LEFT_OUT = ("links", "port", "processes", "timers")
+_LEFT_OUT = ("links", "port", "processes", "server", "timers")
 
 
 class NotFoundError(Exception):
