@@ -24,6 +24,8 @@ ECHO = Route("WS", "/ws (echo)")
 
 SERVICE_RESTART = 1012
 RESTARTS_PER_MESSAGE = 3
+# A proxy has idle connections to workers that are about to go, and may take one of these twice in a moment.
+PAUSE_BEFORE_THE_LAST_TRY_SECONDS = 1.0
 PAUSE_BETWEEN_MESSAGES_SECONDS = 0.05
 
 
@@ -66,7 +68,9 @@ class Conversation:
 
     async def _echo(self, text: str) -> str:
         """Send `text`, once more after each service restart or loss; return the release that answered."""
-        for _ in range(RESTARTS_PER_MESSAGE):
+        for number in range(1, RESTARTS_PER_MESSAGE + 1):
+            if number == RESTARTS_PER_MESSAGE:
+                await asyncio.sleep(PAUSE_BEFORE_THE_LAST_TRY_SECONDS)
             websocket = self._websocket or await self._open()
             try:
                 async with asyncio.timeout(self._timeout_seconds):
