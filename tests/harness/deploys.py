@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shlex
 import signal
 import subprocess
@@ -50,18 +49,6 @@ class Run:
     def failed(self) -> bool:
         """Whether ansible-playbook said so."""
         return self.returncode != 0
-
-    def changed_tasks(self, host: str) -> list[str]:
-        """Names of the tasks that have changed something on a host."""
-        found = []
-        task = ""
-        for line in self.output.splitlines():
-            heading = re.match(r"TASK [^\[]*\[(.*)\]|RUNNING HANDLER [^\[]*\[(.*)\]", line)
-            if heading:
-                task = heading[1] or heading[2]
-            elif line.startswith(f"changed: [{host}]"):
-                found.append(task)
-        return found
 
 
 class Playbook:
