@@ -35,8 +35,8 @@ develop-stop: $(TEST_READY) ## Remove what a `make develop` that was killed has 
 test: packages-lab-app $(TEST_READY) ## Lint, unit tests and the molecule scenarios
 	@tools/test
 
-test-load: packages-lab $(TEST_READY) ## The scenarios under load: zero_downtime, bad_release, rolling and takeover
-	@tools/test load
+test-load: packages-lab $(TEST_READY) ## The scenarios under load, zero_downtime with 300 000 requests and 20 deploys
+	@FARRIER_TEST_LOAD=full tools/test load
 
 lint: $(TEST_READY) ## Lint alone
 	@tools/test lint

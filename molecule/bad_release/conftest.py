@@ -39,7 +39,7 @@ def load(host: Host) -> Iterator[Load]:
         events=1,
         downloads=1,
         rate=100,
-        seconds=1800,
+        seconds=3600,
     ) as load:
         load.wait_for_requests(100)
         yield load

@@ -43,7 +43,7 @@ def load(edges: dict[str, Outside]) -> Iterator[Load]:
         events=2,
         downloads=1,
         rate=100,
-        seconds=1800,
+        seconds=3600,
         no_notes=True,
         retry_safe=True,
     ) as load:

@@ -67,7 +67,7 @@ class Edge:
             resolve={DOMAIN: self.address},
             name=name,
             no_notes=True,  # either edge may ask the other's app, which has a database of its own
-            **{"rate": 400, "seconds": 600, **options},
+            **{"rate": 100, "seconds": 600, **options},
         )
 
 

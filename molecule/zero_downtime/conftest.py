@@ -6,7 +6,14 @@ import time
 from pathlib import Path
 
 import pytest
-from recorded_run import RELOADS_OF_SLOW_APP, REQUESTS, RecordedRun, Site
+from recorded_run import (
+    CALM_PER_SECOND,
+    FULL,
+    RELOADS_OF_SLOW_APP,
+    REQUESTS,
+    RecordedRun,
+    Site,
+)
 from testinfra.host import Host
 
 from tests.harness.deploys import AppHost
@@ -17,9 +24,9 @@ from tests.harness.outside import Outside, authority
 SCENARIO = Path(__file__).parent
 DOMAIN = "zero.lab.test"
 
-# As many as leave two processors, which also run this client, room for what is done to the site meanwhile.
-REQUESTS_PER_SECOND = 800
-DEPLOYS = 20
+RELOADS = 20
+# What a deploy does before it hands over, the clients do not notice: half of the reloads are without it.
+DEPLOYS = RELOADS if FULL else RELOADS // 2
 RENEWAL = (
     "env $(systemctl show --property=Environment --value certbot.service)"
     " certbot renew --cert-name observatory --force-renewal --no-random-sleep-on-renew"
@@ -69,7 +76,7 @@ def asked_site(host: Host) -> Asked:
 def recorded_run(host: Host) -> RecordedRun:
     """All that is done to the site, in one go; each test asks one thing about it."""
     workers_before = worker_processes(host)
-    clients = load_on(host, DOMAIN, "zero_downtime", rate=REQUESTS_PER_SECOND, downloads=0)
+    clients = load_on(host, DOMAIN, "zero_downtime", rate=CALM_PER_SECOND, downloads=0)
     # Apart from the others, whose slowest request counts.
     downloads = load_on(host, DOMAIN, "zero_downtime_downloads", connections=0, websockets=0, events=0)
     outside = Outside(address(host), authority(SCENARIO))
@@ -79,6 +86,8 @@ def recorded_run(host: Host) -> RecordedRun:
             for number in range(1, DEPLOYS + 1):
                 version = "blue" if number % 2 else "green"
                 site.deploy(f"deploy {number}", version)
+            for number in range(DEPLOYS + 1, RELOADS + 1):
+                site.command(f"reload {number}", "systemctl reload observatory.service")
             site.deploy("dependencies", "dependencies")
             site.roll_back("rollback", "green")
             site.command("nginx reload", "systemctl reload nginx.service")

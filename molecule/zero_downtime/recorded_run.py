@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.harness.deploys import AppHost, State, run
+from tests.harness.deploys import AppHost, Playbook, State
 from tests.harness.load import Load, Report
 from tests.harness.outside import Outside
 
-REQUESTS = 300_000
+# `make test-load`: clients are busy throughout, and all hand-overs come with a deploy.
+FULL = os.environ.get("FARRIER_TEST_LOAD") == "full"
+REQUESTS = 300_000 if FULL else 60_000
+# As many as leave two processors, which also run this client, room for what is done to the site meanwhile.
+BUSY_PER_SECOND = 800
+# What fails, fails in a hand-over: apart from these, a few requests are enough.
+CALM_PER_SECOND = BUSY_PER_SECOND if FULL else 100
 RELOADS_OF_SLOW_APP = 3
 REST_SECONDS = 900.0
+HANDED_OVER_WITHIN_SECONDS = 300.0
+LOOK_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
@@ -100,6 +110,11 @@ class RecordedRun:
         """The deploys that go to and fro between two versions."""
         return [step for step in self.steps if step.label.startswith("deploy ")]
 
+    @property
+    def reloads(self) -> list[Step]:
+        """These and what else reloads the same release, without anything in between."""
+        return [*self.alternating, *(step for step in self.steps if step.label.startswith("reload "))]
+
 
 class Site:
     """A site under load, to which things are done.
@@ -130,16 +145,28 @@ class Site:
 
     def command(self, label: str, command: str) -> None:
         """Run a command on the host."""
-        self._do(label, self._version, lambda: self._app.host.check_output(command))
+        with self._busy():
+            self._do(label, self._version, lambda: self._app.host.check_output(command))
 
     def wait_for_requests(self, label: str, total: int) -> None:
         """Do nothing until the clients have sent so many since their beginning."""
-        self._do(label, self._version, lambda: self._wait(total))
+        with self._busy():
+            self._do(label, self._version, lambda: self._wait(total))
 
     def wait_for_recycling(self, label: str) -> None:
         """Do nothing until the clients have worn out every worker that serves."""
         # Asked within the step: by then, each worker of its `before` serves or has gone.
-        self._do(label, self._version, lambda: self._wait_until_gone(self._serving()))
+        with self._busy():
+            self._do(label, self._version, lambda: self._wait_until_gone(self._serving()))
+
+    @contextmanager
+    def _busy(self) -> Iterator[None]:
+        """Meanwhile, the clients ask as often as they can."""
+        self._load.change_rate(BUSY_PER_SECOND)
+        try:
+            yield
+        finally:
+            self._load.change_rate(CALM_PER_SECOND)
 
     @property
     def _version(self) -> str:
@@ -155,9 +182,21 @@ class Site:
             assert time.monotonic() < deadline, f"still serving after {REST_SECONDS:g} s: {left}"
             time.sleep(0.5)
 
-    def _play(self, playbook: str, **variables: str) -> None:
-        done = run(self._inventory, playbook, app=self._app.app, **variables)
-        assert not done.failed, done.output
+    def _play(self, name: str, **variables: str) -> None:
+        """Run a playbook; from the moment on when it hands over, the clients are busy."""
+        hand_over = self._app.wait_for_state(
+            '"phase": "activate"', within_seconds=HANDED_OVER_WITHIN_SECONDS, every_seconds=LOOK_SECONDS
+        )
+        try:
+            with Playbook(self._inventory, name, {"app": self._app.app, **variables}) as playbook:
+                playbook.wait_until_it_ends_or(hand_over)
+                with self._busy():
+                    done = playbook.end()
+            assert not done.failed, done.output
+            assert hand_over.poll() == 0, f"no hand-over was seen:\n{done.output}"
+        finally:
+            hand_over.terminate()
+            hand_over.wait()
 
     def _wait(self, total: int) -> None:
         self._load.wait_for(

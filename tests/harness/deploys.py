@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOKS = ROOT / "playbooks"
 END_SECONDS = 600.0
 POLL_SECONDS = 0.02
+LOOK_SECONDS = 0.005
 # In the environment of every process of one run, so that all of them are found, whatever their parents.
 MARK = "RUN_OF_A_TEST"
 
@@ -107,6 +108,11 @@ class Playbook:
         while text not in self.output:
             assert self._process.poll() is None, f"ended without {text!r}:\n{self.output}"
             assert time.monotonic() < deadline, f"no {text!r} in {END_SECONDS:g} s:\n{self.output}"
+            time.sleep(POLL_SECONDS)
+
+    def wait_until_it_ends_or(self, seen: subprocess.Popen[bytes]) -> None:
+        """Wait until it has ended, or another process has."""
+        while self.runs and seen.poll() is None:
             time.sleep(POLL_SECONDS)
 
     @property
@@ -245,12 +251,17 @@ class AppHost:
         """
         return self._wait_for(f"for path in {pattern}; do test -e $path && exit 0; done", within_seconds)
 
-    def wait_for_state(self, *texts: str, within_seconds: float = 60.0) -> subprocess.Popen[bytes]:
+    def wait_for_state(
+        self, *texts: str, within_seconds: float = 60.0, every_seconds: float = LOOK_SECONDS
+    ) -> subprocess.Popen[bytes]:
         """Begin to wait until all texts are in the app's state file; as `wait_for_path`."""
         grep = "grep --quiet --no-messages --fixed-strings"
         found = " && ".join(f"{grep} {shlex.quote(text)} /srv/{self.app}/.state.json" for text in texts)
-        return self._wait_for(f"{found} && exit 0", within_seconds)
+        return self._wait_for(f"{found} && exit 0", within_seconds, every_seconds)
 
-    def _wait_for(self, look: str, within_seconds: float) -> subprocess.Popen[bytes]:
-        loop = f"for round in $(seq {int(within_seconds / 0.005)}); do {look}; sleep 0.005; done; exit 1"
+    def _wait_for(
+        self, look: str, within_seconds: float, every_seconds: float = LOOK_SECONDS
+    ) -> subprocess.Popen[bytes]:
+        rounds = int(within_seconds / every_seconds)
+        loop = f"for round in $(seq {rounds}); do {look}; sleep {every_seconds}; done; exit 1"
         return subprocess.Popen(ssh(self.name, f"sudo sh -c {shlex.quote(loop)}"), stdin=subprocess.DEVNULL)

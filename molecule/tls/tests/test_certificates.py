@@ -63,7 +63,7 @@ def test_challenge_on_the_wrong_edge_is_passed_on(edges: dict[str, Edge]) -> Non
 def test_a_domain_comes_and_goes_under_load(edge: Edge) -> None:
     """No client notices, and nothing else is issued anew."""
     with edge.load("tls_domains") as load:
-        load.wait_for_requests(500)
+        load.wait_for_requests(200)
         before = edge.certificate().serial_number
         for label, domains in (("added", ADDED), ("removed", list(DOMAINS))):
             load.mark(label)
@@ -236,11 +236,11 @@ def test_from_self_signed_to_the_authoritys_under_load(edge: Edge, tmp_path: Pat
     both = tmp_path / "both.pem"
     both.write_text(pem(before) + authority(SCENARIO).read_text())
     with edge.load("tls_switch", ca=both) as load:
-        load.wait_for_requests(500)
+        load.wait_for_requests(200)
         done = edge.site()
         assert not done.failed, done.output
         assert edge.certificate() != before
-        load.wait_for_requests(500)
+        load.wait_for_requests(200)
         report = load.stop()
     print(report)
     assert report.failed == 0, report.failures

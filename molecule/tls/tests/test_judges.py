@@ -20,7 +20,7 @@ BAD = ("HIGH", "CRITICAL")
 # Of the authority's making: the lab's names no place to ask whether it has revoked a certificate.
 ABOUT_THE_AUTHORITY = "cert_revocation"
 SLOW_CONNECTIONS = 1000
-OTHERS_REQUESTS = 1000
+OTHERS_REQUESTS = 500
 PATIENCE_SECONDS = 20.0
 SETTLE_SECONDS = 3.0
 SLOW = {

@@ -6,13 +6,18 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from testinfra.host import Host
+
 from tests.harness.deploys import run
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
+CURRENT = "readlink /srv/alone/current"
 
 
-def test_requests_wait_for_the_other_copy(get: Callable[..., tuple[int, str]]) -> None:
+def test_requests_wait_for_the_other_copy(host: Host, get: Callable[..., tuple[int, str]]) -> None:
     """None is refused, and none meets two copies: the second would not have started."""
+    first = host.check_output(CURRENT)
+    live = []
     answers: list[tuple[int, str]] = []
     is_over = threading.Event()
 
@@ -27,8 +32,10 @@ def test_requests_wait_for_the_other_copy(get: Callable[..., tuple[int, str]]) -
             done = run(INVENTORY, playbook, app="alone", **variables)
             assert not done.failed, done.output
             assert "restart: only one copy of the app may run" in done.output
+            live.append(host.check_output(CURRENT))
     finally:
         is_over.set()
         asking.join()
     assert {status for status, _ in answers} == {200}
     assert len({release for _, release in answers}) == 2
+    assert (live[0] != first, live[1]) == (True, first)

@@ -29,9 +29,9 @@ def wait(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.5)
 
 
-def live(host: Host) -> str:
-    """Id of the release that is live."""
-    return host.check_output("readlink /srv/jobs/current").rpartition("/")[2]
+def live(host: Host, app: str = "jobs") -> str:
+    """Id of the release of an app that is live."""
+    return host.check_output(f"readlink /srv/{app}/current").rpartition("/")[2]
 
 
 def beating(host: Host) -> list[str]:
@@ -51,11 +51,13 @@ def test_the_processes_of_the_live_release_run(host: Host) -> None:
         deployed = run(INVENTORY, "deploy", app="jobs", version="second")
         assert not deployed.failed, deployed.output
         second = live(host)
+        assert second != first
         wait(lambda: second in beating(host), "no new copy runs")
         wait(lambda: beating(host) == [second] * 3, "the old copies did not end")
         assert host.file(f"{STATE}/a.done").content_string == first
         rolled_back = run(INVENTORY, "rollback", app="jobs")
         assert not rolled_back.failed, rolled_back.output
+        assert live(host) == first
         wait(lambda: beating(host) == [first] * 3, "the copies of the first release did not come back")
         assert "PROBLEM" not in host.check_output("farrier-release --app jobs status")
 
@@ -101,12 +103,14 @@ def test_celery_loses_no_job_and_runs_none_twice(host: Host, get: Callable[..., 
         return [(int(number), release) for number, release in lines if int(number) >= start]
 
     with host.sudo():
+        first, current = live(host, "queue"), []
         stream = threading.Thread(target=queue)
         stream.start()
         try:
             for playbook, variables in (("deploy", {"version": "second"}), ("rollback", {})):
                 ended = run(INVENTORY, playbook, app="queue", **variables)
                 assert not ended.failed, ended.output
+                current.append(live(host, "queue"))
                 beats = "systemctl list-units --plain --no-legend 'queue-beat@*'"
                 assert len(host.check_output(beats).splitlines()) == 1
                 # At its end the former copy of the worker is told to stop.
@@ -117,3 +121,4 @@ def test_celery_loses_no_job_and_runs_none_twice(host: Host, get: Callable[..., 
         wait(lambda: len({number for number, _ in done()}) == len(queued), "jobs are lost")
         assert sorted(number for number, _ in done()) == queued
         assert len({release for _, release in done()}) == 2
+        assert (current[0] != first, current[1]) == (True, first)

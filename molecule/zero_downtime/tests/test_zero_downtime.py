@@ -26,7 +26,10 @@ def test_no_download_was_cut(recorded_run: RecordedRun) -> None:
 
 
 def test_there_were_enough_requests(recorded_run: RecordedRun) -> None:
-    """Of a few thousand none fails with any worker; of 300 000 the stock one loses hundreds."""
+    """Of a few thousand none fails with any worker; of 300 000 the stock one loses hundreds.
+
+    Nearly all of them in hand-overs, around which clients are as busy here as there.
+    """
     assert recorded_run.clients.requests >= REQUESTS
 
 
@@ -67,7 +70,7 @@ def test_another_server_package_gets_another_master(recorded_run: RecordedRun, l
 @pytest.mark.parametrize("label", ["server package", "rollback of that"])
 def test_nobody_waits_for_another_master(recorded_run: RecordedRun, label: str) -> None:
     """Not much longer than for a reload of the same run, and not while the app starts."""
-    reloads = [recorded_run.slowest_milliseconds(step.label) for step in recorded_run.alternating]
+    reloads = [recorded_run.slowest_milliseconds(step.label) for step in recorded_run.reloads]
     assert recorded_run.slowest_milliseconds(label) <= SLOWER_THAN_RELOADS_AT_MOST * max(reloads)
     boot_seconds = recorded_run.step(label).attempt["seconds"]["rehearse"]
     assert recorded_run.gap_seconds(label) < boot_seconds / 2
@@ -75,11 +78,9 @@ def test_nobody_waits_for_another_master(recorded_run: RecordedRun, label: str) 
 
 def test_the_master_does_not_grow(recorded_run: RecordedRun) -> None:
     """Twenty reloads are a week's; a master lives for years."""
-    before_kb, after_kb = recorded_run.alternating[0].rss_before_kb, recorded_run.alternating[-1].rss_after_kb
-    print(
-        f"The master had {before_kb} kB before {len(recorded_run.alternating)} reloads"
-        f" and {after_kb} kB after them"
-    )
+    reloads = recorded_run.reloads
+    before_kb, after_kb = reloads[0].rss_before_kb, reloads[-1].rss_after_kb
+    print(f"The master had {before_kb} kB before {len(reloads)} reloads and {after_kb} kB after them")
     assert abs(after_kb - before_kb) <= RSS_TOLERANCE * before_kb
 
 

@@ -1,4 +1,4 @@
-"""The command line: `python -m tests.harness.load run|mark|stop|status|compare`."""
+"""The command line: `python -m tests.harness.load run|mark|rate|stop|status|compare`."""
 
 from __future__ import annotations
 
@@ -137,13 +137,14 @@ def _parser() -> argparse.ArgumentParser:
 
     for verb, text in (
         ("mark", "note that something happens now"),
+        ("rate", "change the most requests a second"),
         ("status", "ask"),
         ("stop", "end the run"),
     ):
         command = verbs.add_parser(verb, help=text)
         command.set_defaults(command=_ask, verb=verb)
         command.add_argument("control", type=Path, help="the run's --control")
-        command.add_argument("words", nargs="*" if verb != "mark" else "+", metavar="LABEL")
+        command.add_argument("words", nargs="+" if verb in ("mark", "rate") else "*", metavar="WORD")
 
     side_by_side = verbs.add_parser("compare", help="print two results side by side")
     side_by_side.set_defaults(command=_compare)

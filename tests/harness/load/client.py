@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -141,13 +142,21 @@ class Run:
             retry_safe=options.retry_safe,
         )
 
+    def _change_rate(self, argument: str) -> None:
+        per_second = float(argument)
+        if not 0 < per_second < math.inf:
+            raise ValueError(f"{argument!r} is no rate: give a number above 0")
+        self._pace.change(per_second)
+
     def _command(self, command: str, argument: str) -> dict[str, Any]:
         if command == "mark" and argument:
             return {"at_seconds": self.recorder.mark(argument).at_seconds}
-        if command == "stop":
+        if command == "rate":
+            self._change_rate(argument)
+        elif command == "stop":
             self.stop()
         elif command != "status":
-            raise ValueError(f"{command!r}: give `mark LABEL`, `status` or `stop`")
+            raise ValueError(f"{command!r}: give `mark LABEL`, `rate NUMBER`, `status` or `stop`")
         return {
             "seconds": self.recorder.now_seconds(),
             "requests": len(self.recorder),

@@ -1,6 +1,6 @@
 """Steering a run from another process: a UNIX socket, a command a line, an answer a line of JSON.
 
-Commands: `mark LABEL`, `status`, `stop`.
+Commands: `mark LABEL`, `rate REQUESTS_PER_SECOND`, `status`, `stop`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from .offenders import Offenders
 from .target import make_target
 
 CONNECTIONS = 24
+PATIENCE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def beside_offenders(
         site: of a `Misbehaving` app.
         ways: what the offenders ask for.
         per_second: how often they do.
-        seconds: how long.
+        seconds: how long; on a busy machine longer, until the offenders have got half of their answers.
     """
     url, resolve = f"https://{site.domain}", {site.domain: site.addresses}
     target = make_target(url, ca=str(site.ca), resolve=resolve)
@@ -51,4 +52,7 @@ def beside_offenders(
         load.wait_for_requests(CONNECTIONS)
         with Offenders(target, ways, per_second=per_second) as offenders:
             time.sleep(seconds)
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while offenders.outcomes.total() <= seconds * per_second / 2 and time.monotonic() < deadline:
+                time.sleep(0.1)
         return load.stop(), offenders.outcomes

@@ -159,6 +159,10 @@ class Load:
         """Note that `label` happens now; it becomes a line in the picture and a window in the report."""
         self._ask(f"mark {label}")
 
+    def change_rate(self, per_second: float) -> None:
+        """Send at most so many requests a second from now on."""
+        self._ask(f"rate {per_second:g}")
+
     def status(self) -> dict[str, Any]:
         """Return seconds, requests, failures, what was begun anew, releases and answers by host so far."""
         return self._ask("status")

@@ -10,8 +10,12 @@ class Pace:
     """Hands out turns, evenly spaced; without a rate a turn costs nothing."""
 
     def __init__(self, per_second: float | None) -> None:
-        self._interval_seconds = 1 / per_second if per_second else 0.0
         self._next = monotonic()
+        self.change(per_second)
+
+    def change(self, per_second: float | None) -> None:
+        """Hand out so many turns a second from now on; None for as many as are asked for."""
+        self._interval_seconds = 1 / per_second if per_second else 0.0
 
     async def turn(self) -> None:
         """Wait until it is this caller's turn; turns that nobody took are not made up for."""

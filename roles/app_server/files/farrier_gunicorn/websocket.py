@@ -6,6 +6,7 @@ a message on finds the socket gone, and gives up before it has read what came fr
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any
@@ -14,6 +15,8 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 SERVICE_RESTART = 1012
+# A proxy has more idle connections to a worker that drains: a client that comes back at once may get one.
+OPEN_AT_LEAST_SECONDS = 1.0
 
 
 class WebSocket:
@@ -21,13 +24,15 @@ class WebSocket:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._is_open = False
+        self._opened_at: float | None = None
         self._has_ended = False
 
     @property
     def is_to_end(self) -> bool:
-        """Whether the app has accepted it, and nobody has closed it."""
-        return self._is_open and not self._has_ended
+        """Whether the app has accepted it a moment ago, and nobody has closed it."""
+        if self._opened_at is None or self._has_ended:
+            return False
+        return time.monotonic() - self._opened_at >= OPEN_AT_LEAST_SECONDS
 
     async def send(self, message: Message) -> None:
         """Pass a message on.
@@ -38,10 +43,10 @@ class WebSocket:
         if self._has_ended:
             raise OSError("the WebSocket was closed because the service restarts")
         if message["type"] == "websocket.close":
-            self._is_open = False
+            self._opened_at = None
         await self._send(message)
         if message["type"] == "websocket.accept":
-            self._is_open = True
+            self._opened_at = time.monotonic()
 
     async def end(self) -> None:
         """Close with 1012 if it is open; uvicorn waits for the client's answer, and tells the app."""

@@ -17,6 +17,8 @@ from tests.harness.load.__main__ import main
 
 from .servers import answer, read_request, serving
 
+CONNECTIONS = 4
+
 
 class Observatory:
     """Answers as the application in app/ does; `release` can be changed, `broken` makes it answer 502."""
@@ -74,7 +76,14 @@ def observatory(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> Iterator[tuple[Ob
 def short_requests(url: str, certificate: tuple[Path, Path], output: Path) -> Load:
     """Return a little load without streams."""
     return Load(
-        url, ca=certificate[0], output=output, connections=4, websockets=0, events=0, downloads=0, rate=400
+        url,
+        ca=certificate[0],
+        output=output,
+        connections=CONNECTIONS,
+        websockets=0,
+        events=0,
+        downloads=0,
+        rate=400,
     )
 
 
@@ -180,6 +189,25 @@ def test_the_command_line(
     assert 40 <= json.loads((tmp_path / "load.json").read_text())["requests"] < 60
     application.broken = True
     assert main(arguments) == 1
+
+
+def test_the_rate_changes_while_it_runs(
+    observatory: tuple[Observatory, str], certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Clients that are few most of the time are many when it matters; what is no rate changes nothing."""
+    with short_requests(observatory[1], certificate, tmp_path) as load:
+        load.change_rate(1)
+        for wrong in ("0", "-1", "nan", "inf", "many", ""):
+            with pytest.raises(control.ControlError):
+                control.ask(load._control, f"rate {wrong}")
+        load.wait_for_requests(1)
+        before = load.status()
+        load.wait_for_requests(1)
+        # The first may have had its turn at the rate of before.
+        assert load.status()["requests"] - before["requests"] <= CONNECTIONS
+        load.change_rate(10_000)
+        load.wait_for_requests(200, within_seconds=20)
+        assert load.stop().failed == 0
 
 
 def test_an_unknown_command_is_refused(

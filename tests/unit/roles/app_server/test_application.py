@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from farrier_gunicorn import websocket
 from farrier_gunicorn.access_log import AccessLog
 from farrier_gunicorn.application import Application, ServedApplication
 
@@ -163,6 +165,35 @@ def test_websocket_handshake_is_left_alone_while_the_worker_drains() -> None:
     assert call(application, scope("websocket")) == [{"type": "websocket.accept"}]
 
 
+@pytest.fixture
+def websockets_end_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the second that they are left."""
+    monkeypatch.setattr(websocket, "OPEN_AT_LEAST_SECONDS", 0.0)
+
+
+def test_websocket_that_has_just_come_is_left_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that was told to come back, and meets a worker that drains once more, gets an answer."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "websocket.accept"})
+        for seconds in (0.9, 1.1):
+            now[0] = seconds
+            application.end_websockets()
+            await asyncio.sleep(0)
+            with suppress(OSError):
+                await send({"type": "websocket.send", "text": str(seconds)})
+
+    now = [0.0]
+    monkeypatch.setattr(websocket.time, "monotonic", lambda: now[0])
+    application = ServedApplication(app, "release-1", AccessLog("app"))
+    assert call(application, scope("websocket")) == [
+        {"type": "websocket.accept"},
+        {"type": "websocket.send", "text": "0.9"},
+        {"type": "websocket.close", "code": 1012},
+    ]
+
+
+@pytest.mark.usefixtures("websockets_end_at_once")
 def test_websocket_that_was_ended_is_gone_for_the_app() -> None:
     """What the app sends after that must not reach uvicorn, for which it would be a mistake of the app's."""
 
@@ -181,6 +212,7 @@ def test_websocket_that_was_ended_is_gone_for_the_app() -> None:
     ]
 
 
+@pytest.mark.usefixtures("websockets_end_at_once")
 def test_websocket_that_is_not_open_is_not_ended() -> None:
     """Not before its handshake, and not after the app itself has closed it."""
     messages = [{"type": "websocket.accept"}, {"type": "websocket.close"}]
