@@ -48,8 +48,9 @@ class DaphneServer(Server):
             autoPingTimeout=self.ping_timeout,
             allowNullOrigin=True,
             openHandshakeTimeout=self.websocket_handshake_timeout,
-            maxMessagePayloadSize=self.websocket_max_message_size,
-            maxFramePayloadSize=self.websocket_max_frame_size,
+            # Daphne 4.1 has no limits.
+            maxMessagePayloadSize=getattr(self, "websocket_max_message_size", 0),
+            maxFramePayloadSize=getattr(self, "websocket_max_frame_size", 0),
         )
         self._listeners: list[socket.socket] = []
         self._connections: list[Any] = []
@@ -98,7 +99,7 @@ class DaphneServer(Server):
         return bool(self._connections)
 
     async def tick(self, counter: int) -> None:
-        """Daphne's own timers go on."""
+        """Nothing to do: Daphne's own timers go on."""
 
 
 async def _serve(

@@ -10,9 +10,9 @@ from typing import Any
 from gunicorn.asgi.protocol import ASGIProtocol
 
 from farrier_gunicorn.application import ServedApplication
-from farrier_gunicorn.event_loop import new_event_loop
+from farrier_gunicorn.event_loop import make_event_loop
 
-make_event_loop = new_event_loop
+__all__ = ["make_event_loop", "make_server"]
 
 
 class GunicornServer:

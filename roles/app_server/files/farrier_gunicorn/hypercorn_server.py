@@ -12,12 +12,11 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 
 from farrier_gunicorn.application import ServedApplication
-from farrier_gunicorn.event_loop import new_event_loop
+from farrier_gunicorn.event_loop import make_event_loop
+
+__all__ = ["make_event_loop", "make_server"]
 
 _CLOSE_SECONDS = 1.0
-
-
-make_event_loop = new_event_loop
 
 
 def make_server(application: ServedApplication, state: dict[str, Any], worker: Any) -> HypercornServer:
@@ -44,12 +43,14 @@ class HypercornServer:
         self._servers: list[asyncio.Server] = []
 
     async def accept(self, listeners: list[socket.socket]) -> None:
+        """Begin to accept connections, for the first time or again."""
         self._servers = [
             await asyncio.start_server(self._serve, sock=listener.dup(), backlog=self._backlog)
             for listener in listeners
         ]
 
     def stop_accepting(self) -> None:
+        """Accept no more; what is connected goes on."""
         for server in self._servers:
             server.close()
 
@@ -73,11 +74,13 @@ class HypercornServer:
 
     @property
     def is_busy(self) -> bool:
+        """Whether requests or WebSockets are under way."""
         return self._served.is_busy
 
     @property
     def is_connected(self) -> bool:
+        """Whether connections are open."""
         return bool(self._connections)
 
     async def tick(self, counter: int) -> None:
-        pass
+        """There is nothing to do now and then."""

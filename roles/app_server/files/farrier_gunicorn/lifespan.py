@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import Any
 
 from farrier_gunicorn.answer import Message
@@ -65,5 +64,4 @@ class Lifespan:
             if said[-1:] == ["lifespan.startup.complete"]:
                 _logger.error("Exception in the app's shutdown handlers", exc_info=error)
         finally:
-            with suppress(asyncio.QueueFull):
-                self._from_app.put_nowait("ended")
+            self._from_app.put_nowait("ended")

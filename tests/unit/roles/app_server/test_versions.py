@@ -85,6 +85,22 @@ def add_release_anew(host: Host, name: str) -> None:
     (host.directory / "releases" / name / "source" / "project" / "example.py").write_text(WSGI_APP)
 
 
+@pytest.mark.parametrize(
+    ("worker_class", "package"),
+    [("handover_hypercorn", "hypercorn==0.17.3"), ("handover_daphne", "daphne==4.1.2")],
+)
+def test_older_servers(
+    make_host: Callable[..., Host], install: Callable[..., str], worker_class: str, package: str
+) -> None:
+    """With the oldest gunicorn, too."""
+    host = make_host(worker_class=worker_class, boot_timeout_seconds=30)
+    for name, prologue in (("1", ""), ("2", ""), ("broken", IMPORT_FAILS)):
+        host.add_release(name, prologue=prologue)
+    host.activate("1")
+    host.start(PYTHONPATH=install("gunicorn==21.2.0", package))
+    go_through_reloads(host)
+
+
 @pytest.mark.parametrize("uvicorn", ["0.30.6", "0.34.3"])
 def test_stock_worker_of_old_servers(host: Host, install: Callable[..., str], uvicorn: str) -> None:
     """It comes with uvicorn."""
