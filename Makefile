@@ -80,6 +80,9 @@ bench-fleet: packages-lab $(TEST_READY) ## Seconds of a deploy to 1, 2, 4 and 8 
 ssh: $(READY) ## Get into a lab host: make ssh HOST=web1 [CMD='…']
 	@ssh -F build/lab/ssh_config $(HOST) $(CMD)
 
+newest-servers: $(TEST_READY) ## Try the newest gunicorn, uvicorn, Hypercorn and Daphne, whatever is locked
+	@tools/newest-servers
+
 lock: $(TEST_READY) ## Compile the lock files anew from the pyproject files
 	@tools/lock
 
@@ -92,4 +95,4 @@ clean: ## Remove the lab and everything that was made
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-deploy demo test test-load lint unit ssh lock docs clean
+.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-deploy demo test test-load lint unit ssh newest-servers lock docs clean
