@@ -17,6 +17,8 @@ PROBES = Path("src/observatory/probes.py")
 GOOD = ("good-1", "good-2")
 KILLED = tuple(f"killed-{number}" for number in range(1, 13))
 SLOW_BUILD = "slow-build"
+# Longer than it takes to start the next deploy on a busy machine, and than anybody would wait for.
+ENDLESS_BUILD = "endless-build"
 SLOW_MIGRATION = "slow-migration"
 
 
@@ -211,6 +213,7 @@ def main(app: Path, path: Path) -> None:
     for version in (*GOOD, *KILLED):
         repository.tag(version, lambda tree: None)
     repository.tag(SLOW_BUILD, script("before_build", "sleep 5"))
+    repository.tag(ENDLESS_BUILD, script("before_build", "sleep 600"))
     # Cut short, or without the release below its feet, it leaves no word.
     word = "$STATE_DIRECTORY/migrated"
     repository.tag(SLOW_MIGRATION, script("migrate", f"touch {word}-begun", "sleep 5", f"cp VERSION {word}"))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 from app_under_load import AppUnderLoad
-from versions import KILLED, SLOW_BUILD, SLOW_MIGRATION
+from versions import ENDLESS_BUILD, KILLED, SLOW_MIGRATION
 
 from tests.harness.deploys import Playbook
 
@@ -106,13 +106,13 @@ def test_killed_controller_leaves_nothing_half_done(
 def test_build_of_a_killed_controller_gives_way(app_under_load: AppUnderLoad) -> None:
     """Who starts again at once does not wait for what nobody wants any more."""
     before = app_under_load.begin("killed in a long build")
-    with app_under_load.start(SLOW_BUILD) as deploy:
-        source = "/srv/observatory/releases/*-slow-build/source/VERSION"
+    with app_under_load.start(ENDLESS_BUILD) as deploy:
+        source = f"/srv/observatory/releases/*-{ENDLESS_BUILD}/source/VERSION"
         assert app_under_load.site.wait_for_path(source).wait() == 0, deploy.output
         deploy.kill()
     app_under_load.check_a_good_release_goes_live()
     dead = app_under_load.site.look().attempts[len(before.attempts)]
-    assert dead["to"].endswith(f"Z-{SLOW_BUILD}")
+    assert dead["to"].endswith(f"Z-{ENDLESS_BUILD}")
     assert dead["result"] in ("failed", "abandoned")
 
 
