@@ -48,9 +48,7 @@ class ServedApplication:
         self.startup_failure: str | None = None
         """What the app said of its start-up, when that failed."""
         self.requests = 0
-        """How many there have been."""
-        self.websockets = 0
-        """How many there have been."""
+        """How many there have been, WebSockets included."""
         self._under_way = 0
         self._event_streams: set[EventStream] = set()
         self._websockets: set[WebSocket] = set()
@@ -83,6 +81,7 @@ class ServedApplication:
         if kind == "lifespan":
             await self._live(scope, receive, send)
             return
+        self.requests += 1
         self._under_way += 1
         try:
             if kind == "http":
@@ -94,7 +93,6 @@ class ServedApplication:
 
     async def _serve_request(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        self.requests += 1
         answer = Answer(send, scope["method"], self._announce, getattr(send, "__self__", None))
         try:
             result = await self._application(scope, receive, answer.send)
@@ -132,7 +130,6 @@ class ServedApplication:
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
-        self.websockets += 1
         status = 403
         websocket = WebSocket(send)
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import socket
 from importlib import import_module
 from typing import Any, ClassVar, Protocol, cast
 
 from farrier_gunicorn.access_log import AccessLog
 from farrier_gunicorn.application import Application, ServedApplication
+from farrier_gunicorn.asgi_server import AsgiServer
 from farrier_gunicorn.drain import DrainTimes
 from farrier_gunicorn.handover import Handover
-from farrier_gunicorn.life import Draining, Life
+from farrier_gunicorn.life import Life
 from farrier_gunicorn.lifespan import Lifespan
 from farrier_gunicorn.scope import BehindProxy
+from farrier_gunicorn.shared_state import Stage
 
 _HEARTBEAT_MOST_SECONDS = 1.0
 _TICK_SECONDS = 0.1
@@ -28,6 +29,7 @@ class AsgiHandover(Handover):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self.application: ServedApplication | None = None
+        self._heartbeat: asyncio.Task[None] | None = None
 
     @property
     def startup_failure(self) -> str | None:
@@ -55,25 +57,22 @@ class AsgiHandover(Handover):
             on_stage=self.enter_stage,
         )
 
-    async def keep_heart_beating(self) -> None:
-        """To be run as a task of its own, to go on in a drain."""
+    def enter_stage(self, stage: Stage) -> None:
+        """Before the worker serves, the boot timeout holds; from then on its heartbeat, also in a drain."""
+        super().enter_stage(stage)
+        self._heartbeat = self._heartbeat or asyncio.create_task(self._keep_heart_beating())
+
+    async def _keep_heart_beating(self) -> None:
         interval_seconds = min(_HEARTBEAT_MOST_SECONDS, self.generation.configuration.timeout_seconds / 4)
         while True:
             self.notify()
             await asyncio.sleep(interval_seconds)
 
-
-class AsgiServer(Draining, Protocol):
-    """A server as `AsgiWorker` runs it."""
-
-    async def accept(self, listeners: list[socket.socket]) -> None:
-        """Begin to accept connections, for the first time or again."""
-
-    def stop_accepting(self) -> None:
-        """Accept no more; what is connected goes on."""
-
-    async def close(self) -> None:
-        """Close what is connected, without waiting for anybody."""
+    def end_life(self, application: ServedApplication) -> None:
+        """Nothing is served any more."""
+        if self._heartbeat:
+            self._heartbeat.cancel()
+        application.access_log.close()
 
 
 class Library(Protocol):
@@ -130,22 +129,14 @@ class AsgiWorker(AsgiHandover):
             asyncio.get_running_loop().add_signal_handler(number, setattr, life, flag, True)
         await server.accept(self.sockets)
         life.begin()
-        heartbeat = asyncio.create_task(self.keep_heart_beating())
-        await _until_drained(life, server)
-        while await life.drain(server):
+        while await _serve_until_drained(life, server):
             await server.accept(self.sockets)
             life.serve_again()
-            await _until_drained(life, server)
-        try:
-            async with life.shutdown():
-                await lifespan.shutdown()
-        except TimeoutError:
-            life.tell_that_shutdown_was_cut()
+        await life.shut_down(lifespan.shutdown())
         await server.close()
-        heartbeat.cancel()
         for listener in self.sockets:
             listener.close()
-        application.access_log.close()
+        self.end_life(application)
 
 
 class GunicornWorker(AsgiWorker):
@@ -166,10 +157,11 @@ class DaphneWorker(AsgiWorker):
     library_name = "farrier_gunicorn.daphne_server"
 
 
-async def _until_drained(life: Life, server: AsgiServer) -> None:
-    """Serve until there is another order."""
+async def _serve_until_drained(life: Life, server: AsgiServer) -> bool:
+    """Serve until there is another order, then drain. Returns whether the worker has been called back."""
     counter = 0
     while life.goes_on(counter):
         await asyncio.sleep(_TICK_SECONDS)
         counter += 1
     server.stop_accepting()
+    return await life.drain(server)

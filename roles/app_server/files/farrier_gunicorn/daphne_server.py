@@ -19,6 +19,7 @@ from twisted.logger import globalLogBeginner
 
 from farrier_gunicorn.answer import Message, Send
 from farrier_gunicorn.application import ServedApplication
+from farrier_gunicorn.asgi_server import AsgiServer
 
 
 def make_event_loop() -> asyncio.AbstractEventLoop:
@@ -32,13 +33,13 @@ def make_server(application: ServedApplication, state: dict[str, Any], worker: A
     return DaphneServer(application, state, worker.cfg.keepalive)
 
 
-class DaphneServer(Server):
+class DaphneServer(Server, AsgiServer):
     """Connections to Daphne, whose reactor runs while the event loop does."""
 
     def __init__(self, application: ServedApplication, state: dict[str, Any], keepalive_seconds: int) -> None:
         # The endpoints are not looked at where run() is not called.
         super().__init__(partial(_serve, application, state), endpoints=["none"], server_name="")
-        self._served = application
+        self.served = application
         globalLogBeginner.beginLoggingTo([], redirectStandardIO=False, discardBuffer=True)
         self.connections: dict[Any, Any] = {}
         self.http_factory = HTTPFactory(self)
@@ -88,18 +89,10 @@ class DaphneServer(Server):
                 )
 
     @property
-    def is_busy(self) -> bool:
-        """Whether requests or WebSockets are under way."""
-        return self._served.is_busy
-
-    @property
     def is_connected(self) -> bool:
         """Whether connections are open."""
         self._connections = [connection for connection in self._connections if connection.connected]
         return bool(self._connections)
-
-    async def tick(self, counter: int) -> None:
-        """Nothing to do: Daphne's own timers go on."""
 
 
 async def _serve(

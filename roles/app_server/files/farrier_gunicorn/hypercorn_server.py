@@ -12,6 +12,7 @@ from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 
 from farrier_gunicorn.application import ServedApplication
+from farrier_gunicorn.asgi_server import AsyncioServer
 from farrier_gunicorn.event_loop import make_event_loop
 
 __all__ = ["make_event_loop", "make_server"]
@@ -27,32 +28,23 @@ def make_server(application: ServedApplication, state: dict[str, Any], worker: A
     return HypercornServer(application, state, config, worker.cfg.backlog)
 
 
-class HypercornServer:
+class HypercornServer(AsyncioServer):
     """Connections to Hypercorn, each a task."""
 
     def __init__(
         self, application: ServedApplication, state: dict[str, Any], config: Config, backlog: int
     ) -> None:
-        self._served = application
+        self.served = application
         self._application = ASGIWrapper(application)  # type: ignore[arg-type]  # it has a type for every message
         self._state = state
         self._config = config
         self._backlog = backlog
         self._context = WorkerContext(None)
         self._connections: set[asyncio.Task[None]] = set()
-        self._servers: list[asyncio.Server] = []
 
-    async def accept(self, listeners: list[socket.socket]) -> None:
-        """Begin to accept connections, for the first time or again."""
-        self._servers = [
-            await asyncio.start_server(self._serve, sock=listener.dup(), backlog=self._backlog)
-            for listener in listeners
-        ]
-
-    def stop_accepting(self) -> None:
-        """Accept no more; what is connected goes on."""
-        for server in self._servers:
-            server.close()
+    async def listen(self, listener: socket.socket) -> asyncio.Server:
+        """Serve on a socket."""
+        return await asyncio.start_server(self._serve, sock=listener, backlog=self._backlog)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -73,14 +65,6 @@ class HypercornServer:
             await asyncio.wait(self._connections, timeout=_CLOSE_SECONDS)
 
     @property
-    def is_busy(self) -> bool:
-        """Whether requests or WebSockets are under way."""
-        return self._served.is_busy
-
-    @property
     def is_connected(self) -> bool:
         """Whether connections are open."""
         return bool(self._connections)
-
-    async def tick(self, counter: int) -> None:
-        """There is nothing to do now and then."""

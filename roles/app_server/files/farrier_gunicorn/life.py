@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
 
 from farrier_gunicorn.application import ServedApplication
 from farrier_gunicorn.drain import DrainTimes, MemoryLimit
@@ -31,9 +31,6 @@ class Draining(Protocol):
     @property
     def is_connected(self) -> bool:
         """Whether connections are open, idle ones included."""
-
-    async def tick(self, counter: int) -> None:
-        """Do what the server does every now and then."""
 
 
 class Life:
@@ -92,7 +89,7 @@ class Life:
         return True
 
     def _is_used_up(self, counter: int) -> bool:
-        if self._application.requests + self._application.websockets >= self._max_requests:
+        if self._application.requests >= self._max_requests:
             return True
         return counter % _TICKS_BETWEEN_LOOKS_AT_MEMORY == 0 and self._memory.is_passed()
 
@@ -106,10 +103,17 @@ class Life:
     def _leaves_by_itself(self) -> bool:
         return self.was_terminated and self._shared_state.order is Order.SERVE
 
-    async def drain(self, server: Draining) -> bool:
+    async def drain(
+        self, server: Draining, on_tick: Callable[[int], Awaitable[object]] | None = None
+    ) -> bool:
         """Answer what is connected or about to be, until the proxy has closed its connections.
 
-        Returns whether the worker has been called back meanwhile.
+        Args:
+            server: which accepts no more.
+            on_tick: what it does ten times a second, told how often it has.
+
+        Returns:
+            Whether the worker has been called back meanwhile.
         """
         if self.was_killed:
             return False
@@ -121,7 +125,8 @@ class Life:
             # First of all, since a connection accepted in this very moment is not in the list yet.
             await asyncio.sleep(DRAIN_TICK_SECONDS)
             counter += 1
-            await server.tick(counter)
+            if on_tick:
+                await on_tick(counter)
             order = self._order()
             if order is Order.SERVE:
                 return True
@@ -148,12 +153,11 @@ class Life:
         await asyncio.sleep(0)
         return False
 
-    def shutdown(self) -> asyncio.Timeout:
-        """Bound the app's shutdown handlers: leave with TimeoutError when the master is about to kill."""
-        now = asyncio.get_running_loop().time()
-        return asyncio.timeout_at((self._told_to_go_at or now) + self._times.end)
-
-    @staticmethod
-    def tell_that_shutdown_was_cut() -> None:
-        """Say in the log what `shutdown` has cut."""
-        _logger.error("The app's shutdown handlers take longer than request_timeout_seconds allows")
+    async def shut_down(self, handlers: Coroutine[Any, Any, None]) -> None:
+        """Run the app's shutdown handlers, but not until the master kills the worker."""
+        began = self._told_to_go_at or asyncio.get_running_loop().time()
+        try:
+            async with asyncio.timeout_at(began + self._times.end):
+                await handlers
+        except TimeoutError:
+            _logger.error("The app's shutdown handlers take longer than request_timeout_seconds allows")

@@ -62,10 +62,6 @@ class HandoverServer(Server):
         """Whether connections are open."""
         return bool(self.server_state.connections)
 
-    async def tick(self, counter: int) -> None:
-        """Renew the Date header."""
-        await super().on_tick(counter)
-
     async def on_tick(self, counter: int) -> bool:
         if not self._life.goes_on(counter):
             self.should_exit = True
@@ -81,7 +77,7 @@ class HandoverServer(Server):
     async def _drain(self) -> bool:
         for server in self.servers:
             server.close()
-        return await self._life.drain(self)
+        return await self._life.drain(self, super().on_tick)
 
     async def _serve_again(self) -> None:
         def make_protocol() -> asyncio.Protocol:
@@ -99,8 +95,4 @@ class HandoverServer(Server):
         self._life.serve_again()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        try:
-            async with self._life.shutdown():
-                await super().shutdown(sockets)
-        except TimeoutError:
-            self._life.tell_that_shutdown_was_cut()
+        await self._life.shut_down(super().shutdown(sockets))

@@ -79,4 +79,4 @@ def of_release(worker_class: str, manifest: Mapping[str, Any]) -> str:
     """
     named = WORKER_CLASSES[worker_class].server
     server = manifest.get("server", named if named in _UNSAID else _UNSAID[0])
-    return worker_class if server in (named, None) else SERVERS[server].default
+    return worker_class if server == named else SERVERS[server].default

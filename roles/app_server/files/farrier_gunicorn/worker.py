@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 from farrier_gunicorn.asgi_worker import AsgiHandover
 from farrier_gunicorn.handover import BOOT_FAILED
 from farrier_gunicorn.server import HandoverServer
-from farrier_gunicorn.shared_state import Stage
 from farrier_gunicorn.stock import UvicornWorker
 
 
@@ -19,7 +18,6 @@ class HandoverWorker(AsgiHandover, UvicornWorker):
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
-        self._heartbeat: asyncio.Task[None] | None = None
         self.config.access_log = self.config.server_header = False
         # Requests are counted, and the heartbeat is kept, here: uvicorn's ends when its shutdown begins.
         self.config.limit_max_requests = self.config.callback_notify = None
@@ -35,16 +33,9 @@ class HandoverWorker(AsgiHandover, UvicornWorker):
         server = HandoverServer(self.config, self.begin_life(application))
         asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, server.quit)
         await server.serve(sockets=self.sockets)
-        if self._heartbeat:
-            self._heartbeat.cancel()
-        application.access_log.close()
+        self.end_life(application)
         if not server.started:
             sys.exit(BOOT_FAILED)
-
-    def enter_stage(self, stage: Stage) -> None:
-        """Before the worker serves, the boot timeout holds; from then on, its heartbeat."""
-        super().enter_stage(stage)
-        self._heartbeat = self._heartbeat or asyncio.create_task(self.keep_heart_beating())
 
 
 class HandoverWorkerH11(HandoverWorker):
