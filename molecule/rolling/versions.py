@@ -5,11 +5,10 @@ python versions.py APP REPOSITORY
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from tests.harness.changes import MAIN, another, at_start, misbehaving, same
-from tests.harness.repository import Change, Repository, replace
+from tests.harness.repository import Change, make, replace
 
 # One more than can be live at a time: no test has to go to SERVER for another one.
 GOOD = ("green", "blue", "red")
@@ -47,13 +46,5 @@ VERSIONS: dict[str, Change] = {
 }
 
 
-def main(app: Path, path: Path) -> None:
-    """Make all versions."""
-    repository = Repository(app, path)
-    repository.change(misbehaving)
-    for version, change in VERSIONS.items():
-        repository.tag(version, change)
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    make(misbehaving, VERSIONS)

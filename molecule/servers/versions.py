@@ -5,11 +5,10 @@ python versions.py APP REPOSITORY
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from tests.harness.changes import MAIN, misbehaving, same
-from tests.harness.repository import Change, Repository, replace
+from tests.harness.repository import Change, make, replace
 
 
 def broken(tree: Path) -> None:
@@ -20,13 +19,5 @@ def broken(tree: Path) -> None:
 VERSIONS: dict[str, Change] = {"green": same, "blue": same, "broken": broken}
 
 
-def main(app: Path, path: Path) -> None:
-    """Make all versions."""
-    repository = Repository(app, path)
-    repository.change(misbehaving)
-    for version, change in VERSIONS.items():
-        repository.tag(version, change)
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    make(misbehaving, VERSIONS)

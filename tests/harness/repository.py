@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 LEFT_OUT = shutil.ignore_patterns(".venv", ".*_cache", "__pycache__", "tests", "state")
@@ -46,6 +47,20 @@ class Repository:
 
     def _git(self, *arguments: str) -> None:
         subprocess.run(["git", *arguments], cwd=self.path, check=True)
+
+
+def make(common: Change, versions: Mapping[str, Change]) -> None:
+    """Make a repository with a tag for each version, by a command line of APP and REPOSITORY.
+
+    Args:
+        common: what all versions begin with.
+        versions: how each differs from that, by its tag.
+    """
+    app, path = map(Path, sys.argv[1:])
+    repository = Repository(app, path)
+    repository.change(common)
+    for version, change in versions.items():
+        repository.tag(version, change)
 
 
 def replace(path: Path, old: str, new: str) -> None:

@@ -14,7 +14,7 @@ from farrier_gunicorn.shared_state import Order, SharedState, Stage
 
 _logger = logging.getLogger("gunicorn.error")
 
-DRAIN_TICK_SECONDS = 0.05
+_TICK_SECONDS = 0.05
 # A look a second.
 _TICKS_BETWEEN_LOOKS_AT_MEMORY = 10
 # Before the drain's time is up, how long event streams have for ending between two events.
@@ -110,7 +110,7 @@ class Life:
 
         Args:
             server: which accepts no more.
-            on_tick: what it does ten times a second, told how often it has.
+            on_tick: what it does at every tick, told how many there were.
 
         Returns:
             Whether the worker has been called back meanwhile.
@@ -123,7 +123,7 @@ class Life:
         counter = 0
         while True:
             # First of all, since a connection accepted in this very moment is not in the list yet.
-            await asyncio.sleep(DRAIN_TICK_SECONDS)
+            await asyncio.sleep(_TICK_SECONDS)
             counter += 1
             if on_tick:
                 await on_tick(counter)
