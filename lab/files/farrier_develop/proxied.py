@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from farrier_gunicorn.configuration import read_settings
+from farrier_gunicorn.wsgi import believe_the_proxy
 
 SOCKET_DESCRIPTOR = 3  # the first that systemd passes
 DOMAIN = os.environ.get("FARRIER_DOMAIN", "")
@@ -27,9 +28,7 @@ class Proxied:
         self._root_path = settings()["root_path"]
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        environ["REMOTE_ADDR"] = environ.get("HTTP_X_FORWARDED_FOR") or environ["REMOTE_ADDR"]
-        environ["SERVER_NAME"] = environ.get("HTTP_X_FORWARDED_HOST") or environ["SERVER_NAME"]
-        environ["SERVER_PORT"] = environ.get("HTTP_X_FORWARDED_PORT") or environ["SERVER_PORT"]
         environ["wsgi.url_scheme"] = environ.get("HTTP_X_FORWARDED_PROTO") or environ["wsgi.url_scheme"]
+        believe_the_proxy(environ)
         environ["SCRIPT_NAME"] = self._root_path
         return self._application(environ, start_response)

@@ -51,7 +51,8 @@ class ServedWsgiApplication:
         environ[_STARTED] = time.perf_counter()
         if self._root_path:
             environ["SCRIPT_NAME"] = self._root_path
-        self._believe_the_proxy(environ)
+        if self._trust.believes(environ["REMOTE_ADDR"]):
+            believe_the_proxy(environ)
         response = start_response.__self__  # type: ignore[attr-defined]  # gunicorn's
 
         def start(
@@ -67,19 +68,6 @@ class ServedWsgiApplication:
             if response.headers_sent:
                 raise
             return _fail(environ, start)
-
-    def _believe_the_proxy(self, environ: Environ) -> None:
-        """Put in place what nginx has said of the client; gunicorn does so for the scheme alone."""
-        client = environ.get("HTTP_X_FORWARDED_FOR", "").partition(",")[0].strip()
-        if not client or not self._trust.believes(environ["REMOTE_ADDR"]):
-            return
-        environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client, "0"
-        host, _, port = environ.get("HTTP_HOST", "").rpartition(":")
-        if not port.isdecimal():
-            host, port = environ.get("HTTP_HOST", ""), ""
-        default_port = "443" if environ["wsgi.url_scheme"] == "https" else "80"
-        environ["SERVER_NAME"] = host or environ["SERVER_NAME"]
-        environ["SERVER_PORT"] = port or environ.get("HTTP_X_FORWARDED_PORT") or default_port
 
     def log(self, environ: Environ, response: Any) -> None:
         """One line; an exception may be on its way."""
@@ -99,6 +87,20 @@ class ServedWsgiApplication:
                 self._release,
             )
         )
+
+
+def believe_the_proxy(environ: Environ) -> None:
+    """Put in place what nginx has said of the client; gunicorn does so for the scheme alone."""
+    client = environ.get("HTTP_X_FORWARDED_FOR", "").partition(",")[0].strip()
+    if not client:
+        return
+    environ["REMOTE_ADDR"], environ["REMOTE_PORT"] = client, "0"
+    host, _, port = environ.get("HTTP_HOST", "").rpartition(":")
+    if not port.isdecimal():
+        host, port = environ.get("HTTP_HOST", ""), ""
+    default_port = "443" if environ["wsgi.url_scheme"] == "https" else "80"
+    environ["SERVER_NAME"] = host or environ["SERVER_NAME"]
+    environ["SERVER_PORT"] = port or environ.get("HTTP_X_FORWARDED_PORT") or default_port
 
 
 def _fail(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
