@@ -44,9 +44,12 @@ class Page:
                 return result
 
     def open(self, url: str) -> None:
-        """Go to an address."""
-        navigated = self.call("Page.navigate", url=url)
-        assert "errorText" not in navigated, navigated
+        """Go to an address, again while interfaces of other hosts of the lab come and go."""
+        until = time.monotonic() + START_SECONDS
+        while "errorText" in (navigated := self.call("Page.navigate", url=url)):
+            assert navigated["errorText"] == "net::ERR_NETWORK_CHANGED", navigated
+            assert time.monotonic() < until, navigated
+            time.sleep(0.2)
 
     def text(self, selector: str) -> str:
         """Text of an element; empty while there is none."""
