@@ -2,8 +2,8 @@
 
 Arguments:
     app: name of the application.
-    phase: deploy, rollback, restart, processes, status or unlock; and where several hosts get a release in
-        order, begin, prepare, activate or abort.
+    phase: deploy, rollback, restart, processes, status, measure or unlock; and where several hosts get a
+        release in order, begin, prepare, activate or abort.
     archive: for `deploy`, `begin` and `prepare`, what `source_archive` returned.
     release_stamp: for `begin`, a time such as 20261121T165606Z, where all hosts are to have the same release
         id.
@@ -14,6 +14,7 @@ Arguments:
         succeed: in a fleet it is the end of a deploy that fails, in order and with all hosts.
     release, force: for `rollback`, its id (the one before the live one by default), and whether it may be one
         that never went live successfully; `force` also for `unlock`, while a phase runs.
+    path: for `measure`, what to ask for.
     remove: for `processes`, only stop and remove what is no longer in the inventory.
 
 Returns what the tool returns: `changed`, `message`, `seconds`, and by phase `new`, `token`, `release`,
@@ -43,7 +44,7 @@ from ansible_collections.farrier.kit.plugins.plugin_utils.release_tool import (
 )
 from ansible_collections.farrier.kit.plugins.plugin_utils.source_archive import keep_completion
 
-WITHOUT_LEASE = ("deploy", "begin", "rollback", "restart", "processes", "status", "unlock")
+WITHOUT_LEASE = ("deploy", "begin", "rollback", "restart", "processes", "status", "measure", "unlock")
 WITH_CHECK = ("deploy", "begin", "rollback", "processes", "status", "unlock")
 # These take the lease, and may take it from a deploy that has died.
 TAKING = ("deploy", "begin", "rollback", "restart")
@@ -77,6 +78,7 @@ class ActionModule(ActionBase):
                 "migrate": {"type": "bool", "default": False},
                 "release": {"type": "str", "default": ""},
                 "force": {"type": "bool", "default": False},
+                "path": {"type": "str", "default": "/"},
                 "remove": {"type": "bool", "default": False},
                 "defer_failure": {"type": "bool", "default": False},
             },
@@ -182,6 +184,8 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
         return [*argv, *release, *owner, *(["--force"] if arguments["force"] else []), *checking]
     if phase == "unlock":
         return [*argv, *(["--force"] if arguments["force"] else []), *checking]
+    if phase == "measure":
+        return [*argv, "--path", arguments["path"]]
     if phase == "processes":
         return [*argv, *(["--remove"] if arguments["remove"] else []), *checking]
     if phase in WITHOUT_LEASE:

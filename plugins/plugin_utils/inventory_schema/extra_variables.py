@@ -20,6 +20,7 @@ PLAYBOOKS: dict[str, tuple[str, ...]] = {
     "rollback": ("app", "release", "unreachable"),
     "status": ("app",),
     "run": ("app", "command"),
+    "measure": ("app", "path", "load"),
     "logs": ("app", "lines"),
     "drain": ("host", "drain", "drain_seconds"),
     "upgrade": ("reboot",),

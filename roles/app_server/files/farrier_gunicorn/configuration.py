@@ -1,4 +1,4 @@
-"""Reads how gunicorn is to run one app: gunicorn.json, environment.json and what a rehearsal overrides."""
+"""Reads how gunicorn is to run one app: gunicorn.json, environment.json and what units override."""
 
 from __future__ import annotations
 
@@ -126,7 +126,8 @@ def load(environ: Mapping[str, str]) -> Configuration:
             "release_directory": release_directory,
             "run_directory": Path(values["run_directory"]),
             "environment_file": environment_file,
-            "worker_class": _worker_class_for(values["worker_class"], release_directory),
+            "worker_class": environ.get("FARRIER_WORKER_CLASS")
+            or _worker_class_for(values["worker_class"], release_directory),
             "bind": tuple(filter(None, [environ.get("FARRIER_BIND")])),
             "environment": {**environment, "RELEASE_ID": release_directory.name},
             "digest": digest(settings, environment),

@@ -43,6 +43,7 @@ on_starting = hooks.on_starting
 on_reload = hooks.on_reload
 pre_fork = hooks.pre_fork
 post_fork = hooks.post_fork
-post_request = hooks.post_request
 post_worker_init = hooks.post_worker_init
 child_exit = hooks.child_exit
+if _app.interface == "wsgi":  # gunicorn's own server for ASGI would call it, too
+    post_request = hooks.post_request

@@ -23,6 +23,7 @@ from farrier_release.config import CONFIGURATION_DIRECTORY, load
 from farrier_release.errors import ConfigurationError, ExitCode, ReleaseError, UsageError
 from farrier_release.finish import finish
 from farrier_release.host import Host
+from farrier_release.measure import measure
 from farrier_release.status import problem, status
 
 Result = dict[str, Any]
@@ -102,7 +103,7 @@ def _show(result: Result, options: argparse.Namespace) -> None:
         )
         if error["next_command"]:
             print(f"Next: {error['next_command']}", file=sys.stderr)
-    elif options.phase == "status":
+    elif options.phase in ("status", "measure"):
         print(*result["text"], sep="\n")
     elif options.phase == "log":
         print(json.dumps(result, indent=2))
@@ -169,6 +170,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--remove", action="store_true", help="only remove what is not in the inventory")
     one.add_argument("--check", action="store_true", help="only show what would be done")
     command("status", lambda app, _: status(app), "show what is live")
+    one = command("measure", _measure, "compare servers and numbers of workers under load")
+    one.add_argument("--path", default="/", help="what to ask for by GET; the app works on its live data")
+    one.add_argument("--rounds", type=int, default=3, help="how often each is measured")
     one = command("log", _log, "show the last deploys and rollbacks")
     one.add_argument("--lines", type=int, default=20, help="how many")
     one = command("unlock", _unlock, "drop the lease of a dead deploy")
@@ -320,6 +324,10 @@ def _processes(application: Application, options: argparse.Namespace) -> Result:
             processes.check_alone(application)
             done += processes.settle(application, renew=True, check_only=options.check)
     return {"changed": bool(done), "message": "; ".join(done) or "All run as they should."}
+
+
+def _measure(application: Application, options: argparse.Namespace) -> Result:
+    return measure(application, options.path, options.rounds)
 
 
 def _log(application: Application, options: argparse.Namespace) -> Result:

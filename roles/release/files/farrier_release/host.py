@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, NoReturn
@@ -93,6 +94,19 @@ class Sandboxed:
         ]
 
 
+@dataclass(frozen=True)
+class Running:
+    """A command that runs in a transient unit.
+
+    Args:
+        unit: name of the unit.
+        has_ended: whether the command has.
+    """
+
+    unit: str
+    has_ended: Callable[[], bool]
+
+
 class Host:
     """A machine run by systemd."""
 
@@ -100,6 +114,19 @@ class Host:
         """Run a command in a transient unit and wait for it; its lines are passed on as they come."""
         argv = task.argv("--pipe")
         return follow(argv, stdin=task.stdin, keep_stdout=task.keep_stdout, show=task.show)
+
+    @contextmanager
+    def running_sandboxed(self, task: Sandboxed) -> Iterator[Running]:
+        """Run a command in a transient unit, without its output, and kill it in the end."""
+        unit, null = f"{task.unit}.service", subprocess.DEVNULL
+        argv = task.argv("--property=StandardOutput=null")
+        with subprocess.Popen(argv, stdin=null, stdout=null, stderr=null) as process:
+            try:
+                yield Running(unit, lambda: process.poll() is not None)
+            finally:
+                self.systemctl("kill", "--signal=KILL", unit)
+                self.systemctl("stop", unit)
+                process.wait()
 
     def become_sandboxed(self, task: Sandboxed) -> NoReturn:
         """Become a command in a transient unit, on this terminal if there is one."""

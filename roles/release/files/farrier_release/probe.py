@@ -59,16 +59,6 @@ def ask(address: str, path: str, host: str, *, timeout_seconds: float, tls: bool
         timeout_seconds: for all of it, from the connection to the end of the answer.
         tls: whether nginx speaks TLS to its clients.
     """
-    client = "127.0.0.1"
-    headers = {
-        "Host": host,
-        "X-Real-IP": client,
-        "X-Forwarded-For": client,
-        "X-Forwarded-Host": host,
-        "X-Forwarded-Port": "443" if tls else "80",
-        "X-Forwarded-Proto": "https" if tls else "http",
-        "X-Request-ID": secrets.token_hex(16),
-    }
 
     def connect() -> socket.socket:
         if not address.startswith("/"):
@@ -83,7 +73,26 @@ def ask(address: str, path: str, host: str, *, timeout_seconds: float, tls: bool
             raise
         return connected
 
-    return _get(connect, path, headers, timeout_seconds)
+    return _get(connect, path, headers(host, tls=tls), timeout_seconds)
+
+
+def headers(host: str, *, tls: bool) -> dict[str, str]:
+    """What nginx sets for a client on this machine.
+
+    Args:
+        host: that the client asks for.
+        tls: whether nginx speaks TLS to its clients.
+    """
+    client = "127.0.0.1"
+    return {
+        "Host": host,
+        "X-Real-IP": client,
+        "X-Forwarded-For": client,
+        "X-Forwarded-Host": host,
+        "X-Forwarded-Port": "443" if tls else "80",
+        "X-Forwarded-Proto": "https" if tls else "http",
+        "X-Request-ID": secrets.token_hex(16),
+    }
 
 
 def ask_edge(edge: Edge, path: str, *, timeout_seconds: float) -> Answer:
@@ -125,10 +134,10 @@ def _handshake(edge: Edge, timeout_seconds: float) -> ssl.SSLSocket:
 
 
 def _get(
-    connect: Callable[[], socket.socket], path: str, headers: dict[str, str], timeout_seconds: float
+    connect: Callable[[], socket.socket], path: str, sent: dict[str, str], timeout_seconds: float
 ) -> Answer:
     deadline = time.monotonic() + timeout_seconds
-    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
     request = "\r\n".join([*lines, "User-Agent: farrier-release", "Connection: close", "", ""])
     try:
         with connect() as connected:

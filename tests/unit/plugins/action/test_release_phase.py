@@ -104,6 +104,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
         ({"phase": "prepare"}, ["prepare", "--json", "--token", "token"]),
         ({"phase": "prepare", "migrate": True}, ["prepare", "--json", "--token", "token", "--migrate"]),
         ({"phase": "status"}, ["status", "--json"]),
+        ({"phase": "measure", "path": "/items"}, ["measure", "--json", "--path", "/items"]),
         ({"phase": "unlock"}, ["unlock", "--json"]),
         ({"phase": "restart"}, ["restart", "--json", "--owner", '{"pid": 1}', "--who", "ann"]),
         ({"phase": "unlock", "force": True}, ["unlock", "--json", "--force"]),

@@ -254,6 +254,17 @@ def test_app_sees_the_client_as_the_proxy_does(host: Host) -> None:
     assert "secret" not in host.log.read_text()
 
 
+def test_a_request_is_one_line_of_the_log(host: Host) -> None:
+    """And no other line is about it."""
+    host.start()
+    before = host.log.read_text()
+    for _ in range(5):
+        assert ask(host, "/", FORWARDED)[0] == 200
+    wait_for(lambda: len(access_log(host)) == 5, "the lines are written", host)
+    said = host.log.read_text().removeprefix(before).splitlines()
+    assert [line for line in said if not line.startswith("{")] == []
+
+
 def test_app_below_a_prefix_knows_it(make_server_host: Callable[..., Host]) -> None:
     """nginx takes the prefix away; the URLs that the app makes, and the log, have it."""
     host = make_server_host(root_path="/shop")

@@ -14,7 +14,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from typing import Any
 from farrier_gunicorn import change
 from farrier_release.__main__ import main
 from farrier_release.config import Configuration
-from farrier_release.host import Completed, Host, Sandboxed
+from farrier_release.host import Completed, Host, Running, Sandboxed
 from farrier_release.storage import write_json
 
 DONE = Completed(0, "", [])
@@ -136,6 +136,10 @@ class FakeHost(Host):
     build_report: dict[str, Any] | None = None
     # Called in place of the activation's process, to kill it half way.
     interrupt_reload: bool = False
+    # What a command does that runs for a while.
+    runs: Callable[[Sandboxed], contextlib.AbstractContextManager[None]] = field(
+        default=lambda _: contextlib.nullcontext()
+    )
     # The call of systemctl in place of which the activation's process is killed.
     killed_at: str = ""
     _rehearsed: str = ""
@@ -171,6 +175,13 @@ class FakeHost(Host):
             return Completed(0, json.dumps(self.build_report) if self.build_report else "", [])
         failed = any(word in self.failing_tasks for word in task.command)
         return Completed(1 if failed else 0, self.task_output, [])
+
+    @contextlib.contextmanager
+    def running_sandboxed(self, task: Sandboxed) -> Iterator[Running]:
+        self.calls.append(f"{task.unit}: {' '.join(task.command)}")
+        with self.runs(task):
+            yield Running(f"{task.unit}.service", lambda: False)
+        self.calls.append(f"{task.unit} ends")
 
     def start_detached(
         self,
