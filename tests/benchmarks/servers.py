@@ -1,65 +1,50 @@
 """What each server costs and loses: 20 deploys under load, innocent requests, processor time, memory.
 
 The hosts are those of the scenario `servers`, whose app `changing` has the default server. Processor time is
-what the cgroup of each service has used, in alternating rounds: what else the machine does falls on all.
+what `measure` finds, in alternating rounds: what else the machine does falls on all.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
 import sys
-from collections import defaultdict
 
 from tests.benchmarks.innocents import read
 from tests.benchmarks.remote import ROOT, Remote
-from tests.harness.load import Load
 from tests.harness.load.innocents import Site, beside_offenders
 from tests.harness.load.offenders import EVERY_WAY
 
 SCENARIO = "servers"
 APPS = {"changing": "the default", "hypercorn": "Hypercorn", "daphne": "Daphne"}
 DEPLOYS = 20
-REQUESTS_PER_SECOND = 300.0
 ROUNDS = 10
-ROUND_SECONDS = 3.0
 INNOCENTS_SECONDS = 12.0
-
-_MEMORY = """
-import json, pathlib, sys
-workers = [json.loads(path.read_text())["pid"] for path in pathlib.Path(sys.argv[1]).glob("workers/*.json")]
-lines = [line for pid in workers for line in open(f"/proc/{pid}/smaps_rollup") if line.startswith("Pss:")]
-print(sum(int(line.split()[1]) for line in lines) / len(workers) / 1024)
-"""
-
-
-def used_seconds(remote: Remote, app: str) -> float:
-    """Processor time that the service of an app has used since its start."""
-    shown = remote.run("systemctl", "show", "--property=CPUUsageNSec", "--value", f"{app}.service")
-    return int(shown) / 1e9
+# A server through the kit, and by hand.
+PAIRS = {
+    "handover x 2": "uvicorn alone x 2",
+    "handover_asgi x 2": "gunicorn alone x 2",
+    "handover_hypercorn x 2": "hypercorn alone x 2",
+    "handover_daphne x 1": "daphne alone x 1",
+}
 
 
-def milliseconds_per_request(remote: Remote, site: Site, app: str) -> float:
-    """Processor time of one request, of those that the load harness sends most often."""
-    with Load(
-        f"https://{app}.lab.test",
-        ca=site.ca,
-        resolve={f"{app}.lab.test": site.addresses[0]},
-        name=f"bench_servers_{app}",
-        output=ROOT / "build" / "benchmarks",
-        connections=16,
-        websockets=0,
-        events=0,
-        downloads=0,
-        rate=REQUESTS_PER_SECOND,
-    ) as load:
-        load.wait_for_requests(50)
-        before, sent = used_seconds(remote, app), load.status()["requests"]
-        load.wait_for_requests(int(ROUND_SECONDS * REQUESTS_PER_SECOND))
-        after, answered = used_seconds(remote, app), load.status()["requests"]
-        load.stop()
-    return 1000 * (after - before) / int(answered - sent)
+def measured(remote: Remote, app: str) -> list[str]:
+    """Return the table of ways to run an app, and how each server of it compares with itself by hand."""
+    command = f"farrier-release --app {app} measure --path /healthz --rounds {ROUNDS} --json"
+    result = json.loads(remote.run(*command.split()))
+    rows = {row["candidate"]: row["processor_milliseconds"] for row in result["rows"]}
+    ratios = []
+    for candidate, alone in PAIRS.items():
+        if candidate in rows and alone in rows:
+            each = [kit / by_hand for kit, by_hand in zip(rows[candidate], rows[alone], strict=True)]
+            ratios.append(
+                f"{candidate}: {statistics.median(each):.2f} of the processor time of {alone}"
+                f" ({min(each):.2f} to {max(each):.2f})"
+            )
+    return [*result["text"], *ratios]
 
 
 def main() -> int:
@@ -70,19 +55,8 @@ def main() -> int:
         subprocess.run(["molecule", "converge", "-s", SCENARIO], cwd=ROOT, check=True)
         site, (host,) = read(SCENARIO, "changing.lab.test")
         remote = Remote(host)
-        rounds = defaultdict(list)
-        for _ in range(ROUNDS):
-            for app in APPS:
-                rounds[app].append(milliseconds_per_request(remote, site, app))
-        reference = statistics.median(rounds["changing"])
         for app, told in APPS.items():
-            memory_mb = float(remote.run("python3", "-c", _MEMORY, f"/run/farrier/{app}"))
-            own = statistics.median(rounds[app])
-            print(
-                f"{told}: {own:.2f} ms of processor time a request ({own / reference:.2f} of the default),"
-                f" {memory_mb:.0f} MB a worker",
-                flush=True,
-            )
+            print(*measured(remote, app), sep="\n", flush=True)
             beside = Site(f"{app}.lab.test", site.addresses, site.ca)
             report, outcomes = beside_offenders(beside, EVERY_WAY, per_second=75.0, seconds=INNOCENTS_SECONDS)
             print(
