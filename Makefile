@@ -65,6 +65,9 @@ bench-workers: demo ## Requests per second of the hand-over worker against the s
 bench-servers: packages-lab $(TEST_READY) ## 20 deploys of an app of each server under load, and what each server costs
 	@python -m tests.benchmarks.servers
 
+bench-jobs: packages-lab $(TEST_READY) ## Jobs of Celery and of arq that 20 deploys lose or do twice
+	@python -m tests.benchmarks.jobs
+
 bench-innocents: packages-lab $(TEST_READY) ## Requests lost beside others that fail, with every worker class, on one host and in a fleet
 	@python -m tests.benchmarks.innocents
 
@@ -95,4 +98,4 @@ clean: ## Remove the lab and everything that was made
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-deploy demo test test-load lint unit ssh newest-servers lock docs clean
+.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-jobs bench-deploy demo test test-load lint unit ssh newest-servers lock docs clean

@@ -20,6 +20,8 @@ SCENARIO = Path(__file__).parent
 # Few enough to leave two processors room for the deploys; `make bench-servers` asks for more.
 REQUESTS_PER_SECOND = float(os.environ.get("SERVERS_REQUESTS_PER_SECOND", "100"))
 
+STREAMS = {"websockets": 2, "events": 2, "downloads": 1}
+
 
 @pytest.fixture(scope="session")
 def app(host: Host) -> Callable[[str], AppHost]:
@@ -33,15 +35,14 @@ def load_on(host: Host) -> Callable[[str], Load]:
 
     def load(name: str) -> Load:
         domain = f"{name}.lab.test"
+        streams = {"websockets": 0, "events": 0, "downloads": 0} if name == "threads" else STREAMS
         return Load(
             f"https://{domain}",
             ca=authority(SCENARIO),
             resolve={domain: host.check_output(f"getent ahostsv4 {domain} | head -n 1 | cut -d' ' -f 1")},
             name=f"servers_{name}",
             connections=16,
-            websockets=2,
-            events=2,
-            downloads=1,
+            **streams,
             rate=REQUESTS_PER_SECOND,
             seconds=3000,
         )

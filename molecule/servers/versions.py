@@ -11,6 +11,12 @@ from tests.harness.changes import MAIN, misbehaving, same
 from tests.harness.repository import Change, make, replace
 
 
+def common(tree: Path) -> None:
+    """The app misbehaves where it is asked to, and is a WSGI app, too."""
+    misbehaving(tree)
+    (tree / "src/observatory/threads.py").write_text(Path(__file__).with_name("threads.py").read_text())
+
+
 def broken(tree: Path) -> None:
     """An app that does not import."""
     replace(tree / MAIN, "\nimport sys\n", "\nimport sys\nimport a_module_that_nobody_installed\n")
@@ -20,4 +26,4 @@ VERSIONS: dict[str, Change] = {"green": same, "blue": same, "broken": broken}
 
 
 if __name__ == "__main__":
-    make(misbehaving, VERSIONS)
+    make(common, VERSIONS)

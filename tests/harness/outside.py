@@ -27,7 +27,8 @@ def authority(scenario: Path) -> Path:
         scenario: Directory whose `inventory/hosts.yml` has a group `lab_acme`.
     """
     groups = yaml.safe_load((scenario / "inventory/hosts.yml").read_text())["all"]["children"]
-    return ROOT / "build/lab" / next(iter(groups["lab_acme"]["hosts"])) / "ca.pem"
+    host: str = next(iter(groups["lab_acme"]["hosts"]))
+    return ROOT / "build/lab" / host / "ca.pem"
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from tests.harness.deploys import AppHost, run
 from tests.harness.load import Load
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
-# `make bench-servers` asks for 20.
+# `make bench-servers` asks for 20, and has more apps.
 DEPLOYS = int(os.environ.get("SERVERS_DEPLOYS", "2"))
+SERVERS = ("hypercorn", "daphne", "asgi", *(("h11", "threads") if "SERVERS_DEPLOYS" in os.environ else ()))
 REQUESTS_BETWEEN = 200
 BACK_WITHIN_SECONDS = 30.0
 
@@ -38,7 +39,7 @@ def play(load: Load, label: str, playbook: str, *, fails: bool = False, **variab
     return done.output
 
 
-@pytest.mark.parametrize("server", ["hypercorn", "daphne"])
+@pytest.mark.parametrize("server", SERVERS)
 def test_no_request_fails_while_releases_come_and_go(app: Apps, load_on: Loads, server: str) -> None:
     """Good ones, one that does not import, and the way back; POSTs, WebSockets, events and downloads."""
     site = app(server)

@@ -1,0 +1,140 @@
+"""A Celery and an arq worker through deploys under a stream of jobs: which are lost, and which run twice.
+
+Usage: python -m tests.benchmarks.jobs [DEPLOYS]. Takes a host of its own and removes it. Bar: each job that
+was queued is done once.
+"""
+
+from __future__ import annotations
+
+import collections
+import itertools
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from tests.benchmarks.remote import ROOT, Remote
+from tests.harness.deploys import run
+from tests.harness.outside import Outside
+from tests.harness.repository import Repository
+
+INVENTORY = ROOT / "tests/benchmarks/jobs_inventory"
+APPLICATIONS = {
+    "celery": ROOT / "molecule/wild/applications/queue",
+    "arq": ROOT / "tests/benchmarks/jobs_application",
+}
+REPOSITORIES = ROOT / "build/jobs"
+HOST, ADDRESS = "jobs", "10.77.77.142"
+DEPLOYS = 20
+JOBS_PER_SECOND = 3.0
+# At its end the copies of the former release are told to stop.
+WATCH_SECONDS = 20.0
+DONE_WITHIN_SECONDS = 120.0
+TIMEOUT_SECONDS = 30.0
+
+
+class Stream(threading.Thread):
+    """Queues jobs of one app, each with a number of its own, until it is told to stop."""
+
+    def __init__(self, app: str) -> None:
+        super().__init__(daemon=True)
+        self.app = app
+        self.queued: list[int] = []
+        self.refused: list[int] = []
+        self.is_over = threading.Event()
+
+    def run(self) -> None:
+        """Queue one after the other."""
+        for number in itertools.count(1):
+            if self.is_over.wait(1 / JOBS_PER_SECOND):
+                return
+            # The certificate is self-signed; whether the job was queued is all that counts here.
+            context = ssl._create_unverified_context()
+            domain = f"{self.app}.lab.test"
+            with Outside(ADDRESS, INVENTORY).tls(domain, context) as connected:
+                connected.settimeout(TIMEOUT_SECONDS)
+                request = f"GET /queue/{number} HTTP/1.1\r\nHost: {domain}\r\nConnection: close\r\n\r\n"
+                connected.sendall(request.encode())
+                answer = connected.recv(65536)
+            if answer.startswith(b"HTTP/1.1 200 "):
+                self.queued.append(number)
+            else:
+                self.refused.append(number)
+
+
+def second_version(path: Path) -> None:
+    """Write what makes it another one."""
+    (path / "NEWS").write_text("A second version.\n")
+
+
+def make_repositories() -> None:
+    """Make a repository of each application, with a tag for each version."""
+    for app, source in APPLICATIONS.items():
+        repository = Repository(source, REPOSITORIES / app)
+        repository.change(lambda _: None)
+        repository.tag("first", lambda _: None)
+        repository.tag("second", second_version)
+
+
+def play(playbook: str, *arguments: str) -> None:
+    """Run a playbook against the host."""
+    command = ["ansible-playbook", "--inventory", str(INVENTORY), playbook, *arguments]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
+def done(remote: Remote, app: str) -> list[tuple[int, str]]:
+    """Return the numbers of the jobs that were done, each with its release."""
+    lines = remote.run("cat", f"/var/lib/farrier/{app}/done").splitlines()
+    return [(int(number), release) for number, _, release in (line.partition(" ") for line in lines)]
+
+
+def report(remote: Remote, stream: Stream) -> bool:
+    """Print what came of the jobs of one app; whether each was done once."""
+    until = time.monotonic() + DONE_WITHIN_SECONDS
+    wanted = set(stream.queued)
+    while wanted - {number for number, _ in done(remote, stream.app)} and time.monotonic() < until:
+        time.sleep(1)
+    found = done(remote, stream.app)
+    times = collections.Counter(number for number, _ in found)
+    lost = len(wanted - set(times))
+    twice = sum(count > 1 for count in times.values())
+    releases = len({release for _, release in found})
+    print(
+        f"{stream.app}: {lost} of {len(wanted)} jobs lost, {twice} done twice, by {releases} releases;"
+        f" {len(stream.refused)} could not be queued"
+    )
+    return lost == twice == len(stream.refused) == 0
+
+
+def main() -> int:
+    """Print a line for each app; exit 1 if a job was lost or done twice."""
+    deploys = int(sys.argv[1]) if len(sys.argv) > 1 else DEPLOYS
+    make_repositories()
+    remote = Remote(HOST)
+    try:
+        play("lab/up.yml")
+        remote.run("apt-get", "install", "--yes", "--no-install-recommends", "redis-server")
+        play("site.yml")
+        streams = [Stream(app) for app in APPLICATIONS]
+        for stream in streams:
+            stream.start()
+        for number in range(1, deploys + 1):
+            for app in APPLICATIONS:
+                ended = run(INVENTORY, "deploy", app=app, version=("second", "first")[number % 2 - 1])
+                if ended.failed:
+                    raise SystemExit(ended.output)
+            print(f"deploy {number}: {[len(stream.queued) for stream in streams]} jobs", flush=True)
+            time.sleep(WATCH_SECONDS)
+        for stream in streams:
+            stream.is_over.set()
+            stream.join()
+        verdicts = [report(remote, stream) for stream in streams]
+    finally:
+        play("lab/down.yml")
+    return 0 if all(verdicts) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
