@@ -31,7 +31,7 @@ release=/srv/script/releases/$(date -u +%Y%m%dT%H%M%S.%N)
 tar -C "$source" -cz . | "$@" "$host" "sudo mkdir $release && sudo tar -C $release -xz"
 "$@" "$host" "sudo sh -eu" << EOF
 cd $release
-export UV_CACHE_DIR=/srv/script/cache
+export UV_CACHE_DIR=/srv/script/cache UV_SYSTEM_CERTS=1
 uv="/opt/farrier/tools/bin/uv --quiet"
 \$uv venv --python /usr/bin/python3 .venv
 \$uv pip install --python .venv/bin/python --requirement requirements.txt \
