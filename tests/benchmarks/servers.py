@@ -62,6 +62,7 @@ def main() -> int:
     lost = 0
     try:
         subprocess.run(["molecule", "converge", "-s", SCENARIO], cwd=ROOT, env=environment, check=True)
+        deploys = subprocess.run(["molecule", "verify", "-s", SCENARIO], cwd=ROOT, env=environment)
         site, (host,) = read(SCENARIO, "changing.lab.test")
         remote = Remote(host)
         for app, told in APPS.items():
@@ -75,7 +76,6 @@ def main() -> int:
                 f"{told}: {report.failed} of {report.requests} innocent requests failed; others: {outcomes}"
             )
             lost += report.failed
-        deploys = subprocess.run(["molecule", "verify", "-s", SCENARIO], cwd=ROOT, env=environment)
     finally:
         subprocess.run(["molecule", "destroy", "-s", SCENARIO], cwd=ROOT, check=True)
     return 1 if lost or deploys.returncode else 0
