@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable
@@ -95,3 +96,24 @@ def test_worker_or_master_that_is_killed_comes_back(app: Apps, server: str) -> N
         while pid in (state := site.look()).serving or state.problem:
             assert time.monotonic() < deadline, state
             time.sleep(0.2)
+
+
+def test_ways_to_run_an_app_are_measured_beside_it(app: Apps) -> None:
+    """Each serves, and none is left; nobody is loaded without being asked."""
+    site = app("asgi")
+    before = site.look()
+    refused = run(INVENTORY, "measure", app="asgi")
+    assert refused.failed
+    assert "Nothing was loaded." in refused.output
+    command = "farrier-release --app asgi measure --path /healthz --rounds 1 --json"
+    result = json.loads(site.host.check_output(command))
+    print(*result["text"], sep="\n")
+    rows = {row["candidate"]: row for row in result["rows"]}
+    assert next(iter(rows)) == "handover_asgi x 2"
+    assert {"handover x 2", "handover_h11 x 2", "uvicorn alone x 2"} <= set(rows)
+    assert {row["problem"] for row in rows.values()} == {""}
+    assert {row["failed"] for name, row in rows.items() if name.startswith("handover")} == {0}
+    assert site.host.check_output("systemctl list-units --all --plain --no-legend '*-measure*'") == ""
+    assert site.host.check_output("ls /run/farrier | grep measure || true") == ""
+    after = site.look()
+    assert (after.live, after.problem, after.serving) == (before.live, "", before.serving)
