@@ -95,7 +95,8 @@ class _Connection(asyncio.Protocol):
         if self._is_due and b"\r\ncontent-length:" not in self._received.lower() and self._received:
             self._answered()  # the end of the connection is the end of the answer
         self._seen.failed += self._is_due
-        self._ended.set_result(None)
+        if not self._ended.cancelled():
+            self._ended.set_result(None)
 
     def _send(self) -> None:
         self._received.clear()
@@ -104,7 +105,7 @@ class _Connection(asyncio.Protocol):
 
     def _answered(self) -> None:
         self._is_due = False
-        if self._received.split(b" ", 2)[1:2] == [str(self._seen.status).encode()]:
+        if self._received[:13].split(b" ")[1:2] == [str(self._seen.status).encode()]:
             self._seen.answers.append(time.monotonic() - self._sent_at)
         else:
             self._seen.failed += 1

@@ -6,8 +6,8 @@ import os
 import re
 import statistics
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,7 @@ _ALONE = {
     "daphne": "daphne --unix-socket {socket} --access-log - {module}",
 }
 _CONTROL_GROUPS = "/sys/fs/cgroup"
-# Of a candidate, should this process be killed.
-_LIMIT_SECONDS = 300
+_LOAD_LIMIT_SECONDS = 120
 
 
 def measure(application: Application, path: str, rounds: int) -> dict[str, Any]:
@@ -198,11 +197,12 @@ def _measure_once(application: Application, release: str, path: str, row: Row) -
     row.memory_mb = max(row.memory_mb, memory_mb)
 
 
-@contextmanager
-def _running(application: Application, release: str, candidate: Candidate) -> Iterator[Running]:
+def _running(application: Application, release: str, candidate: Candidate) -> AbstractContextManager[Running]:
     """Run a candidate, and end it. Its lines go nowhere: a load would fill the journal."""
     directory = _directory(application)
-    task = application.sandboxed("measure", list(candidate.words), release, _LIMIT_SECONDS)
+    # Should this process be killed, systemd ends the candidate.
+    limit_seconds = application.configuration.rehearsal_timeout_seconds + _LOAD_LIMIT_SECONDS
+    task = application.sandboxed("measure", list(candidate.words), release, limit_seconds)
     task = replace(
         task,
         properties=[
@@ -215,8 +215,7 @@ def _running(application: Application, release: str, candidate: Candidate) -> It
         ],
         environment={**(task.environment or {}), **dict(candidate.environment), "FARRIER_REHEARSAL": "1"},
     )
-    with application.host.running_sandboxed(task) as running:
-        yield running
+    return application.host.running_sandboxed(task)
 
 
 def _memory_mb(control_group: str) -> float:
@@ -256,7 +255,7 @@ def _wait_until_it_serves(
         )
         if is_complete and answer.status:
             return answer
-        failure = boot_failure(_directory(application), since_seconds=started - 1, release=release)
+        failure = boot_failure(_directory(application), since_seconds=started, release=release)
         if failure:
             return Answer(0, error=f"it does not start: {failure.error}")
         if running.has_ended():
