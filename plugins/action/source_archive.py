@@ -7,8 +7,8 @@ Arguments:
     cache_directory: where archives and git mirrors are kept.
 
 Returns `path`, `sha256`, `version`, `bytes`, `project` (what the host has to know to build), `notes` (what
-was left out; shown, too), `stamp` and `fresh`. It runs in Ansible's own Python and writes nothing but its
-cache, so `changed` is always false.
+was left out, or is sent and easily overlooked; shown, too), `stamp` and `fresh`. It runs in Ansible's own
+Python and writes nothing but its cache, so `changed` is always false.
 """
 
 from __future__ import annotations

@@ -69,6 +69,9 @@ def failure_text(result: Mapping[str, Any]) -> str:
     Args:
         result: The task's result; without content where no_log hides it.
     """
+    # Of a loop whose host was lost, Ansible says only that all items are completed.
+    if result.get("unreachable"):
+        result = next((item for item in result.get("results", ()) if item.get("unreachable")), result)
     reason = result.get("msg") or result.get("reason") or result.get("censored")
     message = plain_text(reason or "failed without a message").removeprefix("Task failed: ")
     # mitogen appends the program that it sends to the host.

@@ -20,15 +20,15 @@ from . import cache_file, completions, git
 from .archive_tree import Entry, Tree, file_entry
 from .errors import SourceError
 from .project import Project, Wanted, inspect
-from .selection import select
+from .selection import environment_notes, select
 
 _DOWNLOAD_TIMEOUT_SECONDS = 60
 _KEEP_DAYS = 30
 # A file that changed this shortly before it was read may change again without a new time.
 _RACY_SECONDS = 2
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-# Part of every key of the cache: raise it when the same source is to give another archive.
-_FORMAT = 2
+# Part of every key of the cache: raise it when the same source is to give another archive or other notes.
+_FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Archive:
         bytes: size of the archive.
         project: what is in it.
         changed: whether it was made just now.
-        notes: what was left out of it, a line each.
+        notes: what was left out of it, or is in it and easily overlooked, a line each.
     """
 
     path: str
@@ -114,7 +114,7 @@ def _from_path(path: Path, include: list[str], version: str, wanted: Wanted, cac
             lambda: Tree(git.entries_of(top, commit, directory), str(path)),
             wanted,
         )
-    selection = select(path, is_checkout=top is not None, include=include)
+    selection = select(path, is_checkout=top is not None, include=include, subdir=wanted.subdir)
     names = selection.names
     fingerprint, newest = _fingerprint(path, names)
     key = _key("path", str(path), fingerprint, wanted)
@@ -251,6 +251,7 @@ def _cached(
         bytes=path.stat().st_size,
         project=project,
         changed=changed,
+        notes=known["notes"],
     )
 
 
@@ -267,7 +268,8 @@ def _make(cache: Path, tree: Tree, wanted: Wanted) -> dict[str, Any]:
         temporary.rename(path)
     finally:
         temporary.unlink(missing_ok=True)
-    return {"sha256": sha256, "project": asdict(project), "changed": changed}
+    notes = environment_notes(tree.entries, wanted.subdir)
+    return {"sha256": sha256, "project": asdict(project), "changed": changed, "notes": notes}
 
 
 def _read_note(note: Path, cache: Path) -> dict[str, Any] | None:

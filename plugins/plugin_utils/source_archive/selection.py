@@ -29,20 +29,21 @@ class Selection:
 
     Args:
         names: paths within the directory, sorted.
-        notes: what is left out, a line each.
+        notes: what is left out, or sent and easily overlooked, a line each.
     """
 
     names: list[str]
     notes: list[str]
 
 
-def select(path: Path, *, is_checkout: bool, include: Iterable[str] = ()) -> Selection:
+def select(path: Path, *, is_checkout: bool, include: Iterable[str] = (), subdir: str = "") -> Selection:
     """Choose the files of a directory.
 
     Args:
         path: the directory.
         is_checkout: whether git says what belongs to it.
         include: files and directories that are sent in any case.
+        subdir: the project's directory in it; "" for itself.
 
     Raises:
         SourceError: git cannot list the files, or what is to be included is not there.
@@ -53,7 +54,7 @@ def select(path: Path, *, is_checkout: bool, include: Iterable[str] = ()) -> Sel
     others = [name for name in others if not left_out(name)]
     private = sorted(name for name in others if name not in included and _is_private(path / name))
     names = {name for name in tracked if not left_out(name)} | (set(others) - set(private)) | included
-    notes = []
+    notes = environment_notes(set(tracked) - included, subdir)
     if private:
         notes.append(f"not sent: {', '.join(private)} (secrets or data; source.include sends them)")
     ignored = git.ignored_directories(path) if is_checkout else []
@@ -63,6 +64,26 @@ def select(path: Path, *, is_checkout: bool, include: Iterable[str] = ()) -> Sel
         key = f"source.include: [{', '.join(missed)}]"
         notes.append(f"not sent, as .gitignore says: {', '.join(missed)} (a built front end? {key} sends it)")
     return Selection(sorted(names), notes)
+
+
+def environment_notes(names: Iterable[str], subdir: str) -> list[str]:
+    """A line about `.env` files of a source that the project may read, if there are any.
+
+    Args:
+        names: paths within the source.
+        subdir: the project's directory in it; "" for the source itself.
+    """
+    directories = {name: name.rpartition("/")[0] for name in names if name.rpartition("/")[2] == ".env"}
+    found = sorted(
+        name for name, place in directories.items() if not (place and subdir) or _overlap(place, subdir)
+    )
+    if not found:
+        return []
+    remove = " ".join(["rm", *(os.path.relpath(name, subdir or ".") for name in found)])
+    return [
+        f"sent as part of the source: {', '.join(found)} (the app may read there what env and secrets do not "
+        f"set; to leave that out: hooks.before_build: [{remove}])"
+    ]
 
 
 def walk(path: Path) -> Iterator[str]:

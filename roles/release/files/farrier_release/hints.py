@@ -92,10 +92,10 @@ def of_two_copies(lines: Iterable[str]) -> str:
 
 
 def of_the_build(lines: Iterable[str], secrets: Collection[str] = ()) -> str:
-    """Return what a build lacks that has said these lines: `packages` or a secret; "" where it lacks none.
+    """Return what helps a build that has said these lines: `packages`, a secret, a hook; "" if nothing.
 
     Args:
-        lines: what it has said.
+        lines: what it has said, its error last.
         secrets: names of variables that it does not see.
     """
     said = list(lines)
@@ -110,4 +110,9 @@ def of_the_build(lines: Iterable[str], secrets: Collection[str] = ()) -> str:
                 f"a build sees no `secrets`, and {name} is one: give its hook a value for the build alone, "
                 f"after_build: [env {name}=… COMMAND], see docs/deploy.md"
             )
+    if any(line.startswith(("before_build: ", "after_build: ")) for line in said[-1:]):
+        return (
+            "correct the source and deploy again; or the hook in the inventory, then run "
+            "ansible-playbook farrier.kit.site first"
+        )
     return ""

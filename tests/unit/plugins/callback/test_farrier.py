@@ -187,6 +187,15 @@ def test_unreachable_host_comes_with_a_command(run_playbook: Play) -> None:
     assert "    to look closer: ansible gone -m ansible.builtin.ping -vvv" in run.stdout
 
 
+def test_unreachable_host_in_a_loop_has_its_reason(run_playbook: Play) -> None:
+    """Not the words that Ansible has for the loop as a whole."""
+    hosts = "all: {hosts: {gone: {ansible_host: 127.0.0.1, ansible_port: 18599, ansible_connection: ssh}}}\n"
+    play = "- {hosts: all, gather_facts: false, tasks: [{ansible.builtin.ping: , loop: [one, two]}]}\n"
+    run = run_playbook(play, hosts=hosts, **OUTPUT)
+    assert re.search(r"fatal: \[gone\]: UNREACHABLE!\n    .*Connection refused", run.stdout)
+    assert "All items completed" not in run.stdout
+
+
 def test_verbose_output_is_the_default_one(run_playbook: Play) -> None:
     """With -v nothing is held back."""
     run = run_playbook(BUSY, "-v", **OUTPUT)

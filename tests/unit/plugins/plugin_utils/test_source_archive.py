@@ -210,6 +210,27 @@ class TestPath:
         assert "fixture.db" in sent
         assert set(self.PRIVATE).isdisjoint(sent)
 
+    def test_an_environment_file_in_git_is_named(self, repository: Path, cache: Path) -> None:
+        """It may switch on what is for development; only those that the project can find are named."""
+        write(
+            repository,
+            _dot_env="DEBUG=1\n",
+            web___dot_env="",
+            app___dot_env="",
+            app__requirements_dot_txt=LOCKED,
+        )
+        git(repository, "add", "-A")
+        git(repository, "commit", "-qm", "settings")
+        source: dict[str, Any] = {"subdir": "app"}
+        for _ in range(2):  # also when the archive is there already
+            for place in ({"path": str(repository)}, {"git": str(repository), "version": "main"}):
+                assert make_archive(source | place, cache).notes == [
+                    "sent as part of the source: .env, app/.env (the app may read there what env and secrets "
+                    "do not set; to leave that out: hooks.before_build: [rm ../.env .env])"
+                ]
+        source |= {"path": str(repository), "include": [".env", "app/.env"]}
+        assert make_archive(source, cache).notes == []
+
     @pytest.mark.parametrize("inside", ["", "app"])
     def test_a_checkout_of_somebody_else_is_refused(
         self, repository: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, inside: str

@@ -78,3 +78,11 @@ def test_the_build_names_the_packages_that_it_lacks(line: str, packages: str) ->
     hint = hints.of_the_build(["Building wheel", line, "ERROR: Failed building wheel"])
     assert packages in hint
     assert bool(hint) is bool(packages)
+
+
+def test_a_hook_of_the_build_may_be_what_is_wrong() -> None:
+    """It is in the inventory, which only `site.yml` brings to the host."""
+    hint = hints.of_the_build(["rm: no such file", "before_build: 'rm pages' failed (exit code 1)."])
+    assert "or the hook in the inventory" in hint
+    assert "farrier.kit.site first" in hint
+    assert hints.of_the_build(["before_build: is a key", "uv sync failed (exit code 1)."]) == ""
