@@ -12,8 +12,10 @@ from tests.harness.repository import Repository
 
 
 def add_news(path: Path) -> None:
-    """Write what makes the second version another one."""
+    """Write what makes the second version another one; where there are assets, they get another name."""
     (path / "NEWS").write_text("A second version.\n")
+    for asset in (path / "assets").glob("*"):
+        asset.rename(asset.with_name(f"second-{asset.name}"))
 
 
 def main() -> None:

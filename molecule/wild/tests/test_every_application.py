@@ -35,3 +35,18 @@ def test_it_is_deployed_again_and_rolled_back(host: Host, name: str) -> None:
     rolled_back = run(INVENTORY, "rollback", app=name)
     assert not rolled_back.failed, rolled_back.output
     assert host.check_output(f"readlink /srv/{name}/current") == first
+
+
+def test_a_page_finds_the_assets_that_it_was_loaded_with(
+    host: Host, get: Callable[..., tuple[int, str]]
+) -> None:
+    """Also after the deploy, or the rollback, of a release that names them otherwise."""
+    assets = {"first": "/assets/page.css", "second": "/assets/second-page.css"}
+    assert get("plain", assets["first"])[0] == 200
+    for version, former in (("second", "first"), ("first", "second")):
+        deployed = run(INVENTORY, "deploy", app="plain", version=version)
+        assert not deployed.failed, deployed.output
+        for asset in (assets[version], assets[former]):
+            assert get("plain", asset) == (200, "body {}\n")
+    assert get("plain", "/assets/none.css")[0] == 404
+    assert get("plain", "/assets/..%2fmain.py")[0] == 404

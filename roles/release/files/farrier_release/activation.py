@@ -44,6 +44,8 @@ def activate(application: Application, transaction: Transaction) -> dict[str, An
     transaction.flip = {"at": time.time(), "replaced": replaced, "how": transition.how}
     transaction.flip["main_pid"] = service.main_pid
     application.state.renew(transaction)
+    if transaction.origin not in (None, transaction.release):
+        point(settings.former, f"releases/{transaction.origin}")
     point(settings.current, f"releases/{transaction.release}")
     if settings.web:
         try:

@@ -172,6 +172,11 @@ class Configuration:
         return self.root / "current"
 
     @property
+    def former(self) -> Path:
+        """The symlink to the release that was live before, whose assets pages in browsers still ask for."""
+        return self.root / "former"
+
+    @property
     def incoming_directory(self) -> Path:
         """Where source archives arrive; root's."""
         return self.root / "incoming"

@@ -41,6 +41,7 @@ def test_a_reload_keeps_the_master(run: Run, two: FakeHost) -> None:
     code, result = activate(run, two)
     assert (code, result["how"]) == (ExitCode.SUCCESS, "reload")
     assert (two.main_pid, two.server.release, two.live()) == (master, NEW, NEW)
+    assert two.configuration.former.readlink().name == OLD
     assert two.phase() == ""
 
 
