@@ -237,7 +237,7 @@ class EdgePath(Strict):
         le=86_400,
     )
     immutable: bool | None = key(
-        "Files below this prefix of `static` never change under one name: browsers cache them for a year.",
+        "Names of files below this prefix of `static` have a hash: cached for a year, kept for one more release.",
         "true or false",
         True,
         None,
