@@ -237,7 +237,7 @@ class EdgePath(Strict):
         le=86_400,
     )
     immutable: bool | None = key(
-        "Names of files below this prefix of `static` have a hash: cached for a year, kept for one more release.",
+        "Files of `static` with a hash in their names: browsers cache them, the next release keeps them.",
         "true or false",
         True,
         None,

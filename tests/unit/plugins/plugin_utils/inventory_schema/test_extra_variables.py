@@ -49,7 +49,7 @@ def test_names_that_are_meant_pass(playbook: str, name: str) -> None:
         (
             "site",
             "app",
-            "-e app: is not a variable of site.yml, but of deploy, rollback, status, run, logs, "
+            "-e app: is not a variable of site.yml, but of deploy, rollback, status, run, measure, logs, "
             "maintenance_mode",
         ),
         ("deploy", "host", "of drain; fix: leave it out; it takes app, version, mixed, unreachable"),
