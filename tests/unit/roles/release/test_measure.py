@@ -243,6 +243,13 @@ def test_recommendation(others: list[Row], said: str) -> None:
     assert said in comparison.recommendation([row("handover", 2, 100, 100, 100), *others])
 
 
+def test_of_many_rounds_some_may_differ() -> None:
+    """A machine does other work, too; with three rounds nothing may."""
+    live = row("handover", 2, *[100] * 10)
+    assert "5 answers 2.00" in comparison.recommendation([live, row("handover", 5, 50, 50, *[200] * 8)])
+    assert "Keep" in comparison.recommendation([live, row("handover", 5, 50, 50, 50, *[200] * 7)])
+
+
 def test_recommendation_of_another_server() -> None:
     """All lines that differ, and no other."""
     live = row("handover_hypercorn", 2, 100, 100, 100)
