@@ -184,6 +184,9 @@ def _measure_once(application: Application, release: str, path: str, row: Row) -
         ask_for(_WARM_UP_SECONDS)
         before = application.host.show(running.unit, "CPUUsageNSec")
         seen = ask_for(LOAD_SECONDS)
+        if running.has_ended():
+            row.problem = "it died under the load"
+            return
         after = application.host.show(running.unit, "CPUUsageNSec", "ControlGroup")
         memory_mb = _memory_mb(after["ControlGroup"])
     row.failed += seen.failed

@@ -136,7 +136,8 @@ class FakeHost(Host):
     build_report: dict[str, Any] | None = None
     # Called in place of the activation's process, to kill it half way.
     interrupt_reload: bool = False
-    # What a command does that runs for a while.
+    # What a command does that runs for a while, and whether it has ended by itself.
+    runs_out: bool = False
     runs: Callable[[Sandboxed], contextlib.AbstractContextManager[None]] = field(
         default=lambda _: contextlib.nullcontext()
     )
@@ -180,7 +181,7 @@ class FakeHost(Host):
     def running_sandboxed(self, task: Sandboxed) -> Iterator[Running]:
         self.calls.append(f"{task.unit}: {' '.join(task.command)}")
         with self.runs(task):
-            yield Running(f"{task.unit}.service", lambda: False)
+            yield Running(f"{task.unit}.service", lambda: self.runs_out)
         self.calls.append(f"{task.unit} ends")
 
     def start_detached(

@@ -185,6 +185,15 @@ def test_what_does_not_answer(
     assert host.calls[-1] == "farrier-test-measure ends"
 
 
+def test_a_candidate_that_dies_under_the_load(
+    run: Run, host: FakeHost, application: Application, install: Callable[..., None], quick: None
+) -> None:
+    """As where the kernel kills it for its memory."""
+    install(*UVICORN)
+    host.runs, host.runs_out = serving(application), True
+    assert "it died under the load" in run("measure", "--path", "/items")[1]["message"]
+
+
 def test_what_is_refused(
     run: Run, host: FakeHost, settings: dict[str, Any], install: Callable[..., None]
 ) -> None:
