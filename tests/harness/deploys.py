@@ -27,6 +27,7 @@ PLAYBOOKS = ROOT / "playbooks"
 END_SECONDS = 600.0
 POLL_SECONDS = 0.02
 LOOK_SECONDS = 0.005
+LEASE_ALONE_SECONDS = 4.0
 # In the environment of every process of one run, so that all of them are found, whatever their parents.
 MARK = "RUN_OF_A_TEST"
 
@@ -235,11 +236,18 @@ class AppHost:
         """
         deadline = time.monotonic() + within_seconds
         lock = f"/run/farrier/{self.app}.lock"
+        quiet_since = None
         while True:
             state = self.look()
             busy = [unit for unit in state.units if unit.startswith("farrier-") or not rehearsal_may_stand]
             if not busy and self.host.run(f"flock --nonblock {lock} true").succeeded:
-                return self.look()
+                quiet_since = quiet_since or time.monotonic()
+                state = self.look()
+                # A deploy has its lease a moment before the unit that carries it on, also without a caller.
+                if state.lease is None or time.monotonic() - quiet_since > LEASE_ALONE_SECONDS:
+                    return state
+            else:
+                quiet_since = None
             assert time.monotonic() < deadline, f"still at work after {within_seconds:g} s: {busy or lock}"
             time.sleep(0.1)
 
