@@ -92,7 +92,7 @@ lock: $(TEST_READY) ## Compile the lock files anew from the pyproject files
 docs: $(TEST_READY) ## Write the generated documentation anew
 	@tools/docs
 
-clean: ## Remove the lab and everything that was made
+clean: ## Remove all labs of this machine, also those of other clones, and what was made here
 	@$(LAB)/clean
 	@rm -rf .venv build app/.venv .ansible .*_cache
 
