@@ -12,6 +12,7 @@ from gunicorn.asgi.protocol import ASGIProtocol
 from farrier_gunicorn.application import ServedApplication
 from farrier_gunicorn.asgi_server import AsyncioServer
 from farrier_gunicorn.event_loop import make_event_loop
+from farrier_gunicorn.whole_request import of_whole_requests
 
 __all__ = ["make_event_loop", "make_server"]
 
@@ -29,7 +30,8 @@ class GunicornServer(AsyncioServer):
     max_requests = sys.maxsize  # they are counted elsewhere
 
     def __init__(self, application: ServedApplication, state: dict[str, Any], worker: Any) -> None:
-        self.asgi = self.served = application
+        self.served = application
+        self.asgi = of_whole_requests(application)
         self.state = state
         self.cfg = worker.cfg
         self.log = worker.log

@@ -14,6 +14,7 @@ from hypercorn.config import Config
 from farrier_gunicorn.application import ServedApplication
 from farrier_gunicorn.asgi_server import AsyncioServer
 from farrier_gunicorn.event_loop import make_event_loop
+from farrier_gunicorn.whole_request import of_whole_requests
 
 __all__ = ["make_event_loop", "make_server"]
 
@@ -35,7 +36,7 @@ class HypercornServer(AsyncioServer):
         self, application: ServedApplication, state: dict[str, Any], config: Config, backlog: int
     ) -> None:
         self.served = application
-        self._application = ASGIWrapper(application)  # type: ignore[arg-type]  # it has a type for every message
+        self._application = ASGIWrapper(of_whole_requests(application))  # type: ignore[arg-type]  # it has a type for every message
         self._state = state
         self._config = config
         self._backlog = backlog

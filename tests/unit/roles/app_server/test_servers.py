@@ -306,6 +306,20 @@ def test_exception_is_a_500_on_a_connection_that_stays(host: Host) -> None:
             connection.getresponse().read()
 
 
+def test_answer_before_the_body_has_arrived_keeps_the_connection(host: Host) -> None:
+    """What is on its way is another request's connection for the proxy."""
+    host.start()
+    with host.connection() as connection:
+        for _ in range(2):
+            head = b"POST /fail HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
+            connection.sock.sendall(head + b"x" * 1000)
+            time.sleep(0.3)
+            connection.sock.sendall(b"x" * 99_000)
+            response = http.client.HTTPResponse(connection.sock, method="POST")
+            response.begin()
+            assert (response.status, response.read()) == (500, b"Internal Server Error")
+
+
 @pytest.mark.parametrize("worker_class", ["handover_wsgi"])
 def test_threads_answer_at_the_same_time(make_server_host: Callable[..., Host]) -> None:
     """As many as the settings say."""
