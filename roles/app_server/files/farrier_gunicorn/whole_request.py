@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from farrier_gunicorn.answer import Message, Send
 from farrier_gunicorn.application import Application, Receive, Scope
@@ -38,13 +39,13 @@ def of_whole_requests(application: Application) -> Application:
                 await receive_on()
 
         async def send_on(message: Message) -> None:
-            if message["type"] == "http.response.body" and not message.get("more_body"):
+            ends = message["type"] == "http.response.body" and not message.get("more_body")
+            if ends and not is_whole.is_set():
                 # The app may be reading as well; whoever gets the last piece, it is whole.
                 rest = asyncio.create_task(read_rest())
-                whole = asyncio.create_task(is_whole.wait())
-                await asyncio.wait({rest, whole}, timeout=_BODY_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(is_whole.wait(), _BODY_SECONDS)
                 rest.cancel()
-                whole.cancel()
             await send(message)
 
         # By it, an answer knows whether its client has gone.

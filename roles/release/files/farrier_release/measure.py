@@ -20,7 +20,7 @@ from farrier_release.comparison import Candidate, Row, recommendation, table
 from farrier_release.errors import ReleaseError, UsageError
 from farrier_release.host import Running
 from farrier_release.load import Load, load
-from farrier_release.probe import Answer, ask, headers
+from farrier_release.probe import Answer, ask, get, headers
 from farrier_release.server_packages import installed_packages, unsupported
 from farrier_release.workers import boot_failure, workers
 
@@ -79,10 +79,11 @@ def measure(application: Application, path: str, rounds: int) -> dict[str, Any]:
                     f"{rows[0].problem}.",
                     next_command="ask for another path with -e path=/…",
                 )
+    advice = recommendation(rows)
     return {
         "changed": False,
-        "message": recommendation(rows),
-        "text": [*table(rows), recommendation(rows)],
+        "message": advice,
+        "text": [*table(rows), advice],
         "rows": [vars(row) | {"candidate": str(row.candidate)} for row in rows],
     }
 
@@ -161,13 +162,7 @@ def _socket(application: Application) -> Path:
 
 def _measure_once(application: Application, release: str, path: str, row: Row) -> None:
     settings = application.configuration
-    request = "\r\n".join(
-        [
-            f"GET {path} HTTP/1.1",
-            *(f"{name}: {value}" for name, value in headers(settings.health_host, tls=settings.tls).items()),
-            *("User-Agent: farrier-release", "", ""),
-        ]
-    ).encode()
+    request = get(path, headers(settings.health_host, tls=settings.tls))
     with _running(application, release, row.candidate) as running:
         answer = _wait_until_it_serves(application, release, path, row.candidate, running)
         row.problem = answer.error or (

@@ -95,6 +95,12 @@ def headers(host: str, *, tls: bool) -> dict[str, str]:
     }
 
 
+def get(path: str, sent: dict[str, str]) -> bytes:
+    """A GET as it goes over a connection, with these headers."""
+    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
+    return "\r\n".join([*lines, "User-Agent: farrier-release", "", ""]).encode()
+
+
 def ask_edge(edge: Edge, path: str, *, timeout_seconds: float) -> Answer:
     """Send a GET on a fresh connection through nginx; `timeout_seconds` are for all of it."""
 
@@ -137,11 +143,9 @@ def _get(
     connect: Callable[[], socket.socket], path: str, sent: dict[str, str], timeout_seconds: float
 ) -> Answer:
     deadline = time.monotonic() + timeout_seconds
-    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
-    request = "\r\n".join([*lines, "User-Agent: farrier-release", "Connection: close", "", ""])
     try:
         with connect() as connected:
-            connected.sendall(request.encode())
+            connected.sendall(get(path, {**sent, "Connection": "close"}))
             reader = _Reader(connected, deadline)
             # The reader stands for the socket: `makefile` is all that is asked of it.
             with http.client.HTTPResponse(reader, method="GET") as response:  # type: ignore[arg-type]
