@@ -13,12 +13,11 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 from tests.benchmarks.remote import ROOT, Remote
 from tests.harness.deploys import run
 from tests.harness.outside import Outside
-from tests.harness.repository import Repository
+from tests.harness.repository import make_two_versions
 
 INVENTORY = ROOT / "tests/benchmarks/jobs_inventory"
 APPLICATIONS = {
@@ -64,20 +63,6 @@ class Stream(threading.Thread):
                 self.refused.append(number)
 
 
-def second_version(path: Path) -> None:
-    """Write what makes it another one."""
-    (path / "NEWS").write_text("A second version.\n")
-
-
-def make_repositories() -> None:
-    """Make a repository of each application, with a tag for each version."""
-    for app, source in APPLICATIONS.items():
-        repository = Repository(source, REPOSITORIES / app)
-        repository.change(lambda _: None)
-        repository.tag("first", lambda _: None)
-        repository.tag("second", second_version)
-
-
 def play(playbook: str, *arguments: str) -> None:
     """Run a playbook against the host."""
     command = ["ansible-playbook", "--inventory", str(INVENTORY), playbook, *arguments]
@@ -111,7 +96,8 @@ def report(remote: Remote, stream: Stream) -> bool:
 def main() -> int:
     """Print a line for each app; exit 1 if a job was lost or done twice."""
     deploys = int(sys.argv[1]) if len(sys.argv) > 1 else DEPLOYS
-    make_repositories()
+    for app, source in APPLICATIONS.items():
+        make_two_versions(source, REPOSITORIES / app)
     remote = Remote(HOST)
     try:
         play("lab/up.yml")

@@ -63,6 +63,21 @@ def make(common: Change, versions: Mapping[str, Change]) -> None:
         repository.tag(version, change)
 
 
+def make_two_versions(source: Path, path: Path) -> None:
+    """Make a repository of an application with two tags: `first`, as it is, and `second`, a little different."""
+    repository = Repository(source, path)
+    repository.change(lambda _: None)
+    repository.tag("first", lambda _: None)
+    repository.tag("second", _add_news)
+
+
+def _add_news(path: Path) -> None:
+    (path / "NEWS").write_text("A second version.\n")
+    # Where there are assets, they get another name.
+    for asset in (path / "assets").glob("*"):
+        asset.rename(asset.with_name(f"second-{asset.name}"))
+
+
 def replace(path: Path, old: str, new: str) -> None:
     """Replace the one occurrence of `old`.
 

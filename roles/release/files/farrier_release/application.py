@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from farrier_release.config import Configuration
-from farrier_release.errors import ReleaseError
+from farrier_release.errors import ReleaseError, UsageError
 from farrier_release.host import Completed, Host, Sandboxed
 from farrier_release.masking import Masking, masking_of
 from farrier_release.releases import Releases
@@ -61,6 +61,20 @@ class Application:
     def tool(self) -> list[str]:
         """How a unit calls this tool for this application."""
         return [str(self.configuration.tool), "--app", self.configuration.name]
+
+    def live_release(self) -> str:
+        """Id of the live release.
+
+        Raises:
+            UsageError: there is none.
+        """
+        live = self.releases.live()
+        if live is None:
+            raise UsageError(
+                f"No release of {self.configuration.name} is live on this host.",
+                next_command=f"ansible-playbook farrier.kit.deploy -e app={self.configuration.name}",
+            )
+        return live
 
     def say(self, message: str) -> None:
         """Tell the operator what is going on, on standard error."""

@@ -44,14 +44,10 @@ def main(
         application = Application(
             load(options.app, configuration_directory, ignore_unknown=True), host or Host()
         )
-        live = application.releases.live()
-        if live is None:
-            raise UsageError(
-                f"No release of {options.app} is live on this host.",
-                next_command=f"ansible-playbook farrier.kit.deploy -e app={options.app}",
-            )
         kind = f"{options.verb}-{os.getpid()}"
-        application.host.become_sandboxed(application.sandboxed(kind, words, live, None))
+        application.host.become_sandboxed(
+            application.sandboxed(kind, words, application.live_release(), None)
+        )
     except ReleaseError as error:
         print(f"farrier: {error.message}", file=sys.stderr)
         if error.next_command:

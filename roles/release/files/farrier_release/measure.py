@@ -90,12 +90,7 @@ def measure(application: Application, path: str, rounds: int) -> dict[str, Any]:
 
 def _release(application: Application) -> str:
     settings = application.configuration
-    release = application.releases.live()
-    if release is None:
-        raise UsageError(
-            f"No release of {settings.name} is live on this host.",
-            next_command=f"ansible-playbook farrier.kit.deploy -e app={settings.name}",
-        )
+    release = application.live_release()
     if not settings.web:
         raise UsageError(f"{settings.name} has no domains, so there are no requests to measure.")
     if settings.handover == "stop_first":
