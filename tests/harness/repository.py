@@ -64,7 +64,7 @@ def make(common: Change, versions: Mapping[str, Change]) -> None:
 
 
 def make_two_versions(source: Path, path: Path) -> None:
-    """Make a repository of an application with two tags: `first`, as it is, and `second`, a little different."""
+    """Make a repository of an application: tags `first`, as it is, and `second`, a little different."""
     repository = Repository(source, path)
     repository.change(lambda _: None)
     repository.tag("first", lambda _: None)
