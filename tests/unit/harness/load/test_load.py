@@ -34,7 +34,8 @@ class Observatory:
             line, body = await read_request(reader)
             method, path, _ = line.split()
             self.paths.add(path.partition("?")[0])
-            value = {"release": self.release, "pid": 1, "status": "ok"}
+            release = self.release  # read once: a test changes it from another thread
+            value = {"release": release, "pid": 1, "status": "ok"}
             if path == "/version":
                 value["host"] = "app1"
             status = "200 OK"
@@ -47,7 +48,7 @@ class Observatory:
             if self.broken:
                 status = "502 Bad Gateway"
             content = b"" if status.startswith("204") else json.dumps(value).encode()
-            writer.write(answer(content, f"X-Release: {self.release}", status=status))
+            writer.write(answer(content, f"X-Release: {release}", status=status))
 
 
 @pytest.fixture
