@@ -105,6 +105,7 @@ def entry(
         "module": found.module,
         "interface": (module and found.interface) or known.get("interface") or found.interface,
         "static": static,
+        "app_paths": known.get("app_paths", []) if "/" in static else [],
         "certificate": {"source": "mkcert"},
         # Nothing is rehearsed: what is saved is what runs.
         "handover": "stop_first",

@@ -59,6 +59,9 @@ RULES = """\
   several with different `path`, which then have all `domains` and the `certificate` in common.
 - An app with a `path` answers below it. What its other keys say of URLs (`health_path`, `static`,
   `edge.paths`) is below it, too. The app itself is asked without it, and gets it as `root_path`.
+- With `static: {{/: frontend/dist}}`, nginx answers with the files of a built front end, and with its
+  `index.html` for paths that have no file. `app_paths` has the prefixes that the app answers,
+  `health_path` among them. The edges must be app hosts.
 - A wildcard (`*.example.org`) must not be the first of `domains`. It needs
   `certificate: {{challenge: dns}}`, or a certificate from elsewhere than a certificate authority (CA), see
   [tls.md](tls.md).

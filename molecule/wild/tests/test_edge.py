@@ -42,6 +42,19 @@ def test_two_apps_share_a_domain(get: Get) -> None:
     assert [get("part", path)[0] for path in ("", "/none", "/%2Fhealthz")] == [404, 404, 404]
 
 
+def test_a_front_end_answers_what_the_app_does_not(get: Get) -> None:
+    """A path without a file is a route of its start page; the app says itself what it does not know."""
+    page = get("factory", "/")
+    assert (page[0], "Front end" in page[1]) == (200, True)
+    assert [get("factory", path) for path in ("/orders/17?sort=up", "/none.html")] == [page, page]
+    assert "About" in get("factory", "/about")[1]
+    assert get("factory", "/healthz") == (200, "factory")
+    assert get("factory", "/healthz/none") == (404, "Not Found")
+    assert get("factory", "/assets/app.js") == (200, 'fetch("/healthz")\n')
+    assert get("factory", "/assets/none.js")[0] == 404
+    assert get("factory", "/..%2fmain.py")[0] == 400
+
+
 def test_one_of_them_is_in_maintenance(host: Host, get: Get) -> None:
     """The other goes on."""
     host.check_output("touch /etc/nginx/maintenance/part")

@@ -17,7 +17,7 @@ from .model import App
 Path = tuple[str | int, ...]
 
 _SHOWN_LENGTH = 80
-_OF_A_WEB_PROCESS = ("module", "path", "static", "media", "health_path")
+_OF_A_WEB_PROCESS = ("module", "path", "static", "app_paths", "media", "health_path")
 _TYPE_NAMES = {
     bool: "true or false",
     int: "a whole number",

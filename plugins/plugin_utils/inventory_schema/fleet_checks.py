@@ -38,6 +38,7 @@ def fleet_problems(groups: Mapping[str, list[str]], hosts: Hosts) -> list[Proble
         *_disagreements(agreed, apps),
         *_serving_problems(agreed, apps),
         *_orphan_problems(edges, apps),
+        *merge([*_front_end_problems(edges, apps)]),
         *merge([*_port_problems(apps), *_port_disagreements(edges, apps)]),
         *addresses,
         *_peer_problems(edges, told),
@@ -109,6 +110,16 @@ def _orphan_problems(edges: Hosts, apps: Hosts) -> list[Problem]:
             if site(raw) not in running
         ]
     )
+
+
+def _front_end_problems(edges: Hosts, apps: Hosts) -> Iterator[Problem]:
+    for edge, view in edges.items():
+        for name, (index, raw) in view.served().items():
+            static = raw.get("static")
+            if edge not in apps and isinstance(static, Mapping) and "/" in static:
+                what = "has a front end, whose files an edge that is no app host does not have"
+                fix = "let the app answer everything: remove / from static, and app_paths"
+                yield Problem(f"app {name}", "static", "", what, fix, view.location(index, "static"), [edge])
 
 
 def _port_problems(apps: Hosts) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from . import limits, names, ports, sizing, values
 from .mistakes import MistakeError
+from .prefixes import around
 
 AppName = Annotated[str, AfterValidator(names.app_name)]
 Domain = Annotated[str, AfterValidator(names.domain)]
@@ -410,11 +411,17 @@ class App(Strict):
         {"API_KEY": "{{ vault_observatory_api_key }}"},
         {},
     )
-    static: dict[StaticPrefix, RelativeDirectory] = key(
+    static: dict[EdgePrefix, RelativeDirectory] = key(
         "URL prefixes that nginx serves from files, each with its directory in the project.",
         "mapping of prefix: relative path",
         {"/static": "observatory/static"},
         {},
+    )
+    app_paths: list[EdgePrefix] = key(
+        "URL prefixes that the app answers, if `static` has `/`: a built front end answers all others.",
+        "list of URL prefixes",
+        ["/api", "/healthz"],
+        [],
     )
     media: dict[StaticPrefix, RelativeDirectory] = key(
         "URL prefixes that nginx serves from what the app writes, each with its directory in the state.",
@@ -640,16 +647,37 @@ class App(Strict):
         return self
 
     @model_validator(mode="after")
+    def _front_end(self) -> App:
+        if "/" in self.static and not self.app_paths:
+            raise MistakeError(
+                "has / in static without app_paths, so the app would never be asked",
+                "add app_paths with what the app answers, as in app_paths: [/api, /healthz]",
+            )
+        if self.app_paths and "/" not in self.static:
+            raise MistakeError(
+                "has app_paths, and no front end that answers the others",
+                "remove app_paths, or add the directory of the front end, as in static: {/: frontend/dist}",
+            )
+        if self.app_paths and not around(self.health_path, self.app_paths):
+            raise MistakeError(
+                f"has health_path {self.health_path}, which the front end would answer",
+                f"add {self.health_path} to app_paths",
+            )
+        return self
+
+    @model_validator(mode="after")
     def _files_and_answers(self) -> App:
-        prefixes = {prefix.rstrip("/") for prefix in self.static}
         for prefix in self.media:
-            if prefix.rstrip("/") in prefixes:
+            if prefix.rstrip("/") in self.static:
                 raise MistakeError(
                     f"has {prefix} in media and in static", "give each directory a prefix of its own"
                 )
+        for prefix in self.app_paths:
+            if prefix in [*self.static, *self.media]:
+                raise MistakeError(f"has {prefix} in app_paths, and files there", f"remove {prefix} from one")
         for prefix, path in self.edge.paths.items():
-            files = [*self.static, *self.media]
-            is_static = any(f"{prefix}/".startswith(f"{static.rstrip('/')}/") for static in files)
+            nearest = around(prefix, [*self.app_paths, *self.static, *self.media])
+            is_static = bool(nearest) and nearest[-1] not in self.app_paths
             if path.immutable and not is_static:
                 raise MistakeError(
                     f"has edge.paths.{prefix} immutable, which is no prefix of static nor below one",

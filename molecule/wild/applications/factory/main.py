@@ -1,4 +1,4 @@
-"""An application that a function makes, as many tutorials have it."""
+"""An application that a function makes, as many tutorials have it, with a built front end beside it."""
 
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse

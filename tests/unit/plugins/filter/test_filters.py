@@ -174,6 +174,30 @@ def test_files_below_a_static_prefix_are_found(places: Callable[..., Any]) -> No
     assert found["/"]["directory"] is None
 
 
+def test_front_end_has_all_but_what_the_app_answers(filters: dict[str, Callable[..., Any]]) -> None:
+    """A rule for some of its routes does not make them files of a directory of their own."""
+    entry = {
+        **APP,
+        "path": "/shop",
+        "static": {"/": "dist/", "/img": "images"},
+        "app_paths": ["/api", "/healthz"],
+        "edge": {"paths": {"/assets": {"immutable": True}, "/api/old": {"connections": 1}}},
+    }
+    (app,) = filters["app_defaults"]([entry])
+    found = {
+        place["prefix"]: (place["kind"], place["directory"], place["outside"])
+        for place in filters["edge_locations"](app)
+    }
+    assert found == {
+        "/shop/healthz": ("", None, "/shop/healthz"),
+        "/shop/api/old": ("", None, "/shop/api/old"),
+        "/shop/assets": ("front_end", "dist", "/shop"),
+        "/shop/api": ("", None, "/shop/api"),
+        "/shop/img": ("static", "images", "/shop/img"),
+        "/shop": ("front_end", "dist", "/shop"),
+    }
+
+
 def test_media_are_files_of_the_state(filters: dict[str, Callable[..., Any]]) -> None:
     """Rules of a prefix hold for them, as for other files."""
     media = {

@@ -35,7 +35,7 @@ def test_files_of_passwords_are_the_kits_own(
 ) -> None:
     """What is named here and no app wants is removed: so it is what the filter names, and nothing else."""
     edge = {"paths": {"/": {"users": {"ann": "$6$a"}}}}
-    app = {"name": "shop", "path": "/", "edge": edge, "static": {}, "media": {}}
+    app = {"name": "shop", "path": "/", "edge": edge, "static": {}, "media": {}, "app_paths": []}
     (users,) = load_plugin("filter", "inventory").edge_users(app)
     for name in (users["name"], "mine", "shop-admin", f"{users['name']}.old"):
         (tmp_path / name).touch()

@@ -47,8 +47,8 @@ def test_every_example_of_the_model_is_accepted() -> None:
     assert set(examples) == set(App.model_fields)
     # Templates are resolved before the contract sees a value.
     examples["source"] = GOOD["source"]
-    # The others are for ASGI, the example of interface is not.
-    examples |= {"worker_class": "handover", "server": "gunicorn"}
+    # The others are for ASGI, the example of interface is not; that of app_paths is for a front end.
+    examples |= {"worker_class": "handover", "server": "gunicorn", "static": {"/": "frontend/dist"}}
     assert app_problems(examples, 0) == []
 
 
@@ -140,7 +140,7 @@ def test_value_of_unknown_key_is_never_shown(value: object) -> None:
         ("migrate", ["echo 'x"], "cannot be split into words (No closing quotation)"),
         ("migrate", [" "], "is an empty command"),
         ("static", {"static": "static"}, "does not begin with /"),
-        ("static", {"/": "static"}, "covers the whole site"),
+        ("media", {"/": "static"}, "covers the whole site"),
         ("static", {"/.well-known/acme-challenge/": "x"}, "is reserved for ACME challenges"),
         ("static", {"/static": "../other"}, "points outside the release"),
         ("static", {"/static": "/etc"}, "points outside the release"),
@@ -495,6 +495,42 @@ def test_edge_of_an_app_is_accepted() -> None:
     }
     edge = {"redirect_to_first_domain": True, "paths": paths, "snippet": "/etc/hostname"}
     assert problems(edge=edge, static={"/static": "static"}) == []
+
+
+def test_front_end_answers_what_the_app_does_not() -> None:
+    """Rules hold for prefixes of both."""
+    edge = {"paths": {"/assets": {"immutable": True}, "/api/slow": {"cache_seconds": 1}}}
+    assert problems(edge=edge, static={"/": "dist"}, app_paths=["/api", "/healthz/"]) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "what"),
+    [
+        ({"static": {"/": "dist"}}, "has / in static without app_paths"),
+        ({"app_paths": ["/api"]}, "has app_paths, and no front end"),
+        ({"static": {"/": "dist"}, "app_paths": ["/api"]}, "has health_path /healthz, which the front end"),
+        ({"static": {"/": "dist", "/a": "a"}, "app_paths": ["/a", "/healthz"]}, "has /a in app_paths"),
+        (
+            {
+                "static": {"/": "dist"},
+                "app_paths": ["/healthz"],
+                "edge": {"paths": {"/healthz/x": {"immutable": True}}},
+            },
+            "edge.paths./healthz/x immutable",
+        ),
+        (
+            {
+                "static": {"/": "dist"},
+                "app_paths": ["/healthz"],
+                "edge": {"paths": {"/login": {"cache_seconds": 1}}},
+            },
+            "edge.paths./login, where nginx answers with files",
+        ),
+    ],
+)
+def test_front_end_and_app_do_not_contradict_each_other(entry: dict[str, Any], what: str) -> None:
+    """A deploy would fail late, or a path answer with the wrong thing."""
+    assert what in only(**entry).what
 
 
 @pytest.mark.parametrize(

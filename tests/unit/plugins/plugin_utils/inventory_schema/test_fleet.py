@@ -201,6 +201,16 @@ def test_app_on_an_edge_that_nobody_runs_is_refused() -> None:
     assert "no host of group app has it" in problem.what
 
 
+def test_front_end_needs_an_edge_that_has_its_files() -> None:
+    """The app, which would be asked in its place, does not know these paths."""
+    edges, apps = {"edge1": host(1, "a"), "edge2": host(2, "a")}, {"web1": host(11, "a")}
+    for view in (*edges.values(), *apps.values()):
+        view.entries()[0] |= {"static": {"/": "dist"}, "app_paths": ["/api"], "health_path": "/api"}
+    problem = only(edges, apps)
+    assert (problem.subject, problem.key, problem.hosts) == ("app a", "static", ["edge1", "edge2"])
+    assert check(apps, apps) == []
+
+
 def test_apps_of_an_app_host_that_are_no_list_make_one_problem() -> None:
     """What they would have been is not known."""
     problem = only({"edge1": host(1)}, {"web1": HostView({"observatory": {}})})
