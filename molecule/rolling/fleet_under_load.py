@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import re
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from versions import GOOD, SERVER
 
 from tests.harness.deploys import AppHost, Run, State, run
 from tests.harness.load import Load
+from tests.harness.meanwhile import repeated
 from tests.harness.outside import Outside
 
 APP = "observatory"
@@ -102,20 +103,14 @@ class Fleet:
     @contextmanager
     def asked(self, path: str) -> Iterator[None]:
         """Ask for a path through all edges meanwhile, whatever the answer."""
-        over = threading.Event()
 
         def ask() -> None:
-            while not over.wait(ASK_EVERY_SECONDS):
-                for edge in self.edges.values():
+            for edge in self.edges.values():
+                with suppress(OSError, http.client.HTTPException):
                     edge.https(DOMAIN, path)
 
-        asking = threading.Thread(target=ask)
-        asking.start()
-        try:
+        with repeated(ask, every_seconds=ASK_EVERY_SECONDS):
             yield
-        finally:
-            over.set()
-            asking.join()
 
     def make_whole(self) -> None:
         """One version on all hosts, whatever a test has left."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from testinfra.host import Host
 
 from tests.harness.deploys import run
+from tests.harness.meanwhile import repeated
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 STATE = "/var/lib/farrier/jobs"
@@ -89,14 +89,10 @@ def test_celery_loses_no_job_and_runs_none_twice(host: Host, get: Callable[..., 
     """Jobs come through a deploy and a rollback: the signal to stop reaches no child of Celery."""
     # Others than those of an earlier run.
     numbers = itertools.count(start := int(time.time()))
-    queued: list[int] = []
-    is_over = threading.Event()
 
-    def queue() -> None:
-        while not is_over.wait(0.2):
-            number = next(numbers)
-            if get("queue", f"/queue/{number}")[0] == 200:
-                queued.append(number)
+    def queue() -> tuple[int, int]:
+        number = next(numbers)
+        return number, get("queue", f"/queue/{number}")[0]
 
     def done() -> list[tuple[int, str]]:
         lines = map(str.split, host.file(f"{QUEUE}/done").content_string.splitlines())
@@ -104,9 +100,7 @@ def test_celery_loses_no_job_and_runs_none_twice(host: Host, get: Callable[..., 
 
     with host.sudo():
         first, current = live(host, "queue"), []
-        stream = threading.Thread(target=queue)
-        stream.start()
-        try:
+        with repeated(queue, every_seconds=0.2) as answers:
             for playbook, variables in (("deploy", {"version": "second"}), ("rollback", {})):
                 ended = run(INVENTORY, playbook, app="queue", **variables)
                 assert not ended.failed, ended.output
@@ -115,9 +109,8 @@ def test_celery_loses_no_job_and_runs_none_twice(host: Host, get: Callable[..., 
                 assert len(host.check_output(beats).splitlines()) == 1
                 # At its end the former copy of the worker is told to stop.
                 time.sleep(WATCHED_SECONDS)
-        finally:
-            is_over.set()
-            stream.join()
+        assert {status for _, status in answers} == {200}
+        queued = [number for number, _ in answers]
         wait(lambda: len({number for number, _ in done()}) == len(queued), "jobs are lost")
         assert sorted(number for number, _ in done()) == queued
         assert len({release for _, release in done()}) == 2
