@@ -18,6 +18,7 @@ Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 _logger = logging.getLogger("gunicorn.error")
 
 _STARTED = "farrier.started"
+_LENGTH_OR_WISH = {"content-length", "x-accel-buffering"}
 
 
 class ServedWsgiApplication:
@@ -60,7 +61,11 @@ class ServedWsgiApplication:
         ) -> Callable[[bytes], object]:
             if self.closing:
                 response.force_close()
-            return start_response(status, [*headers, ("X-Release", self._release)], exc_info)
+            added = [("X-Release", self._release)]
+            # Made piece by piece: nginx passes each piece on at once.
+            if _LENGTH_OR_WISH.isdisjoint(name.lower() for name, _ in headers):
+                added.append(("X-Accel-Buffering", "no"))
+            return start_response(status, [*headers, *added], exc_info)
 
         try:
             return self._application(environ, start)

@@ -44,6 +44,9 @@ def app(environ, start_response):
         return (1 // (2 - number) and b"piece" for number in range(3))
     if path == "/hold":
         HELD.append(b"x" * (int(query) * 2**20))
+    if path == "/pieces":
+        start_response("200 OK", [("X-Accel-Buffering", query)] if query else [])
+        return (b"piece" for number in range(2))
     return answer({"code": RELEASE, "pid": os.getpid(), "client": environ["REMOTE_ADDR"],
                    "scheme": environ["wsgi.url_scheme"], "prefix": environ["SCRIPT_NAME"],
                    "path": environ["SCRIPT_NAME"] + path,
@@ -318,6 +321,16 @@ def test_answer_before_the_body_has_arrived_keeps_the_connection(host: Host) -> 
             response = http.client.HTTPResponse(connection.sock, method="POST")
             response.begin()
             assert (response.status, response.read()) == (500, b"Internal Server Error")
+
+
+@pytest.mark.parametrize("worker_class", ["handover_wsgi"])
+@pytest.mark.parametrize(("path", "expected"), [("/", None), ("/pieces", "no"), ("/pieces?yes", "yes")])
+def test_nginx_passes_on_what_comes_piece_by_piece(host: Host, path: str, expected: str | None) -> None:
+    """What has a length stays buffered: a slow client does not hold a thread."""
+    host.start()
+    with host.connection() as connection:
+        connection.request("GET", path)
+        assert connection.getresponse().getheader("X-Accel-Buffering") == expected
 
 
 @pytest.mark.parametrize("worker_class", ["handover_wsgi"])

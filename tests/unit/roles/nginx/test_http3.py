@@ -32,6 +32,7 @@ APPS = """
   source: {path: /srv}
   module: blog.main:app
   static: {/static: static}
+  worker_class: stock
 """
 
 Files = dict[str, str]
