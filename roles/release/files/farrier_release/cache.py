@@ -1,6 +1,7 @@
-"""Keeps uv's cache from growing for ever. Runs as the build user in a sandbox, from a `CacheOrder` on stdin.
+"""Keeps the build cache from growing for ever. Runs as the build user, from a `CacheOrder` on stdin.
 
-uv knows what nothing in its cache refers to, but not which versions no release needs any more.
+uv knows what nothing in its cache refers to, but not which versions no release needs any more. The cache is
+the home of build hooks, too: what npm and others keep there has a limit.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,12 +28,18 @@ class CacheOrder:
         uv: path of uv.
         built: names of packages that were built from a release's source, of which nothing may stay.
         dropped: name and version of packages that only removed releases had.
+        hooks_max_mb: what build hooks may keep there.
     """
 
     cache: str
     uv: str
     built: list[str] = field(default_factory=list)
     dropped: list[list[str]] = field(default_factory=list)
+    hooks_max_mb: int = 2048
+
+
+# What uv and the builder have there.
+_OWN = re.compile(r".+-v\d+|\.lock|\.gitignore|CACHEDIR\.TAG|lock-tools|[a-z-]+\.txt")
 
 
 def shrink(order: CacheOrder) -> None:
@@ -50,6 +58,24 @@ def shrink(order: CacheOrder) -> None:
         if arguments:
             environment = {**os.environ, "UV_CACHE_DIR": order.cache, "HOME": order.cache}
             subprocess.run([order.uv, "--quiet", "cache", *arguments], env=environment, check=False)
+
+    _limit_the_rest(Path(order.cache), order.hooks_max_mb * 2**20)
+
+
+def _limit_the_rest(cache: Path, limit_bytes: int) -> None:
+    rest = [path for path in cache.iterdir() if not _OWN.fullmatch(path.name)]
+    if sum(map(_bytes, rest)) > limit_bytes:
+        for path in rest:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _bytes(path: Path) -> int:
+    """What a file, or a directory with all that is in it, takes on the disk."""
+    inside = (Path(root) / name for root, *names in os.walk(path) for name in itertools.chain(*names))
+    return sum(one.lstat().st_blocks * 512 for one in (path, *inside))
 
 
 def _version_of(entry: str) -> str:

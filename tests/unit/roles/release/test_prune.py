@@ -54,6 +54,19 @@ def test_a_cache_of_another_layout_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "wheels-v99" / "dep" / "1.0").exists()
 
 
+@pytest.mark.parametrize(("limit_mb", "stays"), [(1, False), (4, True)])
+def test_what_build_hooks_keep_has_a_limit(tmp_path: Path, limit_mb: int, stays: bool) -> None:
+    """npm's downloads, say. What uv and the builder have there does not count, and stays."""
+    for directory in (".npm/_cacache", "wheels-v5", "lock-tools"):
+        (tmp_path / directory).mkdir(parents=True)
+        (tmp_path / directory / "file").write_bytes(bytes(2 * 2**20))
+    (tmp_path / ".npmrc").symlink_to("/etc/passwd")
+    (tmp_path / "constraints.txt").touch()
+    shrink(CacheOrder(str(tmp_path), "/bin/true", hooks_max_mb=limit_mb))
+    left = {"wheels-v5", "lock-tools", "constraints.txt", *({".npm", ".npmrc"} if stays else ())}
+    assert {path.name for path in tmp_path.iterdir()} == left
+
+
 @pytest.fixture
 def settings(directory: Path) -> Configuration:
     """An application that has a release with Python 3.12; 3.13 was installed, too, some time ago."""
