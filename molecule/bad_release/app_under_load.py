@@ -44,9 +44,9 @@ class AppUnderLoad:
         """Run a playbook to its end."""
         return run(self.inventory, playbook, app=self.site.app, **variables)
 
-    def start(self, version: str) -> Playbook:
+    def start(self, version: str, **variables: str) -> Playbook:
         """Start a deploy; to be used in a `with` block."""
-        return Playbook(self.inventory, "deploy", {"app": self.site.app, "version": version})
+        return Playbook(self.inventory, "deploy", {"app": self.site.app, "version": version, **variables})
 
     def check_live_is_untouched(self, before: State, after: State) -> None:
         """The same processes serve the same release, and nothing else is there that was not before."""

@@ -58,17 +58,19 @@ def followed(
         What came of the transaction.
 
     Raises:
-        AnsibleConnectionFailure: the host was not reached for RECONNECT_SECONDS.
+        AnsibleConnectionFailure: the host was not reached for RECONNECT_SECONDS after that was noticed.
     """
-    reached = time.monotonic()
+    given_up_at: float | None = None
     while found.get("running"):
         show(found["lines"], found["step"])
         again = ["follow", "--json", "--order", found["order"], "--offset", str(found["offset"])]
         try:
             found = ask(again)
-            reached = time.monotonic()
+            given_up_at = None
         except AnsibleConnectionFailure as error:
-            if time.monotonic() - reached > RECONNECT_SECONDS:
+            now = time.monotonic()
+            given_up_at = given_up_at or now + RECONNECT_SECONDS
+            if now > given_up_at:
                 raise AnsibleConnectionFailure(
                     f"{error.message} The deploy goes on on the host without its controller."
                     " Next: ansible-playbook farrier.kit.status"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import testinfra
@@ -48,3 +51,34 @@ def hang_up(name: str) -> None:
         check=False,
         capture_output=True,
     )
+
+
+def local_ports(address: str) -> set[int]:
+    """The ports of this machine that SSH connections to an address come from."""
+    command = ["ss", "-Htn", "state", "established", "dst", address, "dport", "=", ":22"]
+    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    return {int(line.split()[2].rpartition(":")[2]) for line in lines}
+
+
+@contextmanager
+def forgotten(address: str, ports: set[int]) -> Iterator[None]:
+    """Drop every packet of these connections, both ways, as a network does that has forgotten them."""
+    rules = [
+        [chain, "--protocol", "tcp", end, address, far, "22", near, str(port), "--jump", "DROP"]
+        for port in ports
+        for chain, end, far, near in (
+            ("OUTPUT", "--destination", "--destination-port", "--source-port"),
+            ("INPUT", "--source", "--source-port", "--destination-port"),
+        )
+    ]
+    try:
+        _filter("--insert", rules)
+        yield
+    finally:
+        _filter("--delete", rules)
+
+
+def _filter(action: str, rules: list[list[str]]) -> None:
+    as_root = [] if os.geteuid() == 0 else ["sudo"]
+    for rule in rules:
+        subprocess.run([*as_root, "iptables", "--wait", action, *rule], check=True)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from app_under_load import AppUnderLoad
 from versions import ENDLESS_BUILD, KILLED, SLOW_MIGRATION
 
+from tests.harness.connections import forgotten, local_ports
 from tests.harness.deploys import Playbook
 
 GROUP = "app"
+MIGRATED = "/var/lib/farrier/observatory/migrated"
 
 
 @dataclass(frozen=True)
@@ -138,12 +141,37 @@ def test_activation_that_is_killed_too_is_mended(app_under_load: AppUnderLoad) -
 
 def test_migration_of_a_killed_controller_is_not_cut_short(app_under_load: AppUnderLoad) -> None:
     """Half a migration is worse than a late one: the next deploy waits for its end."""
-    word = "/var/lib/farrier/observatory/migrated"
-    app_under_load.site.host.check_output(f"rm -f {word} {word}-begun")
+    app_under_load.site.host.check_output(f"rm -f {MIGRATED} {MIGRATED}-begun")
     before = app_under_load.begin("killed in a long migration")
     with app_under_load.start(SLOW_MIGRATION) as deploy:
-        assert app_under_load.site.wait_for_path(f"{word}-begun").wait() == 0, deploy.output
+        assert app_under_load.site.wait_for_path(f"{MIGRATED}-begun").wait() == 0, deploy.output
         deploy.kill()
     app_under_load.check_a_good_release_goes_live()
-    assert app_under_load.site.host.file(word).content_string.strip() == SLOW_MIGRATION
+    assert app_under_load.site.host.file(MIGRATED).content_string.strip() == SLOW_MIGRATION
     assert app_under_load.site.look().attempts[len(before.attempts)]["to"].endswith(f"Z-{SLOW_MIGRATION}")
+
+
+def test_connection_that_the_network_forgets_in_a_migration_is_replaced(
+    app_under_load: AppUnderLoad, tmp_path: Path
+) -> None:
+    """The operator sees the end all the same."""
+    host = app_under_load.site.host
+    host.check_output(f"rm -f {MIGRATED} {MIGRATED}-begun")
+    address = host.check_output("hostname -I").split()[0]
+    app_under_load.begin("forgotten in a long migration")
+    others = local_ports(address)
+    ssh = {
+        "ansible_control_path_dir": str(tmp_path),  # none of the connections that are there
+        "ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=1",
+    }
+    with app_under_load.start(SLOW_MIGRATION, **ssh) as deploy:
+        assert app_under_load.site.wait_for_path(f"{MIGRATED}-begun").wait() == 0, deploy.output
+        own = local_ports(address) - others
+        assert own
+        with forgotten(address, own):
+            done = deploy.end()
+    assert not done.failed, done.output
+    assert local_ports(address) & own == set()
+    assert f"Z-{SLOW_MIGRATION}" in done.output.partition("PLAY RECAP")[0]
+    assert app_under_load.site.look().live.endswith(f"Z-{SLOW_MIGRATION}")
+    app_under_load.check_no_request_failed()

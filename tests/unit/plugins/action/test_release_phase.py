@@ -289,6 +289,21 @@ def test_a_connection_that_is_cut_does_not_end_a_transaction(monkeypatch: pytest
     assert ending.asked == [["follow", "--json", "--order", "o1", "--offset", "9"]] * 3
 
 
+def test_a_connection_that_was_dead_for_long_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ssh may notice after a quarter of an hour; only then does the time begin to get a new one."""
+    monkeypatch.setattr(release_tool, "RECONNECT_EVERY_SECONDS", 0.0)
+    seconds_of_calls, now = iter([1000.0, 1.0, 1.0]), [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    ending = Ending(AnsibleConnectionFailure("cut"), AnsibleConnectionFailure("cut"), {"changed": True})
+
+    def ask(arguments: list[str]) -> dict[str, Any]:
+        now[0] += next(seconds_of_calls)
+        return ending.ask(arguments)
+
+    found = release_tool.followed(running([], 9), ask, lambda *told: None, ending.reconnect)
+    assert found == {"changed": True}
+
+
 def test_a_host_that_stays_out_of_reach_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a word on what it does without its controller."""
     monkeypatch.setattr(release_tool, "RECONNECT_SECONDS", -1.0)
