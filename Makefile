@@ -38,6 +38,9 @@ test: packages-lab-app $(TEST_READY) ## Lint, unit tests and the molecule scenar
 test-load: packages-lab $(TEST_READY) ## The scenarios under load, zero_downtime with 300 000 requests and 20 deploys
 	@FARRIER_TEST_LOAD=full tools/test load
 
+test-million: packages-lab $(TEST_READY) ## The scenario zero_downtime alone, with 1 000 000 requests and 60 deploys
+	@FARRIER_TEST_LOAD=million molecule test --scenario-name zero_downtime
+
 lint: $(TEST_READY) ## Lint alone
 	@tools/test lint
 
@@ -101,4 +104,4 @@ clean: ## Remove all labs of this machine, also those of other clones, and what 
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-jobs bench-migration bench-deploy demo test test-load lint unit ssh newest-servers lock docs clean
+.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-jobs bench-migration bench-deploy demo test test-load test-million lint unit ssh newest-servers lock docs clean

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from recorded_run import (
     CALM_PER_SECOND,
-    FULL,
+    DEPLOYS,
+    RELOADS,
     RELOADS_OF_SLOW_APP,
     REQUESTS,
     RecordedRun,
@@ -24,9 +25,6 @@ from tests.harness.outside import Outside, authority
 SCENARIO = Path(__file__).parent
 DOMAIN = "zero.lab.test"
 
-RELOADS = 20
-# What a deploy does before it hands over, the clients do not notice: half of the reloads are without it.
-DEPLOYS = RELOADS if FULL else RELOADS // 2
 RENEWAL = (
     "env $(systemctl show --property=Environment --value certbot.service)"
     " certbot renew --cert-name observatory --force-renewal --no-random-sleep-on-renew"

@@ -14,9 +14,13 @@ from tests.harness.deploys import AppHost, Playbook, State
 from tests.harness.load import Load, Report
 from tests.harness.outside import Outside
 
-# `make test-load`: clients are busy throughout, and all hand-overs come with a deploy.
-FULL = os.environ.get("FARRIER_TEST_LOAD") == "full"
-REQUESTS = 300_000 if FULL else 60_000
+# `make test-load`, `make test-million`: clients are busy throughout, and all hand-overs come with a deploy.
+AMOUNT = os.environ.get("FARRIER_TEST_LOAD", "")
+FULL = AMOUNT in ("full", "million")
+REQUESTS = {"full": 300_000, "million": 1_000_000}.get(AMOUNT, 60_000)
+RELOADS = 60 if AMOUNT == "million" else 20
+# What a deploy does before it hands over, the clients do not notice: half of the reloads are without it.
+DEPLOYS = RELOADS if FULL else RELOADS // 2
 # As many as leave two processors, which also run this client, room for what is done to the site meanwhile.
 BUSY_PER_SECOND = 800
 # What fails, fails in a hand-over: apart from these, a few requests are enough.
