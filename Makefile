@@ -71,6 +71,9 @@ bench-servers: packages-lab $(TEST_READY) ## 20 deploys of an app of each server
 bench-jobs: packages-lab $(TEST_READY) ## Jobs of Celery and of arq that 20 deploys lose or do twice
 	@python -m tests.benchmarks.jobs
 
+bench-wild: packages-lab $(TEST_READY) ## Requests lost in ten deploys of each app of the scenario wild
+	@python -m tests.benchmarks.wild
+
 bench-migration: packages-lab $(TEST_READY) ## A silent migration of 20 minutes, whose connection the network forgets
 	@python -m tests.benchmarks.migration
 
@@ -104,4 +107,4 @@ clean: ## Remove all labs of this machine, also those of other clones, and what 
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-jobs bench-migration bench-deploy demo test test-load test-million lint unit ssh newest-servers lock docs clean
+.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-jobs bench-wild bench-migration bench-deploy demo test test-load test-million lint unit ssh newest-servers lock docs clean

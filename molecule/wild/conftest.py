@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import socket
-import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,7 +9,8 @@ import pytest
 import yaml
 from testinfra.host import Host
 
-TIMEOUT_SECONDS = 20.0
+from tests.harness.outside import Outside
+
 INVENTORY = Path(__file__).resolve().parent / "inventory"
 APPS = {
     app["name"]: app for app in yaml.safe_load((INVENTORY / "group_vars/all/apps.yml").read_text())["apps"]
@@ -28,15 +26,7 @@ def get(host: Host) -> Get:
 
     def ask(app: str, path: str = "/healthz", headers: Mapping[str, str] | None = None) -> tuple[int, str]:
         prefix = APPS[app].get("path", "")
-        domain = APPS[app]["domains"][0]
-        # Self-signed: what is tested here is the app.
-        context = ssl._create_unverified_context()
-        plain = socket.create_connection((address, 443), timeout=TIMEOUT_SECONDS)
-        with context.wrap_socket(plain, server_hostname=domain) as secured:
-            connection = http.client.HTTPConnection(domain)
-            connection.sock = secured
-            connection.request("GET", prefix + path, headers=dict(headers or {}))
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
+        answer = Outside(address).https(APPS[app]["domains"][0], prefix + path, headers=headers)
+        return answer.status, answer.body.decode()
 
     return ask

@@ -1,4 +1,4 @@
-"""A host as the world sees it: by its address, under a name of an app, trusting the lab's authority only."""
+"""A host as the world sees it: by its address, under a name of an app."""
 
 from __future__ import annotations
 
@@ -45,10 +45,11 @@ class Outside:
 
     Args:
         address: of the host that is asked, whatever the name.
-        ca: file with the only authority that is trusted.
+        ca: file with the only authority that is trusted. None: whoever answers is believed, for
+            certificates that are self-signed.
     """
 
-    def __init__(self, address: str, ca: Path) -> None:
+    def __init__(self, address: str, ca: Path | None = None) -> None:
         self.address = address
         self._ca = ca
 
@@ -96,7 +97,9 @@ class Outside:
             yield secured
 
     def context(self) -> ssl.SSLContext:
-        """Return TLS settings that trust the lab's authority only."""
+        """Return TLS settings that trust the lab's authority only, or anybody."""
+        if self._ca is None:
+            return ssl._create_unverified_context()
         return ssl.create_default_context(cafile=str(self._ca))
 
     def speaks_http2(self, domain: str) -> bool:
