@@ -117,8 +117,8 @@ def _front_end_problems(edges: Hosts, apps: Hosts) -> Iterator[Problem]:
         for name, (index, raw) in view.served().items():
             static = raw.get("static")
             if edge not in apps and isinstance(static, Mapping) and "/" in static:
-                what = "has a front end, whose files an edge that is no app host does not have"
-                fix = "let the app answer everything: remove / from static, and app_paths"
+                what = "has a front end at /, but its files are on the app hosts alone"
+                fix = "remove / from static, and app_paths, so that the app answers; or run it on the edges"
                 yield Problem(f"app {name}", "static", "", what, fix, view.location(index, "static"), [edge])
 
 

@@ -655,7 +655,7 @@ class App(Strict):
             )
         if self.app_paths and "/" not in self.static:
             raise MistakeError(
-                "has app_paths, and no front end that answers the others",
+                "has app_paths without / in static",
                 "remove app_paths, or add the directory of the front end, as in static: {/: frontend/dist}",
             )
         if self.app_paths and not around(self.health_path, self.app_paths):
@@ -674,7 +674,9 @@ class App(Strict):
                 )
         for prefix in self.app_paths:
             if prefix in [*self.static, *self.media]:
-                raise MistakeError(f"has {prefix} in app_paths, and files there", f"remove {prefix} from one")
+                raise MistakeError(
+                    f"has {prefix} in app_paths and as a prefix of files", "remove one of them"
+                )
         for prefix, path in self.edge.paths.items():
             nearest = around(prefix, [*self.app_paths, *self.static, *self.media])
             is_static = bool(nearest) and nearest[-1] not in self.app_paths

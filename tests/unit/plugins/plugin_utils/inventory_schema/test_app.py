@@ -507,7 +507,7 @@ def test_front_end_answers_what_the_app_does_not() -> None:
     ("entry", "what"),
     [
         ({"static": {"/": "dist"}}, "has / in static without app_paths"),
-        ({"app_paths": ["/api"]}, "has app_paths, and no front end"),
+        ({"app_paths": ["/api"]}, "has app_paths without / in static"),
         ({"static": {"/": "dist"}, "app_paths": ["/api"]}, "has health_path /healthz, which the front end"),
         ({"static": {"/": "dist", "/a": "a"}, "app_paths": ["/a", "/healthz"]}, "has /a in app_paths"),
         (
