@@ -99,7 +99,7 @@ def test_worker_that_is_told_to_go_is_replaced_at_once_and_does_go(
     make_host: Callable[..., Host], shutdown: str
 ) -> None:
     """By whoever sends SIGTERM, and whatever the app's shutdown handlers do: nobody else would serve."""
-    host = make_host(workers=1, graceful_timeout_seconds=4)
+    host = make_host(workers=1, graceful_timeout_seconds=6)
     host.add_release("1", shutdown=shutdown)
     host.activate("1")
     host.start()
@@ -108,10 +108,10 @@ def test_worker_that_is_told_to_go_is_replaced_at_once_and_does_go(
     began = time.monotonic()
     wait_for(lambda: first not in [worker.pid for worker in host.ready()], "it drains", host)
     assert host.get()["pid"] != first
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 5.5
     assert first in host.processes()
     wait_for(lambda: first not in host.processes(), "it has gone", host)
-    assert time.monotonic() - began < 7
+    assert time.monotonic() - began < 11
     assert ("shutdown handlers take longer" in host.log.read_text()) == ("await" in shutdown)
     assert "ended unexpectedly" not in host.log.read_text()
 

@@ -17,7 +17,7 @@ FAILS_ON_DEMAND = "assert not Path('database-is-away').exists()"
 def test_one_worker_is_replaced_before_it_goes(make_host: Callable[..., Host]) -> None:
     """gunicorn starts the replacement when the old worker has gone: nobody would serve meanwhile."""
     host = make_host(workers=1, max_requests=100)
-    host.add_release("1", prologue="import time; time.sleep(1)")
+    host.add_release("1", prologue="import time; time.sleep(2)")
     host.activate("1")
     host.start()
     first = host.ready()[0].pid
@@ -25,7 +25,7 @@ def test_one_worker_is_replaced_before_it_goes(make_host: Callable[..., Host]) -
         wait_for(lambda: [w.pid for w in host.ready()] not in ([first], []), "it was replaced", host)
         load.wait_for_more(200)
     assert load.failures == []
-    assert load.slowest_seconds < 0.9
+    assert load.slowest_seconds < 1.9
 
 
 def test_recycled_workers_go_on_when_their_replacements_do_not_start(make_host: Callable[..., Host]) -> None:
