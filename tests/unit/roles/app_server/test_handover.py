@@ -85,7 +85,7 @@ def test_old_workers_serve_while_the_new_release_takes_its_time(host: Host) -> N
 
 def test_release_that_hangs_in_its_start_up_is_given_up(make_host: Callable[..., Host]) -> None:
     """gunicorn never gives up on a worker that hangs before its first heartbeat."""
-    host = make_host(boot_timeout_seconds=3)
+    host = make_host(boot_timeout_seconds=5)
     host.add_release("1")
     host.add_release("hangs", startup="await asyncio.sleep(3600)")
     host.add_release("blocks", startup="import time; time.sleep(3600)")
@@ -134,17 +134,17 @@ def test_previous_workers_stand_by_for_their_time_however_short_the_request_time
 
 def test_reload_does_not_wait_for_a_worker_that_is_blocked(make_host: Callable[..., Host]) -> None:
     """It accepts nothing meanwhile, and stands by when it wakes up."""
-    host = make_host(boot_timeout_seconds=3, timeout_seconds=30)
+    host = make_host(boot_timeout_seconds=6, timeout_seconds=30)
     host.add_release("1")
     host.add_release("2")
     host.activate("1")
     host.start()
     with host.connection() as connection:
-        connection.request("GET", "/block?12")
+        connection.request("GET", "/block?15")
         began = time.monotonic()
         done = host.deploy("2")
         assert done.returncode == 0, done.stderr
-        assert time.monotonic() - began < 9
+        assert time.monotonic() - began < 12
         assert "does not react" in done.stderr
         assert codes(host) == {"2"}
         assert connection.getresponse().status == 200
@@ -152,15 +152,15 @@ def test_reload_does_not_wait_for_a_worker_that_is_blocked(make_host: Callable[.
 
 def test_reload_waits_for_the_one_that_supersedes_it(make_host: Callable[..., Host]) -> None:
     """Its own time began earlier."""
-    host = make_host(boot_timeout_seconds=8)
+    host = make_host(boot_timeout_seconds=14)
     host.add_release("1")
-    host.add_release("slow", prologue="import time; time.sleep(7)")
+    host.add_release("slow", prologue="import time; time.sleep(10)")
     host.activate("1")
     host.start()
     host.activate("slow")
     with ThreadPoolExecutor() as pool:
         first = pool.submit(host.reload)
-        time.sleep(6.5)
+        time.sleep(9.5)
         second = pool.submit(host.reload)
         assert first.result().returncode == 0, first.result().stderr
         assert second.result().returncode == 0, second.result().stderr

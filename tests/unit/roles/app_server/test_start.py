@@ -32,7 +32,7 @@ def test_cold_start_of_a_bad_release_fails(
     make_host: Callable[..., Host], prologue: str, startup: str, reason: str
 ) -> None:
     """systemd has to see it, and the journal has to say why."""
-    host = make_host(boot_timeout_seconds=2)
+    host = make_host(boot_timeout_seconds=5)
     host.add_release("bad", prologue=prologue, startup=startup)
     host.activate("bad")
     host.start(wait=False)
