@@ -141,8 +141,8 @@ def follow(application: Application, order: str, offset: int, seconds: float = F
         seconds: how long to wait.
 
     Returns:
-        What the run returned, or `running` with its `phase`; in any case its `lines` since then, and the
-        `offset` behind them.
+        What the run returned, or `running` with its `step` if that was waited for; in any case its `lines`
+        since then, and the `offset` behind them.
 
     Raises:
         ReleaseError: it failed, see `run`; or nobody knows of it any more.
@@ -168,7 +168,8 @@ def follow(application: Application, order: str, offset: int, seconds: float = F
     told = {"lines": lines, "offset": offset, "order": order}
     if result is None:
         transaction = application.state.read()
-        return {"changed": True, "running": True, "step": transaction.phase if transaction else "", **told}
+        step = transaction.phase if transaction and seconds else ""
+        return {"changed": True, "running": True, "step": step, **told}
     if "error" in result:
         raise ReleaseError.from_details(result["error"])
     return {**result, **told}

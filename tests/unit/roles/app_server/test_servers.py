@@ -260,6 +260,7 @@ def test_app_sees_the_client_as_the_proxy_does(host: Host) -> None:
 def test_a_request_is_one_line_of_the_log(host: Host) -> None:
     """And no other line is about it."""
     host.start()
+    wait_for(lambda: "release 1, serves" in host.log.read_text(), "the master has said so", host)
     before = host.log.read_text()
     for _ in range(5):
         assert ask(host, "/", FORWARDED)[0] == 200

@@ -309,7 +309,8 @@ def test_an_activation_whose_result_is_lost_says_so(
 ) -> None:
     """The unit was killed: the follower has nothing to read, and points to where to look."""
     monkeypatch.setattr("farrier_release.state.StateFile.report", lambda *_: None)
-    code, result = activate(run, two)
+    begun = activate(run, two)[1]
+    code, result = run("follow", "--order", begun["order"], "--offset", str(begun["offset"]))
     assert code == ExitCode.BROKEN
     assert "The result of farrier-test-transaction is lost" in result["message"]
     assert "journalctl -u farrier-test-transaction" in result["error"]["next_command"]
