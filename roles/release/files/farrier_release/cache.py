@@ -10,13 +10,13 @@ import itertools
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from farrier_release.server_packages import normalise
+from farrier_release.storage import disk_used_bytes, remove_tree
 
 
 @dataclass
@@ -50,10 +50,7 @@ def shrink(order: CacheOrder) -> None:
         for package in Path(order.cache).glob(f"{bucket}/{depth}"):
             for entry in package.iterdir() if package.is_dir() and not package.is_symlink() else ():
                 if (normalise(package.name), _version_of(entry.name)) in dropped:
-                    if entry.is_dir() and not entry.is_symlink():
-                        shutil.rmtree(entry)
-                    else:
-                        entry.unlink(missing_ok=True)
+                    _remove(entry)
     for arguments in (["clean", *order.built] if order.built else [], ["prune"]):
         if arguments:
             environment = {**os.environ, "UV_CACHE_DIR": order.cache, "HOME": order.cache}
@@ -66,16 +63,17 @@ def _limit_the_rest(cache: Path, limit_bytes: int) -> None:
     rest = [path for path in cache.iterdir() if not _OWN.fullmatch(path.name)]
     if sum(map(_bytes, rest)) > limit_bytes:
         for path in rest:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+            _remove(path)
 
 
 def _bytes(path: Path) -> int:
-    """What a file, or a directory with all that is in it, takes on the disk."""
-    inside = (Path(root) / name for root, *names in os.walk(path) for name in itertools.chain(*names))
-    return sum(one.lstat().st_blocks * 512 for one in (path, *inside))
+    """What a file, or a directory with all that is in it, takes on the disk; a link is not followed."""
+    inside = disk_used_bytes(path) if path.is_dir() and not path.is_symlink() else 0
+    return path.lstat().st_blocks * 512 + inside
+
+
+def _remove(path: Path) -> None:
+    remove_tree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _version_of(entry: str) -> str:
