@@ -14,6 +14,7 @@ Arguments:
         succeed: in a fleet it is the end of a deploy that fails, in order and with all hosts.
     release, force: for `rollback`, its id (the one before the live one by default), and whether it may be one
         that never went live successfully; `force` also for `unlock`, while a phase runs.
+    undo: for `rollback`, whether the settings that the live release has brought go back with it.
     path: for `measure`, what to ask for.
     remove: for `processes`, only stop and remove what is no longer in the inventory.
 
@@ -78,6 +79,7 @@ class ActionModule(ActionBase):
                 "migrate": {"type": "bool", "default": False},
                 "release": {"type": "str", "default": ""},
                 "force": {"type": "bool", "default": False},
+                "undo": {"type": "bool", "default": False},
                 "path": {"type": "str", "default": "/"},
                 "remove": {"type": "bool", "default": False},
                 "defer_failure": {"type": "bool", "default": False},
@@ -88,7 +90,11 @@ class ActionModule(ActionBase):
         result["app"] = app  # hosts may begin with different apps, see `__release_new`
         self._host = str((task_vars or {}).get("inventory_hostname", ""))
         if phase in ("deploy", "begin"):
-            arguments["inventory"] = self._settings(app, task_vars or {})
+            from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+            found = self._app(app, task_vars or {})
+            arguments["inventory"] = inventory_schema.running_settings(found)
+            arguments["settings"] = inventory_schema.travelling_settings(found)
         check = self._task.check_mode
         if check and phase not in WITH_CHECK:
             return {**result, "changed": True, "check": True, "message": f"{app}: would {phase}"}
@@ -96,36 +102,34 @@ class ActionModule(ActionBase):
             return {**result, **reported(app, phase, lambda: self._phase(arguments, check=check))}
         return {**result, **self._phase(arguments, check=check)}
 
-    def _settings(self, app: str, task_vars: dict[str, Any]) -> Result:
-        """What the inventory says of the app, which must be what the host has from site.yml."""
-        from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+    def _app(self, app: str, task_vars: dict[str, Any]) -> Result:
+        """What the inventory says of the app, to compare the host with."""
         from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import resolver_of
 
         variables, resolver = resolver_of(self._host, task_vars, self._loader)
-        found = [each for each in resolver.resolve(variables["apps"]) if each["name"] == app]
-        return inventory_schema.running_settings(found[0])
+        resolved: list[Result] = resolver.resolve(variables["apps"])
+        return next(each for each in resolved if each["name"] == app)
 
     def _phase(self, arguments: dict[str, Any], *, check: bool) -> Result:
         app, phase = arguments["app"], arguments["phase"]
         # This is a worker of the process that runs the playbook.
         owner = controller_process.describe(os.getppid())
         caller = {"who": controller_process.who(), "owner": owner}
-        before = ""
+        before, settings = "", arguments.get("settings")
         if phase == "deploy":
             # Nothing is sent to a host that has it already.
-            foreseen = self._call(
-                "", command({**arguments, "phase": "begin"}, caller, check=True), app, phase
-            )
+            asking = command({**arguments, "phase": "begin"}, caller, check=True)
+            foreseen = self._call("", asking, app, phase, settings)
             if check or foreseen.get("failed") or not foreseen["new"]:
                 return foreseen
             arguments = {**arguments, "upload_to": foreseen["upload_to"]}
         if phase in ("deploy", "prepare"):
             before = self._upload(arguments)
         argv = command(arguments, caller, check=check)
-        found = self._call(before, argv, app, phase)
+        found = self._call(before, argv, app, phase, settings)
         holder = found.get("holder")
         if holder and phase in TAKING and controller_process.is_gone(holder["owner"]):
-            found = self._call("", [*argv, "--gone", holder["id"]], app, phase)
+            found = self._call("", [*argv, "--gone", holder["id"]], app, phase, settings)
         result = self._followed(found, app, phase)
         if result.get("completion"):
             keep_completion(Path(arguments["archive"]["path"]).parent, result.pop("completion"))
@@ -146,9 +150,12 @@ class ActionModule(ActionBase):
         self._fixup_perms2((directory, remote), execute=False)
         return f"mv -f {shlex.quote(remote)} {shlex.quote(arguments['upload_to'])} && "
 
-    def _call(self, before: str, argv: list[str], app: str, phase: str) -> Result:
+    def _call(
+        self, before: str, argv: list[str], app: str, phase: str, settings: Result | None = None
+    ) -> Result:
         # Anything on standard input keeps ssh from asking for a terminal, where both outputs would be one.
-        done = self._low_level_execute_command(before + shlex.join(argv), in_data=b"\n", executable="/bin/sh")
+        data = f"{json.dumps(settings) if settings else ''}\n".encode()
+        done = self._low_level_execute_command(before + shlex.join(argv), in_data=data, executable="/bin/sh")
         return outcome(app, phase, done["rc"], done["stdout"], done["stderr"], check=self._task.check_mode)
 
 
@@ -172,6 +179,8 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
             "fetch_seconds": archive["seconds"],
             "release_stamp": arguments["release_stamp"],
             "inventory": arguments["inventory"],
+            # A tool of an earlier version takes no notice of it.
+            "settings": "stdin",
             "wait_seconds": arguments["wait_seconds"],
             **caller,
         }
@@ -181,7 +190,8 @@ def command(arguments: dict[str, Any], caller: dict[str, Any], *, check: bool) -
         return [*argv, *owner]
     if phase == "rollback":
         release = ["--release", arguments["release"]] if arguments["release"] else []
-        return [*argv, *release, *owner, *(["--force"] if arguments["force"] else []), *checking]
+        options = [f"--{name}" for name in ("force", "undo") if arguments[name]]
+        return [*argv, *release, *owner, *options, *checking]
     if phase == "unlock":
         return [*argv, *(["--force"] if arguments["force"] else []), *checking]
     if phase == "measure":

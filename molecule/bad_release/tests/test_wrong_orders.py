@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import yaml
 from app_under_load import AppUnderLoad
 from versions import GOOD, SLOW_BUILD
 
+from inventories import inventory_with
 from tests.harness import deploys
 from tests.harness.deploys import ROOT, Run, State
 
@@ -58,9 +56,8 @@ def test_archive_that_is_not_what_was_ordered(app_under_load: AppUnderLoad, tmp_
     archive = tmp_path / "observatory.tar.gz"
     subprocess.run(["git", "archive", f"--output={archive}", GOOD[0]], cwd=REPOSITORY, check=True)
     checksum = "0123456789abcdef" * 4
-    inventory = inventory_with(
-        app_under_load, tmp_path, {"archive": str(archive), "checksum": f"sha256:{checksum}"}
-    )
+    source = {"archive": str(archive), "checksum": f"sha256:{checksum}"}
+    inventory = inventory_with(app_under_load, tmp_path, source=source)
     with nothing_happens(app_under_load, "wrong checksum"):
         done = deploys.run(inventory, "deploy", app="observatory")
         check_refused(
@@ -209,14 +206,3 @@ def pruned(state: State) -> list[str]:
         for attempt in state.attempts
         if attempt["result"] == "live" and attempt["to"] not in state.releases
     ]
-
-
-def inventory_with(app_under_load: AppUnderLoad, directory: Path, source: dict[str, Any]) -> Path:
-    """Write a copy of the inventory in which the app comes from elsewhere."""
-    inventory = directory / "inventory"
-    shutil.copytree(app_under_load.inventory, inventory)
-    path = inventory / "group_vars/all/apps.yml"
-    variables = yaml.safe_load(path.read_text())
-    variables["apps"][0]["source"] = source
-    path.write_text(yaml.safe_dump(variables))
-    return inventory

@@ -10,7 +10,7 @@ from .inventory import GROUPS, inventory_problems
 from .locations import locations
 from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
 from .model import App, Certificate, Edge, EdgePath, Hooks, Process, Sandbox, Source, Timer
-from .running_settings import running_settings
+from .running_settings import running_settings, travelling_settings
 from .shared_domains import leading_apps, site_apps
 from .sizing import WorkerCount, worker_count
 from .versions import core_problems
@@ -50,5 +50,6 @@ __all__ = [
     "site",
     "site_apps",
     "staying",
+    "travelling_settings",
     "worker_count",
 ]

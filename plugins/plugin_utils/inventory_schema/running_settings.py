@@ -13,6 +13,8 @@ from .model import App
 # Read by the edges alone, or by the deploy itself.
 _ELSEWHERE = {"certificate", "domains", "edge", "name", "request_body_max_mb"}
 _SECRET = {"env", "secrets"}
+_RELEASE = {"health_path", "health_status", "hooks", "keep_releases", "migrate", "migrate_before_rehearsal"}
+_GUNICORN = {"max_requests", "threads", "worker_memory_max_mb"}
 
 
 def running_settings(app: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,6 +36,34 @@ def running_settings(app: Mapping[str, Any]) -> dict[str, Any]:
     for key in _SECRET & set(settings):
         settings[key] = _digest(settings[key], known["name"])
     return settings
+
+
+def travelling_settings(app: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of an app a deploy may change on its hosts, as the files there have it.
+
+    Args:
+        app: An app that keeps to the contract, with or without defaults.
+
+    Returns:
+        `release`, `gunicorn`, and `environment` with all secrets. What the controller cannot resolve is left
+        out.
+    """
+    known = {key: value for key, value in app.items() if not _is_unresolved(value)}
+    settings = App.model_validate(known).model_dump(exclude=set(app) - set(known))
+    release = {key: settings[key] for key in _RELEASE & set(settings)}
+    travelling: dict[str, Any] = {"release": release}
+    if "env" in settings:
+        release["hook_environment"] = settings["env"]
+    if set(settings) >= _SECRET:
+        travelling["environment"] = {**settings["env"], **settings["secrets"]}
+    if set(settings) >= _GUNICORN:
+        travelling["gunicorn"] = {
+            "max_requests": settings["max_requests"],
+            "max_requests_jitter": settings["max_requests"] // 10,
+            "threads": settings["threads"],
+            "worker_memory_max_mb": settings["worker_memory_max_mb"] or 0,
+        }
+    return travelling
 
 
 def _is_unresolved(value: Any) -> bool:

@@ -67,8 +67,11 @@ def unit_of(path: Path) -> str:
 
 def on_disk(service: Path, socket: Path, settings: Path, library: Path) -> OnDisk:
     """Read the files of an app. Raises OSError or ConfigurationError where one cannot be read."""
-    values = configuration.read_settings(settings)
-    environment = configuration.read_environment(Path(values["environment_file"]))
+    live = Path(configuration.read_settings(settings)["current"]).resolve()
+    values = configuration.read_settings(configuration.brought_by(live, settings))
+    environment = configuration.read_environment(
+        configuration.brought_by(live, Path(values["environment_file"]))
+    )
     return OnDisk(
         unit=unit_of(service),
         library=library_digest(library),

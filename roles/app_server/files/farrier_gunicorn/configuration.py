@@ -107,6 +107,9 @@ def load(environ: Mapping[str, str]) -> Configuration:
             "FARRIER_SETTINGS is not set; the unit sets it to /etc/farrier/APP/gunicorn.json"
         )
     path = Path(environ["FARRIER_SETTINGS"])
+    current = Path(read_settings(path)["current"])
+    release_directory = _release_directory(current, environ.get("FARRIER_RELEASE_DIRECTORY"))
+    path = brought_by(release_directory, path)
     values = read_settings(path)
     settings = dict(values)
     if "FARRIER_WORKERS" in environ:
@@ -115,9 +118,7 @@ def load(environ: Mapping[str, str]) -> Configuration:
         values["run_directory"] = environ["FARRIER_RUN_DIRECTORY"]
     _check_relations(path, values)
 
-    current = Path(values["current"])
-    release_directory = _release_directory(current, environ.get("FARRIER_RELEASE_DIRECTORY"))
-    environment_file = Path(values["environment_file"])
+    environment_file = brought_by(release_directory, Path(values["environment_file"]))
     environment = read_environment(environment_file)
     configuration = Configuration(
         **{
@@ -138,6 +139,12 @@ def load(environ: Mapping[str, str]) -> Configuration:
             f"{path}: subdir {configuration.subdir!r}: there is no {configuration.project_directory}"
         )
     return configuration
+
+
+def brought_by(release_directory: Path, path: Path) -> Path:
+    """What is read in place of `path`: the file that a deploy has brought with a release, or `path`."""
+    own = path.with_name(f"{path.stem}.{release_directory.name}{path.suffix}")
+    return own if own.exists() else path
 
 
 def read_settings(path: Path) -> dict[str, Any]:

@@ -162,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     one = command("rollback", _rollback, "make an earlier release live")
     one.add_argument("--release", help="release id; by default the release before the live one")
     one.add_argument("--force", action="store_true", help="also if it never went live successfully")
+    one.add_argument("--undo", action="store_true", help="with the settings that the live one has replaced")
     one.add_argument("--check", action="store_true", help="only show what would be done")
     _add_caller(one)
     one = command("restart", _restart, "restart the service of the live release, while a stand-in serves")
@@ -203,14 +204,15 @@ def _add_caller(one: Any) -> None:
 
 
 def _begin(application: Application, options: argparse.Namespace) -> Result:
-    return begin(application, _complete(options.request), gone=options.gone, check=options.check)
+    request, settings = _complete(options.request)
+    return begin(application, request, settings, gone=options.gone, check=options.check)
 
 
 def _deploy(application: Application, options: argparse.Namespace) -> Result:
-    request = _complete(options.request)
+    request, settings = _complete(options.request)
     archive = archive_path(application, request["archive_sha256"])
     try:
-        begun = begin(application, request, gone=options.gone)
+        begun = begin(application, request, settings, gone=options.gone)
     except ReleaseError as error:
         # Who is told that another deploy is in the way may find it dead, and ask again.
         if error.exit_code != ExitCode.BUSY:
@@ -262,11 +264,13 @@ def _run(application: Application, options: argparse.Namespace) -> Result:
     return transaction.run(application, options.token, options.order, vars(options))
 
 
-def _complete(request: dict[str, Any]) -> dict[str, Any]:
+def _complete(request: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The request, and the settings that come with it: by standard input, since secrets are among them."""
     missing = [key for key in ("archive_sha256", "version", "project", "who") if key not in request]
     if missing:
         raise UsageError(f"The request lacks {', '.join(missing)}.")
-    return request
+    settings = _object(sys.stdin.readline()) if request.get("settings") == "stdin" else {}
+    return request, settings
 
 
 def _offer(application: Application, options: argparse.Namespace) -> Result:
@@ -298,7 +302,7 @@ def _assist(application: Application, token: str, task: transaction.Step) -> Res
 
 
 def _rollback(application: Application, options: argparse.Namespace) -> Result:
-    request = {"release": options.release, "force": options.force, **_caller(options)}
+    request = {"release": options.release, "force": options.force, "undo": options.undo, **_caller(options)}
     if options.check:
         return rollback.foresee(application, request)
     chosen = rollback.choose(application, request, gone=options.gone)

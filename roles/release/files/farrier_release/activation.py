@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from farrier_release import overlap, processes, rehearse
+from farrier_release import changed_settings, overlap, processes, rehearse
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode, ReleaseError
 from farrier_release.probe import ask_edge
@@ -169,6 +169,8 @@ def record_good(application: Application, transaction: Transaction) -> None:
     manifest = releases.manifest(transaction.release) or {}
     now = time.time()
     manifest.update(activated_at=now, activated_by=transaction.who)
+    if transaction.what == "deploy":
+        manifest["settings"] = changed_settings.digests(application)
     manifest.setdefault("verified_at", now)
     if transaction.flip.get("replaced") is not None:
         manifest["replaced"] = transaction.flip["replaced"]

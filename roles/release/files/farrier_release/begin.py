@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from farrier_release import interpreter, processes
+from farrier_release import changed_settings, interpreter, processes
 from farrier_release.application import Application
 from farrier_release.config import Configuration
 from farrier_release.errors import ConfigurationError, ReleaseError, UsageError
@@ -23,22 +23,26 @@ _INODES_MIN = 20_000
 # With this much free nobody needs to measure how large a release is.
 _PLENTY_MB = 8192
 _MEGABYTE = 1024 * 1024
-# Of these there is a digest only.
-_DIGESTS = ("env", "secrets")
 
 
 def begin(
-    application: Application, request: dict[str, Any], *, gone: str = "", check: bool = False
+    application: Application,
+    request: dict[str, Any],
+    settings: dict[str, Any] | None = None,
+    *,
+    gone: str = "",
+    check: bool = False,
 ) -> dict[str, Any]:
     """Take the lease for a deploy, unless what it asks for is live already.
 
     Args:
         application: what is deployed.
         request: `archive_sha256`, `version`, `project` (what the controller found in the source), `who`,
-            `owner`, `fetch_seconds`, `inventory` (what it says of the app, and the host must agree with), and
+            `owner`, `fetch_seconds`, `inventory` (what it says of the app, to compare the host with), and
             `release_stamp`, a time such as 20261121T165606Z, where all hosts of a deploy are to
             use the same release id. With it the result has the host's `platform`. `wait_seconds`, how long
             the deploy may have to wait for the host's turn.
+        settings: what of the inventory the deploy may change, see `changed_settings.compare`.
         gone: public id of a lease whose owner the caller found dead.
         check: only show what would be done.
 
@@ -54,9 +58,10 @@ def begin(
     if stamp and not STAMP_PATTERN.fullmatch(stamp):
         raise UsageError(f"release_stamp is {stamp!r}: expected a time such as 20261121T165606Z.")
     check_host(application)
-    check_inventory(application, request.get("inventory") or {})
-    inputs = build_inputs(application, request)
-    if already_live(application, inputs):
+    compared = (request.get("inventory") or {}, settings or {})
+    changes = changed_settings.compare(changed_settings.of_live(application), *compared)
+    inputs = build_inputs(changed_settings.in_force(application, changes.record()), request)
+    if not changes.keys and already_live(application, inputs):
         live = application.releases.live()
         return {
             "changed": False,
@@ -70,7 +75,7 @@ def begin(
             "new": True,
             "release": None,
             "upload_to": str(archive_path(application, request["archive_sha256"])),
-            "message": f"would deploy version {request['version']}",
+            "message": f"would deploy version {request['version']}{changed_settings.told(changes.record())}",
         }
     shared: dict[str, Any] = {}
     if stamp:
@@ -80,6 +85,8 @@ def begin(
     with nobody_else(application, gone) as notes:
         remove_leftovers(application, keep_archive=archive_path(application, request["archive_sha256"]).name)
         check_space(application)
+        # The end of the watch over the release before may have kept or dropped what that has brought.
+        changes = changed_settings.compare(changed_settings.read_anew(application), *compared)
         now = time.time()
         transaction = Transaction(
             token=secrets.token_hex(16),
@@ -92,7 +99,9 @@ def begin(
             seconds={"fetch": request.get("fetch_seconds", 0.0), "begin": round(time.time() - started, 3)},
             request={**request, "inputs": inputs, **shared},
             wait_seconds=float(request.get("wait_seconds") or 0),
+            settings=changes.record(),
         )
+        changed_settings.stage(application, transaction.release, changes)
         application.state.begin(transaction)
     return {
         "changed": True,
@@ -189,33 +198,6 @@ def check_host(application: Application) -> None:
             f"{state.get('LoadError') or state.get('LoadState') or 'no answer'}",
             next_command="ansible-playbook farrier.kit.site",
         )
-
-
-def check_inventory(application: Application, inventory: dict[str, Any]) -> None:
-    """Check that the host's settings are those of the inventory, since it is `site.yml` that brings them
-    here.
-
-    Args:
-        application: whose settings.
-        inventory: what the inventory says of the app now, by key; of the environment a digest.
-
-    Raises:
-        ConfigurationError: they differ: the release would not be what the operator expects.
-    """
-    here = application.configuration.inventory
-    there = {**here, **inventory}
-    changes = [
-        key if key in _DIGESTS else f"{key} is {here[key]!r} on the host and {there[key]!r} in the inventory"
-        for key in here
-        if here[key] != there[key]
-    ]
-    if not changes:
-        return
-    raise ConfigurationError(
-        f"A change in the inventory has not reached this host: {'; '.join(changes)} "
-        f"(app {application.configuration.name}).",
-        next_command="ansible-playbook farrier.kit.site, then deploy again",
-    )
 
 
 def check_space(application: Application) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +290,15 @@ def parse(data: Any, where: str) -> Configuration:
         "gunicorn_settings": CONFIGURATION_DIRECTORY / name / "gunicorn.json",
     }
     return Configuration(**{**conventional, **values})
+
+
+def changed(configuration: Configuration, data: Any) -> Configuration:
+    """The settings with others for some keys, as decoded JSON.
+
+    Raises:
+        ConfigurationError: a key is unknown or mistyped.
+    """
+    return replace(configuration, **_fields(Configuration, data, "settings of the deploy"))
 
 
 def _fields(kind: type, data: Any, where: str) -> dict[str, Any]:

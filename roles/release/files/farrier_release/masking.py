@@ -10,7 +10,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote, urlsplit
@@ -37,12 +37,12 @@ class Masking:
     """Replaces values by the names of their variables: `***DATABASE_URL***`.
 
     Args:
-        environment: names and values.
+        environment: names and values; one name may have several.
     """
 
-    def __init__(self, environment: Mapping[str, Any]) -> None:
+    def __init__(self, environment: Iterable[tuple[str, Any]]) -> None:
         self._names: dict[str, str] = {}
-        for name, value in environment.items():
+        for name, value in environment:
             for form in _forms(str(value)):
                 self._names.setdefault(form, name)
         longest_first = sorted(self._names, key=len, reverse=True)
@@ -99,12 +99,12 @@ class Masking:
 
 def masking_of(configuration: Configuration) -> Masking:
     """The masking of an application: all that only root and itself may know, and what its builds know."""
-    settings = read_json(configuration.gunicorn_settings) or {}
-    default = configuration.gunicorn_settings.with_name("environment.json")
-    environment = read_json(Path(str(settings.get("environment_file") or default))) or {}
-    known = {**configuration.build_environment, **environment}
+    known = list(configuration.build_environment.items())
+    # Also what a deploy under way has brought.
+    for path in sorted(configuration.gunicorn_settings.parent.glob("environment*.json")):
+        known += (read_json(path) or {}).items()
     # A database, and its role, may have the name of the app, which is in every line.
-    return Masking({name: value for name, value in known.items() if value != configuration.name})
+    return Masking((name, value) for name, value in known if value != configuration.name)
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from farrier_release import activation, audit, overlap, processes, rehearse
+from farrier_release import activation, audit, changed_settings, overlap, processes, rehearse
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode, ReleaseError
 from farrier_release.state import Transaction, unlock_command
@@ -57,14 +57,18 @@ def reconcile(application: Application, *, reason: str, fault: ReleaseError | No
     """
     transaction = application.state.read() or _of_damaged_state(application)
     if transaction is None:
+        changed_settings.drop(application)
         application.state.end()
         return None
+    deployed = changed_settings.in_force(application, transaction.settings)
     if not transaction.flip:
         end = _clear_away(application, transaction, reason, fault)
-    elif fault is None and _serves(application, transaction):
-        end = _finish(application, transaction)
+    elif fault is None and _serves(deployed, transaction):
+        end = _finish(deployed, transaction)
+        changed_settings.keep(application, transaction.release, transaction.settings)
     else:
         end = _undo(application, transaction, reason, fault)
+    changed_settings.drop(application)
     if end.error:
         end.error.step = transaction.phase
     result = {"changed": True, "message": end.message}

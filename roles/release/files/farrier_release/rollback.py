@@ -6,6 +6,7 @@ import secrets
 import time
 from typing import Any
 
+from farrier_release import changed_settings
 from farrier_release.application import Application
 from farrier_release.begin import check_host
 from farrier_release.reconcile import nobody_else
@@ -26,14 +27,16 @@ def foresee(application: Application, request: dict[str, Any]) -> dict[str, Any]
     """
     releases = application.releases
     release = releases.choose_for_rollback(request.get("release"), force=bool(request.get("force")))
-    transition = choose_transition(application, look_at(application), releases.manifest(release) or {})
+    manifest = releases.manifest(release) or {}
+    transition = choose_transition(application, look_at(application), manifest)
     return {
         "changed": True,
         "check": True,
         "release": release,
         "from": releases.live(),
         "how": transition.how,
-        "message": f"would go back to {release} by {transition.how}: {transition.why}",
+        "message": f"would go back to {release} by {transition.how}: {transition.why}"
+        f"{changed_settings.told_since(application, manifest)}",
     }
 
 
@@ -42,7 +45,8 @@ def choose(application: Application, request: dict[str, Any], *, gone: str = "")
 
     Args:
         application: what is rolled back.
-        request: `release` (id or None), `force`, `who`, `owner`.
+        request: `release` (id or None), `force`, `who`, `owner`; `undo`, to take back the settings that the
+            live release has brought.
         gone: public id of a lease whose owner the caller found dead.
 
     Raises:
@@ -52,6 +56,8 @@ def choose(application: Application, request: dict[str, Any], *, gone: str = "")
     with nobody_else(application, gone) as notes:
         for note in notes:
             application.say(note)
+        live = application.releases.live()
+        changes = changed_settings.former(application, live) if request.get("undo") else None
         transaction = Transaction(
             token=secrets.token_hex(16),
             what="rollback",
@@ -60,9 +66,12 @@ def choose(application: Application, request: dict[str, Any], *, gone: str = "")
             release=application.releases.choose_for_rollback(
                 request.get("release"), force=bool(request.get("force"))
             ),
-            origin=application.releases.live(),
+            origin=live,
             begun_at=time.time(),
             request=request,
+            settings=changes.record() if changes else {},
         )
+        if changes:
+            changed_settings.stage(application, transaction.release, changes)
         application.state.begin(transaction)
     return transaction

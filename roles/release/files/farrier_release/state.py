@@ -46,6 +46,7 @@ class Transaction:
         request: what `begin` was asked for.
         rehearsal: what `rehearse` saw.
         wait_seconds: how long it may have to wait for its turn before its first step, in silence.
+        settings: what of the inventory it brings, see `changed_settings`.
         flip: empty until `current` may point to the release: then `at` (seconds since 1970), `replaced`, and
             `restarts`, how often systemd had restarted the service by itself.
     """
@@ -65,6 +66,7 @@ class Transaction:
     request: dict[str, Any] = field(default_factory=dict)
     rehearsal: dict[str, Any] = field(default_factory=dict)
     wait_seconds: float = 0.0
+    settings: dict[str, Any] = field(default_factory=dict)
     flip: dict[str, Any] = field(default_factory=dict)
 
     def describe(self) -> str:

@@ -11,10 +11,20 @@ import secrets
 import shlex
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from farrier_release import activation, audit, build, migrate, processes, progress, rehearse, transfer
+from farrier_release import (
+    activation,
+    audit,
+    build,
+    changed_settings,
+    migrate,
+    processes,
+    progress,
+    rehearse,
+    transfer,
+)
 from farrier_release.application import Application
 from farrier_release.config import Configuration
 from farrier_release.errors import ExitCode, ReleaseError, UsageError
@@ -58,7 +68,7 @@ def start(application: Application, token: str, order: str, options: list[str] |
     Raises:
         ReleaseError: it is not its turn, or systemd cannot start it.
     """
-    settings, host = application.configuration, application.host
+    host = application.host
     steps, after = ORDERS[order]
     with application.state.locked():
         transaction = application.state.holder(token)
@@ -67,9 +77,10 @@ def start(application: Application, token: str, order: str, options: list[str] |
                 f"{order} comes after {after}, but {transaction.release} is at {transaction.phase}.",
                 next_command="deploy again",
             )
+        settings = changed_settings.in_force(application, transaction.settings).configuration
         transaction.order = secrets.token_hex(8)
         application.state.renew(transaction)
-    progress.clear(settings)
+    progress.clear(application.configuration)
     # The watch over the release before ends, whose transaction is no longer the one that is under way.
     host.systemctl("stop", f"{application.transaction_unit}.service")
     recover = shlex.join([*application.tool, "recover", "--order", transaction.order])
@@ -99,17 +110,19 @@ def run(application: Application, token: str, order: str, options: Mapping[str, 
     Raises:
         ReleaseError: it failed; the exit code says whether it was undone. The result is on record as well.
     """
-    steps = _steps(application, order, is_to_migrate=bool(options.get("migrate")))
     with (
         contextlib.redirect_stderr(progress.Progress(application.configuration, sys.stderr)),
         application.state.locked(wait_seconds=_LOCK_WAIT_SECONDS),
     ):
         transaction = application.state.holder(token)
+        deployed = changed_settings.in_force(application, transaction.settings)
+        steps = _steps(deployed, order, is_to_migrate=bool(options.get("migrate")))
         found: Result = {}
         for step in steps:
-            found |= _step(application, transaction, step, options)
+            with _undone_on_failure(application, transaction, step):
+                found |= _step(deployed, transaction, step, options)
         if steps[-1] == "activate":
-            found |= _is_live(application, transaction, found)
+            found |= _is_live(deployed, transaction, found)
         else:
             found |= _is_prepared(application, transaction, found)
     if steps[-1] == "activate":
@@ -178,7 +191,7 @@ def follow(application: Application, order: str, offset: int, seconds: float = F
 def _step(
     application: Application, transaction: Transaction, name: str, options: Mapping[str, Any]
 ) -> Result:
-    """Do one step, and undo everything when it fails."""
+    """Do one step, with the settings that the transaction brings."""
     steps: dict[str, Step] = {
         "build": build.build,
         "receive": lambda app, one: transfer.receive(
@@ -188,12 +201,18 @@ def _step(
         "migrate": migrate.migrate,
         "activate": activation.activate,
     }
+    return steps[name](application, transaction)
+
+
+@contextlib.contextmanager
+def _undone_on_failure(application: Application, transaction: Transaction, name: str) -> Iterator[None]:
+    """Put a step on record, and undo everything when it fails."""
     transaction.phase = name
     application.state.renew(transaction)
     application.say(f"{name} {transaction.release}")
     started = time.monotonic()
     try:
-        found = steps[name](application, transaction)
+        yield
     except (ReleaseError, OSError) as error:
         fault = error
         if isinstance(error, OSError):
@@ -206,7 +225,6 @@ def _step(
         raise (end.error if end and end.error else fault) from None
     transaction.seconds[name] = round(time.monotonic() - started, 3)
     application.state.renew(transaction)
-    return found
 
 
 def _is_prepared(application: Application, transaction: Transaction, found: Result) -> Result:
@@ -237,7 +255,8 @@ def _is_live(application: Application, transaction: Transaction, found: Result) 
         "phases": transaction.seconds,
         "release": transaction.release,
         "from": transaction.origin,
-        "message": f"{transaction.release} is live ({found['how']}: {found['why']}). {_times(transaction)}.",
+        "message": f"{transaction.release} is live{_settings_told(application, transaction)} "
+        f"({found['how']}: {found['why']}). {_times(transaction)}.",
     }
     transaction.phase = "watch"
     transaction.flip["restarts"] = look_at(application).restarts
@@ -246,6 +265,13 @@ def _is_live(application: Application, transaction: Transaction, found: Result) 
     application.state.report(transaction, found)
     prune(application)
     return found
+
+
+def _settings_told(application: Application, transaction: Transaction) -> str:
+    if transaction.what != "rollback" or transaction.settings:
+        return changed_settings.told(transaction.settings)
+    manifest = application.releases.manifest(transaction.release) or {}
+    return changed_settings.told_since(application, manifest)
 
 
 def _end_of_deploy(application: Application, transaction: Transaction) -> None:

@@ -90,6 +90,7 @@ def arguments(**changes: Any) -> dict[str, Any]:
         "lease": "token",
         "release": "",
         "force": False,
+        "undo": False,
         "migrate": False,
         "wait_seconds": 3600,
         "upload_to": "",
@@ -115,6 +116,10 @@ def arguments(**changes: Any) -> dict[str, Any]:
                 *("--owner", '{"pid": 1}', "--who", "ann", "--force"),
             ],
         ),
+        (
+            {"phase": "rollback", "undo": True},
+            ["rollback", "--json", "--owner", '{"pid": 1}', "--who", "ann", "--undo"],
+        ),
     ],
 )
 def test_the_command_of_a_phase(changes: dict[str, Any], expected: list[str]) -> None:
@@ -138,8 +143,27 @@ def test_the_request_of_begin() -> None:
     assert request["wait_seconds"] == 3600
     assert request["release_stamp"] == "20261121T165606Z"
     assert request["inventory"] == {"python": "3.13", "subdir": "web"}
+    assert request["settings"] == "stdin"
     assert (request["who"], request["owner"], request["archive_sha256"]) == ("ann", {"pid": 1}, "aa")
     assert "/secret" not in argv[-2]
+
+
+def test_settings_go_by_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody on a host may read command lines, and secrets are among the settings."""
+    action = release_phase.ActionModule.__new__(release_phase.ActionModule)
+    given: list[tuple[str, bytes]] = []
+
+    def execute(command: str, in_data: bytes, executable: str) -> dict[str, Any]:
+        given.append((command, in_data))
+        return {"rc": 0, "stdout": '{"phase": "begin", "new": false}', "stderr": ""}
+
+    monkeypatch.setattr(action, "_low_level_execute_command", execute)
+    action._host, action._connection = "app1", SimpleNamespace(reset=None)
+    action._task = SimpleNamespace(check_mode=False)
+    settings = {"environment": {"KEY": "hunter2"}}
+    action._phase(arguments(phase="deploy", settings=settings), check=False)
+    assert [json.loads(data) for _, data in given] == [settings]
+    assert not any("hunter2" in command for command, _ in given)
 
 
 def test_what_came_of_a_phase() -> None:
@@ -210,7 +234,7 @@ def test_a_dead_holder_is_pushed_aside_by_who_takes_the_lease(
     action = release_phase.ActionModule.__new__(release_phase.ActionModule)
     seen: list[list[str]] = []
 
-    def call(before: str, argv: list[str], app: str, phase: str) -> dict[str, Any]:
+    def call(before: str, argv: list[str], *_: object) -> dict[str, Any]:
         seen.append(argv)
         return {"holder": {"id": "1.5", "owner": {}}}
 

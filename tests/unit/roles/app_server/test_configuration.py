@@ -35,6 +35,22 @@ def test_release_is_pinned_to_its_real_path(environ: dict[str, str], tmp_path: P
     assert configuration.bind == ()
 
 
+def test_what_a_deploy_brings_is_for_its_release_alone(environ: dict[str, str], tmp_path: Path) -> None:
+    """Until it is live for good, and takes the place of what all releases read."""
+    (tmp_path / "releases" / "next" / "source" / "project").mkdir(parents=True)
+    (tmp_path / "environment.next.json").write_text('{"GREETING": "hello"}')
+    settings = json.loads((tmp_path / "gunicorn.json").read_text())
+    (tmp_path / "gunicorn.next.json").write_text(json.dumps({**settings, "max_requests": 5}))
+    before = load(environ)
+    environ["FARRIER_RELEASE_DIRECTORY"] = str(tmp_path / "releases" / "next")
+    after = load(environ)
+    assert ("GREETING" in before.environment, before.max_requests) == (False, settings["max_requests"])
+    assert (after.environment["GREETING"], after.max_requests) == ("hello", 5)
+    for name in ("environment", "gunicorn"):
+        (tmp_path / f"{name}.next.json").replace(tmp_path / f"{name}.json")
+    assert load(environ).digest == after.digest
+
+
 def test_rehearsal_overrides(environ: dict[str, str], tmp_path: Path) -> None:
     """A rehearsal runs another release than the current one, apart from the service."""
     (tmp_path / "releases" / "next" / "source" / "project").mkdir(parents=True)

@@ -47,7 +47,7 @@ def settings_in(directory: Path) -> dict[str, Any]:
         "stand_in_directory": str(directory / "stand-in"),
         "lock_directory": str(directory / "lock"),
         "log_directory": str(directory / "log"),
-        "gunicorn_settings": str(directory / "gunicorn.json"),
+        "gunicorn_settings": str(directory / "etc" / "test" / "gunicorn.json"),
         "server_requirements": str(directory / "server.txt"),
         "uv": str(directory / "uv"),
         "free_disk_min_mb": 0,
@@ -71,7 +71,7 @@ def prepare(directory: Path, settings: dict[str, Any]) -> FakeHost:
     configuration = parse(settings, "test")
     (directory / "etc" / "test").mkdir(parents=True)
     (directory / "etc" / "test" / "release.json").write_text(json.dumps(settings))
-    (directory / "gunicorn.json").write_text("{}")
+    (directory / "etc" / "test" / "gunicorn.json").write_text("{}")
     for name in ("server.txt", "uv"):
         (directory / name).touch()
     for path in (configuration.releases_directory, configuration.incoming_directory, directory / "lock"):

@@ -27,7 +27,7 @@ URL = "postgresql://shop:hunter2%2F@db.internal.example:5432/shop?sslmode=requir
 
 def masked(text: str, **environment: str) -> str:
     """What becomes of a text."""
-    return Masking(environment).text(text)
+    return Masking(environment.items()).text(text)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_what_is_no_secret_stays() -> None:
 
 def test_plain_data() -> None:
     """What is for people, however deep."""
-    masking = Masking({"KEY": "secret-value"})
+    masking = Masking([("KEY", "secret-value")])
     data = {"error": {"log": ["x secret-value", {"b": ("secret-value", 1, None, 2.5, True)}]}, "to": "x"}
     assert masking.data(data) == {
         "error": {"log": ["x ***KEY***", {"b": ["***KEY***", 1, None, 2.5, True]}]},

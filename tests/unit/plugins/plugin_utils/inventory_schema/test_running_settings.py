@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema impor
     App,
     Unresolved,
     running_settings,
+    travelling_settings,
 )
+from farrier_release.config import Configuration
 
 APP: dict[str, Any] = {
     "name": "shop",
@@ -80,3 +83,31 @@ def test_what_cannot_be_resolved_here_is_left_out() -> None:
     settings = running_settings({**APP, "env": unresolved})
     assert "env" not in settings
     assert settings == {key: value for key, value in running_settings(APP).items() if key != "env"}
+
+
+def test_what_a_deploy_brings() -> None:
+    """As the files of a host have it, whether the inventory names it or leaves it out."""
+    found = travelling_settings({**APP, "max_requests": 105, "migrate": ["up"]})
+    assert found == travelling_settings(
+        App.model_validate({**APP, "max_requests": 105, "migrate": ["up"]}).model_dump()
+    )
+    assert found["environment"] == {"LOG_LEVEL": "info", "KEY": "hunter2"}
+    assert found["release"]["hook_environment"] == {"LOG_LEVEL": "info"}
+    assert (found["release"]["migrate"], found["release"]["health_path"]) == (["up"], "/healthz")
+    assert found["gunicorn"] == {
+        "max_requests": 105,
+        "max_requests_jitter": 10,
+        "threads": 8,
+        "worker_memory_max_mb": 0,
+    }
+    assert set(found["release"]) <= {one.name for one in fields(Configuration)}
+
+
+@pytest.mark.parametrize(
+    ("unknown", "left_out"), [("secrets", "environment"), ("env", "environment"), ("threads", "gunicorn")]
+)
+def test_what_the_controller_cannot_resolve_does_not_travel(unknown: str, left_out: str) -> None:
+    """It would take the place of what the host has."""
+    found = travelling_settings({**APP, unknown: Unresolved("{{ of_the_host }}", "")})
+    assert left_out not in found
+    assert "hook_environment" not in found["release"] or unknown != "env"
