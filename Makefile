@@ -95,6 +95,9 @@ ssh: $(READY) ## Get into a lab host: make ssh HOST=web1 [CMD='…']
 newest-servers: $(TEST_READY) ## Try the newest gunicorn, uvicorn, Hypercorn and Daphne, whatever is locked
 	@tools/newest-servers
 
+newest-python: packages-lab ## The same with Python 3.14, in a container of Debian's next release
+	@tools/newest-python
+
 lock: $(TEST_READY) ## Compile the lock files anew from the pyproject files
 	@tools/lock
 
@@ -107,4 +110,4 @@ clean: ## Remove all labs of this machine, also those of other clones, and what 
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-jobs bench-wild bench-migration bench-deploy demo test test-load test-million lint unit ssh newest-servers lock docs clean
+.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-jobs bench-wild bench-migration bench-deploy demo test test-load test-million lint unit ssh newest-servers newest-python lock docs clean
