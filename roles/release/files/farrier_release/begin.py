@@ -159,7 +159,8 @@ def already_live(application: Application, inputs: dict[str, Any]) -> bool:
     if not manifest or manifest.get("inputs") != inputs or not manifest.get("verified_at"):
         return False
     transaction = application.state.read()
-    if transaction is not None and transaction.flip and transaction.phase != "watch":
+    # The undo of one that was watched moves the symlink first.
+    if transaction and transaction.flip and (transaction.phase != "watch" or transaction.release != live):
         return False
     if not application.configuration.web:
         return not processes.problem(application, live or "")

@@ -14,11 +14,13 @@ from farrier_release.application import Application
 from farrier_release.begin import build_inputs
 from farrier_release.config import Hooks, parse
 from farrier_release.errors import ExitCode
+from farrier_release.state import Transaction
 
 from tests.unit.roles.release.conftest import SHA, Run, add_release, make_live, request
 from tests.unit.roles.release.machine import FakeHost, with_settings
 
 OLD = "20260101T000000Z-v1"
+NEW = "20260102T000000Z-v2"
 
 
 def live_as_asked(host: FakeHost) -> None:
@@ -84,6 +86,19 @@ def test_a_live_release_whose_service_is_down_is_deployed_again(run: Run, host: 
     live_as_asked(host)
     host.systemctl("stop", "test.service")
     assert run("begin", "--request", request())[1]["changed"] is True
+
+
+@pytest.mark.parametrize(("watched", "is_new"), [(OLD, False), (NEW, True)])
+def test_a_release_that_an_undo_goes_back_to_is_not_live_yet(
+    run: Run, host: FakeHost, watched: str, is_new: bool
+) -> None:
+    """The symlink points to it, and the workers are those of the release that was watched."""
+    live_as_asked(host)
+    transaction = Transaction(
+        "t", "deploy", "ann", {}, watched, OLD, time.time(), phase="watch", flip={"at": 1.0}
+    )
+    Application(host.configuration, host).state.begin(transaction)
+    assert run("begin", "--request", request(), "--check")[1]["new"] is is_new
 
 
 def test_check_changes_nothing(run: Run, host: FakeHost) -> None:
