@@ -477,9 +477,11 @@ class App(Strict):
         4,
         "per_core",
     )
-    server: Annotated[Literal["gunicorn", "hypercorn", "daphne"], BeforeValidator(values.known_server)] = key(
-        "What serves ASGI within gunicorn's workers: uvicorn (`gunicorn`), Hypercorn, or Daphne.",
-        "gunicorn, hypercorn or daphne",
+    server: Annotated[
+        Literal["gunicorn", "uvicorn", "hypercorn", "daphne"], BeforeValidator(values.known_server)
+    ] = key(
+        "What serves ASGI within gunicorn's workers. `gunicorn` and `uvicorn`: uvicorn.",
+        "gunicorn, uvicorn, hypercorn or daphne",
         "daphne",
         "gunicorn",
     )
@@ -594,6 +596,8 @@ class App(Strict):
             raise MistakeError(
                 f"has server {self.server}, which serves ASGI alone, and interface wsgi", "remove server"
             )
+        if self.server == "uvicorn" and self.worker_class != "handover_asgi":
+            self.server = "gunicorn"
         if self.server != "gunicorn" and self.worker_class != "handover":
             raise MistakeError(
                 f"has server {self.server}, and worker_class {self.worker_class}, which is one of "

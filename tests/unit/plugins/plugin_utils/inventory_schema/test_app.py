@@ -185,9 +185,14 @@ def test_module_may_name_a_function_that_makes_the_application() -> None:
             "which is one of server gunicorn",
             "remove worker_class",
         ),
-        ({"server": "granian"}, "is not gunicorn, hypercorn or daphne", "daphne"),
+        ({"server": "granian"}, "is not gunicorn, uvicorn, hypercorn or daphne", "daphne"),
         ({"server": "uwsgi"}, "is a server for WSGI", "interface: wsgi"),
-        ({"server": "uvicorn"}, "within gunicorn's workers anyway", "remove server"),
+        ({"server": "uvicorn", "interface": "wsgi"}, "uvicorn, which serves ASGI alone", "remove server"),
+        (
+            {"server": "uvicorn", "worker_class": "handover_asgi"},
+            "server uvicorn, and",
+            "remove worker_class",
+        ),
         ({"threads": 4}, "only a worker with interface wsgi has", "interface: wsgi"),
         ({"interface": "rsgi"}, "is not asgi or wsgi", "wsgi"),
     ],
@@ -197,6 +202,13 @@ def test_keys_of_the_other_interface_are_refused(keys: dict[str, Any], what: str
     problem = only(**keys)
     assert what in problem.what
     assert fix in problem.fix
+
+
+@pytest.mark.parametrize("changes", [{}, {"worker_class": "handover_h11"}, {"worker_class": "stock"}])
+def test_uvicorn_is_what_serves_in_any_case(changes: dict[str, Any]) -> None:
+    """Who asks for it gets the default, and not another release or a restart for that."""
+    assert problems(server="uvicorn", **changes) == []
+    assert App.model_validate(GOOD | {"server": "uvicorn"} | changes) == App.model_validate(GOOD | changes)
 
 
 def test_wsgi_is_accepted() -> None:
