@@ -120,7 +120,8 @@ def run(application: Application, token: str, order: str, options: Mapping[str, 
         found: Result = {}
         for step in steps:
             with _undone_on_failure(application, transaction, step):
-                found |= _step(deployed, transaction, step, options)
+                one = _step(deployed, transaction, step, options)
+            found |= {**one, "changed": found.get("changed", False) or one["changed"]}
         if steps[-1] == "activate":
             found |= _is_live(deployed, transaction, found)
         else:

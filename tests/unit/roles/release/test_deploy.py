@@ -100,6 +100,12 @@ def test_a_good_release_goes_live(deploy: Deploy, run: Run) -> None:
     assert deploy.host.rehearsal._socket is None
 
 
+def test_a_release_is_prepared_although_nothing_is_migrated(deploy: Deploy) -> None:
+    """Other hosts are offered a release that the task has changed something for."""
+    code, result = deploy.prepare("--migrate")
+    assert (code, result["changed"]) == (ExitCode.SUCCESS, True)
+
+
 def test_phases_come_in_their_order(deploy: Deploy) -> None:
     """A release that was not rehearsed cannot go live, and one that was is not built again."""
     code, result = deploy.order("activate")
