@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as core_version
 from ansible.utils.vars import load_extra_vars
+
+# Ansible loads this file in the process that forks one for each task of each host: they need not import it.
+# If it cannot be imported, the task says so.
+with suppress(ImportError):
+    import ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve  # noqa: F401  # for later
 
 if TYPE_CHECKING:
     from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import HostView, Problem

@@ -87,7 +87,7 @@ class ActionModule(ActionBase):
             required_if=[("phase", phase, ["archive"]) for phase in ("deploy", "begin", "prepare")],
         )
         app, phase = arguments["app"], arguments["phase"]
-        result["app"] = app  # hosts may begin with different apps, see `__release_new`
+        result["app"] = app  # hosts may begin with different apps, see `__release_parts`
         self._host = str((task_vars or {}).get("inventory_hostname", ""))
         if phase in ("deploy", "begin"):
             from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema

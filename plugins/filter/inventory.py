@@ -265,9 +265,12 @@ def remote_edge_addresses(inventory_hostname: str, edge_hosts: Any, hostvars: An
 def balancing_edges(inventory_hostname: str, edge_hosts: Any, app_hosts: Any, hostvars: Any) -> list[str]:
     """Return the edges that pass requests on to an app host and to others, so that it can be taken out."""
     own = _sites(inventory_hostname, hostvars)
-    shared: set[Any] = set().union(
-        *(own & _sites(host, hostvars) for host in app_hosts if host != inventory_hostname)
-    )
+    shared: set[Any] = set()
+    for host in app_hosts:
+        if shared == own:  # mostly with the first: each host of a large fleet asks this
+            break
+        if host != inventory_hostname:
+            shared |= own & _sites(host, hostvars)
     return [str(edge) for edge in edge_hosts if shared & _sites(edge, hostvars)]
 
 

@@ -36,6 +36,7 @@ class FilterModule:
         return {
             "hosts_drained": rollout.hosts_drained,
             "hosts_to_drain": rollout.hosts_to_drain,
+            "release_parts": rollout.parts,
             "release_problems": release_problems,
             "soak_failure": soak_failure,
         }

@@ -6,6 +6,7 @@ plugins return them, and none of them where the host did not get so far.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,6 +83,34 @@ def _by_edge(edges: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
         for edge in its_edges:
             found.setdefault(edge, []).append(host)
     return found
+
+
+def parts(hosts: Mapping[str, HostVariables], app: str) -> dict[str, dict[str, Any]]:
+    """Return what each host has to do for a release that was begun, by host, without those that have it.
+
+    The first host of each platform builds it for the others; a host of an unknown one builds its own.
+
+    Args:
+        hosts: variables of every host of the rollout.
+        app: its name; others may have begun with another one before.
+
+    Returns:
+        `builder`, the host that builds it; `is_shared`, whether that is for several hosts; and `migrates`,
+        for the first host alone.
+    """
+    begun = {name: host.get("__release_begin") or {} for name, host in hosts.items()}
+    new = {name: one for name, one in begun.items() if one.get("new") and one.get("app") == app}
+    of_platform: dict[str, str] = {}
+    builders = {
+        name: of_platform.setdefault(one["platform"], name) if one.get("platform") else name
+        for name, one in new.items()
+    }
+    counts = Counter(builders.values())
+    first = next(iter(new), None)
+    return {
+        name: {"builder": builder, "is_shared": counts[builder] > 1, "migrates": name == first}
+        for name, builder in builders.items()
+    }
 
 
 def takes_part(host: HostVariables) -> bool:

@@ -396,6 +396,20 @@ def test_a_host_is_taken_out_where_others_take_its_place(filters: dict[str, Call
     assert filters["balancing_edges"]("web1", edges, ["web1", "web2"], hosts) == []
 
 
+def test_a_large_fleet_is_not_looked_through_for_each_host(filters: dict[str, Callable[..., Any]]) -> None:
+    """One other host with the same sites is enough: a thousand hosts ask this."""
+    hosts = [f"web{number}" for number in range(1000)]
+    asked = []
+
+    class Variables(dict[str, Any]):
+        def __missing__(self, host: str) -> dict[str, Any]:
+            asked.append(host)
+            return TWO_SITES["web1"]
+
+    assert filters["balancing_edges"]("web7", ["edge1"], hosts, Variables()) == ["edge1"]
+    assert len(asked) == 3
+
+
 BEGUN = {"new": True, "release": "1-new", "from": "1-old"}
 
 

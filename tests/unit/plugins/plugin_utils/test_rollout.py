@@ -14,6 +14,7 @@ from ansible_collections.farrier.kit.plugins.plugin_utils.rollout import (
     Choices,
     hosts_drained,
     hosts_to_drain,
+    parts,
     problems,
     row,
     soak_failure,
@@ -54,6 +55,32 @@ LEFT_OUT = {
         ]
     },
 }
+
+
+def test_the_first_host_of_a_platform_builds_for_the_others() -> None:
+    """The first of all migrates, one of an unknown platform builds its own, and some have nothing to do."""
+
+    def begun(platform: str | None, app: str = "shop") -> dict[str, Any]:
+        return {"__release_begin": {"new": True, "app": app, "platform": platform}}
+
+    hosts = {
+        "has-it": UNCHANGED,
+        "elsewhere": begun("x", app="blog"),
+        "away": GONE,
+        "app1": begun("x"),
+        "app2": begun("y"),
+        "app3": begun("x"),
+        "app4": begun(None),
+        "app5": begun(None),
+        "without": {},
+    }
+    assert parts(hosts, "shop") == {
+        "app1": {"builder": "app1", "is_shared": True, "migrates": True},
+        "app2": {"builder": "app2", "is_shared": False, "migrates": False},
+        "app3": {"builder": "app1", "is_shared": True, "migrates": False},
+        "app4": {"builder": "app4", "is_shared": False, "migrates": False},
+        "app5": {"builder": "app5", "is_shared": False, "migrates": False},
+    }
 
 
 @pytest.mark.parametrize("host", [LIVE, BEGUN, UNCHANGED, {}])
