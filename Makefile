@@ -86,7 +86,7 @@ bench-kills: packages-lab $(TEST_READY) ## 200 kills and full disks in the middl
 bench-deploy: demo ## Seconds of a deploy, of a deploy of nothing new, of a rollback
 	@python -m tests.benchmarks.deploy
 
-bench-fleet: packages-lab $(TEST_READY) ## Seconds of a deploy to 1, 2, 4 and 8 app hosts, and the controller's memory
+bench-fleet: packages-lab $(TEST_READY) ## Seconds of a deploy to up to 8 app hosts and up to 1000 stand-ins, and the controller's memory
 	@python -m tests.benchmarks.fleet_deploys
 
 ssh: $(READY) ## Get into a lab host: make ssh HOST=web1 [CMD='…']

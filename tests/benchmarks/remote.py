@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import json
 import shlex
 import subprocess
@@ -38,14 +39,15 @@ class Remote:
     host: str
     ssh: str = SSH
 
-    def run(self, *command: str) -> str:
-        """Run a command as root and return its output.
+    def run(self, *command: str, stdin: str | None = None) -> str:
+        """Run a command as root, which reads `stdin` if there is any, and return its output.
 
         Raises:
             RemoteError: when it exits with anything but 0.
         """
         done = subprocess.run(
             [*shlex.split(self.ssh), self.host, shlex.join(("sudo", *command))],
+            input=stdin,
             capture_output=True,
             text=True,
         )
@@ -80,7 +82,15 @@ class Remote:
 
     def write(self, path: str, content: str) -> None:
         """Write a file."""
-        self.run("python3", "-c", "import sys; open(sys.argv[1], 'w').write(sys.argv[2])", path, content)
+        self.run("sh", "-c", 'cat >"$1"', "sh", path, stdin=content)
+
+    def write_bytes(self, path: str, content: bytes) -> None:
+        """Write a file that is no text."""
+        self.run("sh", "-c", 'base64 --decode >"$1"', "sh", path, stdin=base64.b64encode(content).decode())
+
+    def read_bytes(self, path: str) -> bytes:
+        """Read a file that is no text."""
+        return base64.b64decode(self.run("base64", path))
 
 
 def _settings_path(app: str) -> str:
