@@ -38,6 +38,12 @@ PidFile none
 Subsystem sftp internal-sftp
 """
 
+UNIT = """\
+[Service]
+ExecStart=/usr/sbin/sshd -D -f /etc/ssh/stand_in_config
+TasksMax=infinity
+"""
+
 Call = dict[str, Any]
 
 
@@ -168,10 +174,9 @@ def start(played: dict[str, Answer], outputs: dict[str, bytes]) -> None:
     host.run("chmod", "755", TOOL)
     host.run("chsh", "--shell", "/bin/sh", "root")
     host.write("/etc/ssh/stand_in_config", SERVER)
-    server = ("/usr/sbin/sshd", "-D", "-f", "/etc/ssh/stand_in_config")
-    host.run(
-        "systemd-run", "--quiet", "--collect", "--unit=stand-in-sshd", "--property=TasksMax=infinity", *server
-    )
+    host.write("/etc/systemd/system/stand-in.service", UNIT)
+    host.run("systemctl", "daemon-reload")
+    host.run("systemctl", "restart", "stand-in.service")
 
 
 def inventory(count: int) -> dict[str, Any]:
