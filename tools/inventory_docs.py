@@ -13,11 +13,13 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "collections"))
 
 from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
     App,
+    Backup,
     Certificate,
     Edge,
     EdgePath,
     Fleet,
     Hooks,
+    Keep,
     Process,
     Sandbox,
     Source,
@@ -39,7 +41,8 @@ INTRODUCTION = """\
 The inventory says two things:
 
 - **Which machines.** Hosts of the group `edge` run nginx and hold the certificates. Hosts of the group `app`
-  run gunicorn and the releases. A host may be in both.
+  run gunicorn and the releases. A host may be in both. A host of the group `backup`, if there is one, holds
+  the backups of the app hosts.
 - **Which apps.** They are in the list `apps`. Define it in `group_vars/all.yml`, where edge and app hosts
   both see it.
 
@@ -151,6 +154,8 @@ def page() -> str:
         f"## Keys of a prefix in `edge.paths`\n\n{EdgePath.__doc__}\n\n{table(EdgePath)}\n",
         f"## Keys of `certificate`\n\n{Certificate.__doc__}\n\n{table(Certificate)}\n",
         f"{FLEET.format(summary=Fleet.__doc__)}\n{table(Fleet)}\n",
+        f"## Variables of backups\n\n{Backup.__doc__}\nThey are the same for all hosts.\n\n{table(Backup)}\n",
+        f"## Keys of `backup_keep`\n\n{Keep.__doc__}\n\n{table(Keep)}\n",
         rules,
     ]
     return "\n".join(parts)

@@ -46,7 +46,8 @@ class ActionModule(ActionBase):
         from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.vaulted import reader
 
         problems = self._extra_variable_problems(task_vars)
-        problems += inventory_schema.inventory_problems(groups, hosts, reader(self._loader))
+        keepers = {name: self._host_view(name, task_vars) for name in groups.get("backup", [])}
+        problems += inventory_schema.inventory_problems(groups, hosts, reader(self._loader), keepers)
         result["warnings"] = ["; ".join(problem.lines()) for problem in problems if problem.is_warning]
         mistakes = [problem for problem in problems if not problem.is_warning]
         if mistakes:

@@ -158,6 +158,20 @@ def acme_peers(inventory_hostname: str, edge_hosts: Any, hostvars: Any) -> list[
     return [f"[{address}]" if ":" in address else address for address in addresses]
 
 
+def reachable_address(host: str, hostvars: Any) -> str:
+    """Return the IP address at which other hosts reach a host.
+
+    Raises:
+        AnsibleFilterError: It has none; the contract has told so.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+    try:
+        return inventory_schema.resolved_address(host, hostvars[host])
+    except inventory_schema.MistakeError as mistake:
+        raise AnsibleFilterError(f"private_address {mistake}") from None
+
+
 def fleet_defaults(variables: Any) -> dict[str, Any]:
     """Return what docs/inventory.md lists as the same for all app hosts, with every default filled in.
 
@@ -363,6 +377,15 @@ def app_packages(apps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"name": app["name"], "packages": app["packages"]} for app in apps if app.get("packages")]
 
 
+def backup_checks(apps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return {name, backup_check} of each app.
+
+    Args:
+        apps: What `app_defaults` returns.
+    """
+    return [{"name": app["name"], "backup_check": app["backup_check"] or ""} for app in apps]
+
+
 class FilterModule:
     """The filters of this file."""
 
@@ -374,6 +397,7 @@ class FilterModule:
             "apps_of_host": apps_of_host,
             "app_id": app_id,
             "app_packages": app_packages,
+            "backup_checks": backup_checks,
             "balancing_edges": balancing_edges,
             "batches_before": batches_before,
             "certificate_apps": certificate_apps,
@@ -384,6 +408,7 @@ class FilterModule:
             "left_apps": left_apps,
             "min_serving_hosts": min_serving_hosts,
             "private_listeners": private_listeners,
+            "reachable_address": reachable_address,
             "remote_edge_addresses": remote_edge_addresses,
             "running_settings": running_settings,
             "service_users": service_users,

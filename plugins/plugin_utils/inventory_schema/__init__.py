@@ -1,12 +1,13 @@
 """The inventory contract of Farrier, checked on the controller before any host is touched."""
 
 from . import requirements  # noqa: F401 - it checks that pydantic is there, before the others import it
+from .backup_settings import Backup, Keep
 from .batches import staying
 from .explain import app_problems, model_problems
 from .extra_variables import extra_variable_problems
-from .fleet_settings import SETTINGS, Fleet, endpoint, private_address, resolved_address
+from .fleet_settings import Fleet, endpoint, private_address, resolved_address
 from .hosts import MISSING, HostView, site
-from .inventory import GROUPS, inventory_problems
+from .inventory import GROUPS, SETTINGS, inventory_problems
 from .locations import locations
 from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
 from .model import App, Certificate, Edge, EdgePath, Hooks, Process, Sandbox, Source, Timer
@@ -20,6 +21,7 @@ __all__ = [
     "MISSING",
     "SETTINGS",
     "App",
+    "Backup",
     "Certificate",
     "Edge",
     "EdgePath",
@@ -27,6 +29,7 @@ __all__ = [
     "Hidden",
     "Hooks",
     "HostView",
+    "Keep",
     "MistakeError",
     "Problem",
     "Process",

@@ -80,7 +80,8 @@ def dotted(path: Path) -> str:
 
 def shown(value: object, path: Path) -> str:
     """Write a value for a message, unless it may be secret; then ""."""
-    is_secret = "secrets" in path or "users" in path or (path[:1] == ("env",) and isinstance(value, str))
+    is_secret = not {"secrets", "users", "backup_passphrase"}.isdisjoint(path)
+    is_secret = is_secret or (path[:1] == ("env",) and isinstance(value, str))
     if isinstance(value, Hidden) or is_secret:
         return ""
     if isinstance(value, str):

@@ -27,6 +27,7 @@ PLAYBOOKS: dict[str, tuple[str, ...]] = {
     "maintenance_mode": ("app", "maintenance"),
     "remove": ("app", "save_state"),
     "unlock": ("app", "force"),
+    "restore": ("app", "at", "confirm"),
 }
 # Of Ansible itself, and what AWX adds to every run.
 FOREIGN_PREFIXES = ("ansible_", "awx_", "tower_")

@@ -76,10 +76,6 @@ class Fleet(Strict):
         return value
 
 
-# What the contract looks at beside `apps`.
-SETTINGS = (*Fleet.model_fields, "ansible_host")
-
-
 def private_address(host: str, variables: Mapping[str, Any]) -> str:
     """Return the IP address at which other hosts reach a host.
 

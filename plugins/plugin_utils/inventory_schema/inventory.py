@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from .backup_settings import Backup, backup_problems
 from .certificates import Reader, certificate_problems, read_plainly
 from .explain import app_problems, shown, subject_of, suggestion
 from .fleet_checks import fleet_problems
+from .fleet_settings import Fleet
 from .hosts import MISSING, HostView
 from .limits import limit_problems
 from .mistakes import Problem, Unresolved, merge
@@ -16,10 +18,15 @@ from .renamed import renamed_problems
 from .sources import snippet_problems, source_problems
 
 GROUPS = {"edge": "nginx and TLS", "app": "gunicorn and the releases"}
+# What the contract looks at beside `apps`.
+SETTINGS = (*Fleet.model_fields, *Backup.model_fields, "ansible_host")
 
 
 def inventory_problems(
-    groups: Mapping[str, list[str]], hosts: Mapping[str, HostView], read: Reader = read_plainly
+    groups: Mapping[str, list[str]],
+    hosts: Mapping[str, HostView],
+    read: Reader = read_plainly,
+    keepers: Mapping[str, HostView] | None = None,
 ) -> list[Problem]:
     """Return every mistake of the inventory, and what will be one, in the order of groups, hosts and apps.
 
@@ -27,6 +34,7 @@ def inventory_problems(
         groups: Hosts by group, all groups of the inventory.
         hosts: Every host of the groups `edge` and `app`.
         read: Returns what is in a file of the controller, see `certificate_problems`.
+        keepers: Every host of the group `backup`.
     """
     read = cache(read)
     problems: list[Problem] = []
@@ -42,6 +50,7 @@ def inventory_problems(
         *_domain_problems(hosts),
         *_unit_problems(hosts),
         *fleet_problems(groups, hosts),
+        *backup_problems(groups, hosts, keepers or {}),
     ]
 
 

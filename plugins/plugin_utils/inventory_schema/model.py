@@ -566,6 +566,12 @@ class App(Strict):
     sandbox: Sandbox = key(
         "Exceptions from the sandbox in which the app's code runs.", "mapping", {"jit": True}, Sandbox()
     )
+    backup_check: Command | None = key(
+        "Command that checks a restored backup: it finds it in its state directory, and has no network.",
+        "command",
+        "python -m observatory.check",
+        None,
+    )
     keep_releases: int = key(
         "Releases kept on the host. The live and the previous one are never removed.", "number", 10, 5, ge=2
     )

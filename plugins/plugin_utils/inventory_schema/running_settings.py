@@ -11,7 +11,7 @@ from .mistakes import Unresolved
 from .model import App
 
 # Read by the edges alone, or by the deploy itself.
-_ELSEWHERE = {"certificate", "domains", "edge", "name", "request_body_max_mb"}
+_ELSEWHERE = {"backup_check", "certificate", "domains", "edge", "name", "request_body_max_mb"}
 _SECRET = {"env", "secrets"}
 _RELEASE = {"health_path", "health_status", "hooks", "keep_releases", "migrate", "migrate_before_rehearsal"}
 _GUNICORN = {"max_requests", "threads", "worker_memory_max_mb"}
