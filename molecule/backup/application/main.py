@@ -27,12 +27,16 @@ def healthz(request):
 
 
 async def write(request):
-    notes.executemany("INSERT INTO notes VALUES (?)", [(line,) for line in (await request.body()).decode().split()])
+    notes.executemany(
+        "INSERT INTO notes VALUES (?)", [(line,) for line in (await request.body()).decode().split()]
+    )
     return PlainTextResponse("written")
 
 
 async def read(request):
-    return PlainTextResponse("\n".join(text for (text,) in notes.execute("SELECT text FROM notes ORDER BY rowid")))
+    return PlainTextResponse(
+        "\n".join(text for (text,) in notes.execute("SELECT text FROM notes ORDER BY rowid"))
+    )
 
 
 async def delete(request):

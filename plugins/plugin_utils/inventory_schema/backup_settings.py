@@ -118,7 +118,7 @@ def _group_problems(apps: Mapping[str, HostView], keepers: Mapping[str, HostView
     for host, view in keepers.items():
         if host in apps and not view.settings.get("backup_beside_apps"):
             what = "is in the groups app and backup: what takes its disk takes the backups, too"
-            fix = "put another machine into backup, or write backup_beside_apps: true and give them another disk"
+            fix = "put another machine into backup; or use another disk, and write backup_beside_apps: true"
             yield Problem(f"host {host}", "", "", what, fix)
         try:
             resolved_address(host, view.settings)

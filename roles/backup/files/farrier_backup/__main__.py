@@ -8,7 +8,6 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from farrier_backup import prove, records, repositories, restore, save
 from farrier_backup.errors import BackupError
@@ -74,9 +73,7 @@ def _serve(arguments: Arguments) -> int:
 
 
 def _prune(_: Arguments) -> int:
-    directory = os.environ.get("CREDENTIALS_DIRECTORY")
-    passphrase = Path(directory) if directory else repositories.CONFIGURATION.parent
-    return repositories.complain(repositories.prune_all(passphrase / "passphrase"))
+    return repositories.complain(repositories.prune_all())
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,7 +1,9 @@
 """SQLite databases among the files of an app: found, copied while others write, and checked.
 
-As a program it runs with the rights of the app's user: a path that the app exchanges meanwhile for a link leads
-to nothing that the app could not read by itself. usage: python3 -m farrier_backup.databases STATE COPIES
+As a program it runs with the rights of the app's user: if the app exchanges a path for a link meanwhile, it
+leads to nothing that the app could not read by itself.
+
+usage: python3 -m farrier_backup.databases STATE COPIES
 """
 
 from __future__ import annotations

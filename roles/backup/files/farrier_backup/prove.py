@@ -1,4 +1,4 @@
-"""Prove that backups can be restored: restore the newest one of each app into a scratch place and look at it."""
+"""Prove that backups can be restored: restore the newest one of each app into a scratch place; check it."""
 
 from __future__ import annotations
 
@@ -47,13 +47,19 @@ def prove(app: str, settings: Settings) -> str:
             _check(app, command, state)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    records.note(app, "proven", {"id": newest.id})
+    records.note(app, "proven", {"id": newest.id[:8]})
     return f"{app}: the backup of {shown(newest.time)} can be restored"
 
 
 def _check(app: str, command: str, state: Path) -> None:
-    """Run a command as the app does, with what was restored in the place of its state, and without network."""
-    settings = ("NoNewPrivileges=yes", "PrivateNetwork=yes", "PrivateTmp=yes", "ProtectHome=yes", "ProtectSystem=strict")
+    """Run a command as the app, with what was restored in the place of its state, and without network."""
+    settings = (
+        "NoNewPrivileges=yes",
+        "PrivateNetwork=yes",
+        "PrivateTmp=yes",
+        "ProtectHome=yes",
+        "ProtectSystem=strict",
+    )
     of_the_app = (
         f"BindPaths={state}:{APPS / app}",
         f"ReadWritePaths={APPS / app}",

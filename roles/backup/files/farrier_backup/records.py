@@ -62,7 +62,9 @@ def report(app: str, settings: Settings, state: Path = STATE, now: float | None 
         for key, word in (("unsaved", "the last backup failed"), ("unproven", "the last proof failed"))
         if key in known
     ]
-    alarms += [f"{name} is no sound database: {why}" for name, why in (saved or {}).get("unsound", {}).items()]
+    alarms += [
+        f"{name} is no sound database: {why}" for name, why in (saved or {}).get("unsound", {}).items()
+    ]
     parts = [
         f"saved {_age(now - saved['at'])} ago, {size(saved['bytes'])}" if saved else "not saved yet",
         f"restore proven {_age(now - proven['at'])} ago" if proven else "no restore proven yet",

@@ -1,4 +1,4 @@
-"""The host that holds the repositories: what others may do with them, and what is dropped when its time is over."""
+"""The host that holds the repositories: what others may do with them, and what is dropped in time."""
 
 from __future__ import annotations
 
@@ -56,9 +56,13 @@ def serve(host: str) -> NoReturn:
     """Answer restic of a host over its SSH connection; it may add to its repository, and remove nothing.
 
     Raises:
-        BackupError: the disk is nearly full. What is left is for pruning.
+        BackupError: the host has left the inventory, or the disk is nearly full. What is left is for pruning.
     """
     settings = load()
+    if host not in settings.hosts:
+        raise BackupError(
+            f"Permission denied (it is no longer for {host})", "ansible-playbook farrier.kit.site"
+        )
     free = shutil.disk_usage(settings.directory).free // 2**20
     if free < settings.free_min_mb:
         raise BackupError(
@@ -69,7 +73,7 @@ def serve(host: str) -> NoReturn:
     os.execvp(command[0], command)
 
 
-def prune_all(passphrase: Path) -> list[str]:
+def prune_all() -> list[str]:
     """Drop what is past its time in each repository; return why not, as a line for each that failed."""
     settings = load()
     failures = []
@@ -79,7 +83,7 @@ def prune_all(passphrase: Path) -> list[str]:
         if not (repository / "config").exists():
             continue
         try:
-            prune(repository, settings.keep, passphrase)
+            prune(repository, settings.keep)
             record[host] = {"at": time.time()}
         except BackupError as error:
             failures.append(f"{host}: {error}")
@@ -88,7 +92,7 @@ def prune_all(passphrase: Path) -> list[str]:
     return failures
 
 
-def prune(repository: Path, keep: dict[str, int], passphrase: Path) -> None:
+def prune(repository: Path, keep: dict[str, int]) -> None:
     """Drop the backups of one host that are past their time, then check what is left.
 
     Raises:
@@ -96,7 +100,12 @@ def prune(repository: Path, keep: dict[str, int], passphrase: Path) -> None:
     """
 
     def restic(*arguments: str) -> str:
-        command = ["restic", f"--repo={repository}", f"--password-file={passphrase}", "--no-cache"]
+        command = [
+            "restic",
+            f"--repo={repository}",
+            f"--password-file={CONFIGURATION.with_name('passphrase')}",
+            "--no-cache",
+        ]
         done = subprocess.run([*command, *arguments], capture_output=True, text=True)
         if done.returncode != 0:
             raise meaning(done.stderr)
@@ -111,7 +120,8 @@ def prune(repository: Path, keep: dict[str, int], passphrase: Path) -> None:
             "`restic forget ID` removes them",
         )
     policy = [f"--keep-{unit}={count}" for unit, count in keep.items() if count > 0]
-    restic("forget", "--group-by=tags", "--prune", *policy)
+    restic("forget", "--group-by=tags", *policy)
+    restic("prune")  # also of what a backup that failed has left
     restic("check")
 
 

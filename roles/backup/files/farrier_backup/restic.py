@@ -22,7 +22,7 @@ RETRY_SECONDS = 60.0
 CALM_SECONDS = 120.0
 # For how long another one may hold the repository, as pruning does.
 LOCKED_SECONDS = 3600.0
-LOCKED_EVERY_SECONDS = 10.0
+LOCKED_EVERY_SECONDS = 5.0
 INCOMPLETE = 3
 
 SITE = "ansible-playbook farrier.kit.site"
@@ -39,12 +39,12 @@ MEANINGS = (
         f"make sure that it is the right host, then run {SITE}",
     ),
     (
-        r"Permission denied",
+        r"Permission denied \(",
         "the backup host does not accept the key of this host",
         f"run {SITE}, which tells it the key",
     ),
     (
-        r"(?i)no space left|disk quota exceeded|MB free",
+        r"(?i)no space left|remaining disk space|disk quota exceeded|MB free",
         "the disk of the backup host is full",
         "free or add space there; `farrier-backup prune` there drops what is past its time",
     ),
@@ -130,6 +130,8 @@ class Restic:
             result = watched([*self._command, *arguments])
             if "already locked" not in result[2] or time.monotonic() > deadline:
                 return result
+            # Of a process that has died it is removed, of others it is not.
+            watched([*self._command, "unlock"])
             time.sleep(LOCKED_EVERY_SECONDS)
 
     def snapshots(self, app: str) -> list[Snapshot]:
@@ -156,7 +158,8 @@ def watched(command: list[str], clock: Callable[[], float] = time.monotonic) -> 
     with subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout and process.stderr
+        assert process.stdout
+        assert process.stderr
         # restic says little on the one while it says something on the other: a summary at its end.
         for line in process.stderr:
             lines.append(line)
@@ -179,7 +182,7 @@ def meaning(stderr: str) -> BackupError:
     for pattern, what, fix in MEANINGS:
         said = [line for line in lines if re.search(pattern, line)]
         if said:
-            return BackupError(f"{what} ({_plain(said[-1])})", fix)
+            return BackupError(f"{what} ({_plain(said[0])})", fix)
     return BackupError(
         f"restic failed: {_plain(lines[-1]) if lines else 'it said nothing'}", "journalctl -u farrier-backup"
     )

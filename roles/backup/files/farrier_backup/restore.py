@@ -1,4 +1,4 @@
-"""Restore what an app kept: choose a backup, bring it here and check it, then put it in the place of what is there."""
+"""Restore what an app kept: choose a backup, bring it here, check it, and let it replace what is there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,8 @@ def choose(app: str, snapshots: list[Snapshot], at: datetime | None) -> Snapshot
     """
     if not snapshots:
         raise BackupError(f"there is no backup of {app} of this host", "systemctl start farrier-backup")
-    fitting = [one for one in snapshots if at is None or one.time <= at]
+    # An operator writes seconds at most.
+    fitting = [one for one in snapshots if at is None or one.time.replace(microsecond=0) <= at]
     if not fitting:
         first, last = shown(snapshots[0].time), shown(snapshots[-1].time)
         raise BackupError(
@@ -68,12 +69,20 @@ def plan(app: str, at: str, settings: Settings) -> dict[str, Any]:
     """Say what a restore would do; change nothing."""
     restic = Restic(settings)
     snapshot = choose(app, restic.snapshots(app), moment(at) if at else None)
-    present = sum(path.lstat().st_size for path in (APPS / app).rglob("*") if path.is_file())
+    wanted, present = size(restic.bytes_of(snapshot)), size(_size_of(APPS / app))
     return {
         "id": snapshot.id,
-        "text": f"{app}: the backup of {shown(snapshot.time)} ({snapshot.id[:8]}, {size(restic.bytes_of(snapshot))}) "
-        f"would replace what is in {APPS / app} ({size(present)}), which would be kept beside it",
+        "text": f"{app}: the backup of {shown(snapshot.time)} ({snapshot.id[:8]}, {wanted}) would replace "
+        f"what is in {APPS / app} ({present}), which would be kept beside it",
     }
+
+
+def _size_of(directory: Path) -> int:
+    total = 0
+    for path in directory.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += path.lstat().st_size
+    return total
 
 
 def fetch(app: str, identifier: str, settings: Settings, scratch: Path) -> Path:
@@ -98,12 +107,13 @@ def fetch(app: str, identifier: str, settings: Settings, scratch: Path) -> Path:
         for name in names:
             copy = Path(directory, name)
             found.append(state / copy.relative_to(copies))
-            os.replace(copy, found[-1])
+            copy.replace(found[-1])
     _give(state, pwd.getpwnam(app))
     for database in found:
         if problem := databases.problem(database):
             raise BackupError(
-                f"{database.relative_to(state)} of the backup is damaged: {problem}", "choose an earlier one by `at`"
+                f"{database.relative_to(state)} of the backup is damaged: {problem}",
+                "choose an earlier one by `at`",
             )
     return state
 
@@ -135,14 +145,25 @@ def swap(app: str, identifier: str, settings: Settings) -> str:
     """
     scratch, state = _scratch(app), APPS / app
     if read_json(scratch / "backup.json").get("id") != identifier:
-        raise BackupError(f"the backup {identifier[:8]} is not here", f"{_PLAYBOOK} -e app={app} -e confirm=yes")
+        raise BackupError(
+            f"the backup {identifier[:8]} is not here", f"{_PLAYBOOK} -e app={app} -e confirm=yes"
+        )
     kept = APPS / f"{app}.{time.strftime('%Y%m%dT%H%M%S')}"
     with _no_deploy(app), _stopped(app):
-        if state.exists():
-            os.rename(state, kept)
-        os.rename(scratch / state.relative_to("/"), state)
+        _exchange(state, scratch / state.relative_to("/"), kept)
     shutil.rmtree(scratch)
     return f"{app}: the backup {identifier[:8]} is restored. What was there before is in {kept}"
+
+
+def _exchange(state: Path, restored: Path, kept: Path) -> None:
+    if state.exists():
+        state.rename(kept)
+    try:
+        restored.rename(state)
+    except OSError as error:
+        if kept.exists():
+            kept.rename(state)
+        raise BackupError(f"{restored} cannot become {state}: {error}", "see `ls -la` there") from error
 
 
 def _scratch(app: str) -> Path:
@@ -191,7 +212,11 @@ def _running(app: str) -> list[str]:
 
 
 def _is_of(app: str, unit: str) -> bool:
-    service = unit if unit.endswith(".service") else _output(["show", "--value", "--property=Triggers", unit]).strip()
+    service = (
+        unit
+        if unit.endswith(".service")
+        else _output(["show", "--value", "--property=Triggers", unit]).strip()
+    )
     of = _output(["show", "--value", "--property=Slice", service]).strip()
     return of == f"farrier-{app.replace('-', '_')}.slice"
 
@@ -205,4 +230,6 @@ def _systemctl(verb: str, units: list[str]) -> None:
         return
     done = subprocess.run(["systemctl", verb, *units], capture_output=True, text=True)
     if done.returncode != 0:
-        raise BackupError(f"systemctl {verb} {' '.join(units)} failed: {done.stderr.strip()}", "journalctl -xe")
+        raise BackupError(
+            f"systemctl {verb} {' '.join(units)} failed: {done.stderr.strip()}", "journalctl -xe"
+        )

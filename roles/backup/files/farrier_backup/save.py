@@ -76,7 +76,7 @@ def save(app: str, settings: Settings) -> int:
         raise meaning(stderr)
     summary = json.loads(stdout.splitlines()[-1])
     size = int(summary["total_bytes_processed"])
-    record = {"id": summary["snapshot_id"], "bytes": size, "databases": len(found), "unsound": unsound}
+    record = {"id": summary["snapshot_id"][:8], "bytes": size, "databases": len(found), "unsound": unsound}
     records.note(app, "saved", record)
     return size
 
@@ -88,7 +88,7 @@ def _check_repository(restic: Restic) -> None:
     if found != known:
         raise BackupError(
             "another repository is where that of this host was",
-            "see whether its disk is mounted on the backup host; if the change is meant, farrier-backup init here",
+            "see whether its disk is mounted on the backup host; if you meant it, farrier-backup init here",
         )
 
 
@@ -113,7 +113,8 @@ def _copy_databases(app: str, state: Path, copies: Path) -> dict[str, str]:
     if done.returncode != 0:
         last = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
         raise BackupError(
-            f"its databases could not be copied ({last[0]})", "journalctl -u farrier-backup, and `df -h` on this host"
+            f"its databases could not be copied ({last[0]})",
+            "journalctl -u farrier-backup, and `df -h` on this host",
         )
     found: dict[str, str] = json.loads(done.stdout)
     return found
@@ -133,7 +134,7 @@ def _literal(path: Path) -> str:
 
 
 def _only_vanished(stderr: str) -> bool:
-    """Whether restic could not read files for no other reason than that the app has removed them meanwhile."""
+    """Whether all files that restic could not read are gone: the app has removed them meanwhile."""
     items = []
     for line in stderr.splitlines():
         try:

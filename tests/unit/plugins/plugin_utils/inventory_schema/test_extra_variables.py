@@ -11,7 +11,7 @@ from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.extra
     extra_variable_problems,
     task_names,
 )
-from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.fleet_settings import SETTINGS
+from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.inventory import SETTINGS
 
 from tests.unit.playbooks import ROOT
 

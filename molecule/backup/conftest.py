@@ -1,0 +1,125 @@
+"""What the tests of backups share: the app of a host, asked as its users do, and its backups."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.backend.base import CommandResult
+from testinfra.host import Host
+
+from tests.harness.connections import reached
+from tests.harness.outside import Outside
+
+INVENTORY = Path(__file__).resolve().parent / "inventory"
+KEY = "/etc/farrier-backup/id_ed25519"
+SSH = (
+    "ssh -F/dev/null -oHostKeyAlias=backup -oBatchMode=yes"
+    " -oUserKnownHostsFile=/etc/farrier-backup/known_hosts farrier-repositories@10.77.77.152 -i"
+)
+# restic tries what is refused again and again.
+TRY_SECONDS = 6
+REPOSITORIES = "/var/lib/farrier-repositories"
+
+
+class Notes:
+    """The app on one host.
+
+    Args:
+        host: on which it runs.
+        name: of the host.
+        address: of the host.
+    """
+
+    def __init__(self, host: Host, name: str, address: str) -> None:
+        self.host = host
+        self.name = name
+        self._outside = Outside(address)
+
+    def write(self, *notes: str) -> None:
+        """Write notes."""
+        assert self._ask("POST", "/notes", "\n".join(notes)) == "written"
+
+    def read(self) -> list[str]:
+        """All notes."""
+        return self._ask("GET", "/notes").split()
+
+    def delete_all(self) -> None:
+        """Delete notes and uploads."""
+        assert self._ask("DELETE", "/notes") == "deleted"
+
+    def upload(self, name: str, content: str) -> None:
+        """Keep a file."""
+        assert self._ask("PUT", f"/uploads/{name}", content) == "kept"
+
+    def served(self, name: str) -> tuple[int, str]:
+        """Status and content of a file, as nginx serves it."""
+        answer = self._outside.https(f"{self.name}.lab.test", f"/media/{name}")
+        return answer.status, answer.body.decode()
+
+    def _ask(self, method: str, path: str, body: str = "") -> str:
+        answer = self._outside.https(f"{self.name}.lab.test", path, method=method, body=body.encode())
+        assert answer.status == 200, answer
+        return answer.body.decode()
+
+    def save(self) -> str:
+        """Save it as its timer does; return the moment, as an operator writes it."""
+        self.host.check_output("systemctl start farrier-backup.service")
+        return self.host.check_output("date '+%Y-%m-%d %H:%M:%S'")
+
+    def fail_to_save(self) -> str:
+        """Save it where that cannot work; return what status says of it, which is an alarm."""
+        assert self.host.run("systemctl start farrier-backup.service").failed
+        return self.alarm()
+
+    def alarm(self) -> str:
+        """What status says, which is an alarm."""
+        said = self.status()
+        assert said.rc == 1, said.stdout
+        return said.stdout
+
+    def status(self) -> CommandResult:
+        """What status says."""
+        return self.host.run("farrier-backup status")
+
+    def known(self) -> dict[str, Any]:
+        """What the host knows of its backups."""
+        found: dict[str, Any] = json.loads(
+            self.host.file("/var/lib/farrier-backup/records/notes.json").content_string
+        )
+        return found
+
+    def restic(self, *arguments: str) -> CommandResult:
+        """What the host can do with its repository, if it goes by no rules."""
+        return self.host.run(
+            f"timeout {TRY_SECONDS} restic --repo=rclone:repository --option=rclone.program='{SSH}{KEY}'"
+            f" --no-cache --password-file=/etc/farrier-backup/passphrase {' '.join(arguments)}"
+        )
+
+    def ssh(self, command: str, key: str = KEY) -> CommandResult:
+        """What a command does on the host of the repositories, by SSH."""
+        return self.host.run(f"timeout {TRY_SECONDS} {SSH}{key} {command} < /dev/null")
+
+    def snapshots(self) -> list[str]:
+        """Ids of all backups."""
+        return [one["id"] for one in json.loads(self.restic("snapshots", "--json").stdout) or []]
+
+
+@pytest.fixture(scope="session")
+def keepers() -> list[Notes]:
+    """The apps of both hosts: Debian 12 and 13."""
+    return [keeper(name) for name in ("keeper12", "keeper13")]
+
+
+def keeper(name: str) -> Notes:
+    """The app of a host."""
+    host = reached(name)
+    return Notes(host, name, host.check_output("hostname -I").split()[0])
+
+
+@pytest.fixture(scope="session")
+def vault() -> Host:
+    """The host that holds the backups."""
+    return reached("vault")

@@ -1,0 +1,137 @@
+"""Backups that work are proven; those that do not are said, and harm no app."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from conftest import INVENTORY, REPOSITORIES, Notes
+from testinfra.host import Host
+
+from tests.harness.deploys import run
+
+PROOF = "systemctl start farrier-backup-proof.service"
+
+
+def test_the_newest_backup_is_proven(keepers: list[Notes]) -> None:
+    """With the operator's check, which finds what was restored, not what the app has by now."""
+    for notes in keepers:
+        notes.delete_all()
+        notes.write("one", "two")
+        notes.upload("expected", "2")
+        notes.save()
+        notes.write("three")
+        notes.host.check_output(PROOF)
+        assert notes.known()["proven"]["id"] == notes.known()["saved"]["id"]
+        assert not notes.host.file("/var/lib/farrier-backup/proof").exists
+    said = run(INVENTORY, "status")
+    assert not said.failed, said.output
+    assert said.output.count("restore proven") == len(keepers)
+
+
+def test_a_backup_that_the_check_refuses_is_an_alarm(keepers: list[Notes]) -> None:
+    """A database that is sound may lack what matters."""
+    for notes in keepers:
+        notes.upload("expected", "99")
+        notes.save()
+        assert notes.host.run(PROOF).failed
+        assert "3 notes instead of 99" in notes.alarm()
+    said = run(INVENTORY, "status")
+    assert said.failed
+    assert "3 notes instead of 99" in said.output
+    for notes in keepers:
+        notes.upload("expected", "3")
+        notes.save()
+        notes.host.check_output(PROOF)
+        assert notes.status().succeeded
+
+
+def test_timers_wait_for_their_time(keepers: list[Notes], vault: Host) -> None:
+    """Each knows when it is due."""
+    units = [(notes.host, unit) for notes in keepers for unit in ("farrier-backup", "farrier-backup-proof")]
+    for host, unit in [*units, (vault, "farrier-backup-prune")]:
+        assert host.check_output(f"systemctl show --value -p NextElapseUSecRealtime {unit}.timer")
+
+
+@contextmanager
+def broken(vault: Host, break_it: str, mend_it: str) -> Iterator[None]:
+    """Break something meanwhile."""
+    vault.check_output(break_it)
+    try:
+        yield
+    finally:
+        vault.check_output(mend_it)
+
+
+def fails(keepers: list[Notes], cause: str) -> None:
+    """Each backup fails, for this cause, and the app does not notice."""
+    for notes in keepers:
+        notes.write("meanwhile")
+        assert cause in notes.fail_to_save()
+        assert notes.read()[-1] == "meanwhile"
+
+
+def test_a_repository_that_is_away_is_said(keepers: list[Notes], vault: Host) -> None:
+    """The connection of this test stays."""
+    with broken(vault, "systemctl stop ssh", "systemctl start ssh"):
+        fails(keepers, "the backup host does not answer")
+    for notes in keepers:
+        notes.save()
+        assert notes.status().succeeded
+
+
+def test_a_full_disk_is_said(keepers: list[Notes], vault: Host) -> None:
+    """Backups leave what pruning needs."""
+    with broken(vault, f"fallocate -l 200M {REPOSITORIES}/ballast", f"rm {REPOSITORIES}/ballast"):
+        fails(keepers, "the disk of the backup host is full")
+    for notes in keepers:
+        notes.save()
+
+
+def test_a_repository_that_is_lost_is_not_made_anew(keepers: list[Notes], vault: Host) -> None:
+    """Its disk may not be mounted."""
+    moves = [(f"{REPOSITORIES}/{notes.name}", f"{REPOSITORIES}/.{notes.name}") for notes in keepers]
+    there = " && ".join(f"mv {path} {away}" for path, away in moves)
+    back = " && ".join(f"mv {away} {path}" for path, away in moves)
+    with broken(vault, there, back):
+        fails(keepers, "the repository is not on the backup host")
+        assert vault.check_output(f"ls {REPOSITORIES}") == ""
+
+
+def test_a_wrong_passphrase_is_said(keepers: list[Notes]) -> None:
+    """And nothing is written."""
+    path = "/etc/farrier-backup/passphrase"
+    for notes in keepers:
+        with broken(
+            notes.host, f"cp {path} /root && echo another-passphrase > {path}", f"mv /root/passphrase {path}"
+        ):
+            fails([notes], "backup_passphrase does not open the repository")
+
+
+def test_a_host_that_is_taken_over_removes_nothing(keepers: list[Notes], vault: Host) -> None:
+    """root of an app host has the key and the passphrase, and tries."""
+    listing = f"cd {REPOSITORIES} && find . -type f ! -path '*/locks/*' -exec sha256sum {{}} + | sort"
+    before = vault.check_output(listing)
+    for notes in keepers:
+        ids = notes.snapshots()
+        assert "403" in notes.restic("forget", *ids).stderr
+        assert notes.snapshots() == ids
+        assert "uid=" not in notes.ssh("id").stdout
+        # Restic's first file of a repository, by the protocol itself.
+        assert (
+            "403"
+            in notes.restic(
+                "key", "remove", notes.restic("key", "list", "--json").stdout.split('"id":"')[1][:8]
+            ).stderr
+        )
+    assert vault.check_output(listing) == before
+
+
+def test_strangers_have_no_access(keepers: list[Notes]) -> None:
+    """Nor does a host get at the repository of another one: it has no say in which one it is."""
+    first, second = keepers
+    assert not set(first.snapshots()) & set(second.snapshots())
+    first.host.check_output(
+        "rm -f /root/stranger /root/stranger.pub; ssh-keygen -q -t ed25519 -N '' -f /root/stranger"
+    )
+    assert "Permission denied" in first.ssh("id", key="/root/stranger").stderr
