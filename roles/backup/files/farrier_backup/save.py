@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import pwd
@@ -41,8 +42,10 @@ def initialise(settings: Settings) -> bool:
 def save_all(settings: Settings) -> list[str]:
     """Save each app; return why one could not be saved, as a line for each."""
     failures = []
+    restic = Restic(settings)
     for app in settings.apps:
         try:
+            _check_repository(restic)
             saved = save(app, settings)
         except BackupError as error:
             records.note(app, "unsaved", {"why": str(error)})
@@ -63,7 +66,6 @@ def save(app: str, settings: Settings) -> int:
     if not state.is_dir():
         return 0
     restic = Restic(settings)
-    _check_repository(restic)
     try:
         found = _copy_databases(app, state, copies)
         unsound = {name: why for name, why in found.items() if why}
@@ -81,6 +83,7 @@ def save(app: str, settings: Settings) -> int:
     return size
 
 
+@functools.cache
 def _check_repository(restic: Restic) -> None:
     """Check that it is the one that this host knows: an empty disk in its place holds nothing."""
     known = read_json(STATE / "repository.json").get("id")
