@@ -46,15 +46,11 @@ def test_without_the_order_nothing_changes(keepers: list[Notes], moments: list[s
     assert [(notes.read(), notes.host.check_output("ls /var/lib/farrier")) for notes in keepers] == before
 
 
-@pytest.mark.parametrize(
-    ("at", "cause"),
-    [("2020-01-01", "there is no backup of notes as old as"), ("2999-01-01", "has not come yet")],
-)
-def test_a_moment_without_a_backup_is_refused(moments: list[str], at: str, cause: str) -> None:
+def test_a_moment_without_a_backup_is_refused(moments: list[str]) -> None:
     """Although the order is given."""
-    refused = run(INVENTORY, "restore", at=at, confirm="yes")
+    refused = run(INVENTORY, "restore", at="2020-01-01", confirm="yes")
     assert refused.failed
-    assert cause in refused.output
+    assert "there is no backup of notes as old as" in refused.output
     assert "Nothing was changed" in refused.output
 
 

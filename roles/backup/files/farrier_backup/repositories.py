@@ -33,14 +33,12 @@ class Repositories:
         free_min_mb: what a backup must leave free on its disk.
         keep: how many backups are kept, by `daily` and the like.
         hosts: that have a repository here.
-        max_age_hours: of the last pruning, before it is an alarm.
     """
 
     directory: str
     free_min_mb: int
     keep: dict[str, int]
     hosts: list[str]
-    max_age_hours: float = 192
 
     def of(self, host: str) -> Path:
         """Return the repository of a host."""
