@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -155,12 +157,19 @@ def watched(command: list[str], clock: Callable[[], float] = time.monotonic) -> 
     """
     lines: list[str] = []
     first = last = -CALM_SECONDS
-    with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
+    # A pipe that nobody reads would stop it when it is full.
+    with (
+        tempfile.TemporaryFile("w+") as stdout,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "RESTIC_PROGRESS_FPS": "0.01"},
+        ) as process,
+    ):
         assert process.stderr
-        # restic says little on the one while it says something on the other: a summary at its end.
         for line in process.stderr:
             lines.append(line)
             if "retrying after" not in line:
@@ -171,9 +180,10 @@ def watched(command: list[str], clock: Callable[[], float] = time.monotonic) -> 
             if now - first >= RETRY_SECONDS:
                 process.terminate()
                 break
-        stdout = process.stdout.read()
         lines += process.stderr.readlines()
-    return process.returncode, stdout, "".join(lines)
+        process.wait()
+        stdout.seek(0)
+        return process.returncode, stdout.read(), "".join(lines)
 
 
 def meaning(stderr: str) -> BackupError:

@@ -56,6 +56,13 @@ def test_output_is_what_it_printed() -> None:
     assert restic.watched([sys.executable, "-c", code]) == (3, "out\n", "err\n")
 
 
+def test_no_output_is_too_long() -> None:
+    """A long backup says at length how far it is."""
+    code = "import sys; print('out' * 100_000); print('err' * 100_000, file=sys.stderr)"
+    _, stdout, stderr = restic.watched([sys.executable, "-c", code])
+    assert (len(stdout), len(stderr)) == (300_001, 300_001)
+
+
 def test_one_that_tries_the_same_for_too_long_is_ended() -> None:
     """As on a full disk: restic would go on for a quarter of an hour."""
     code = (
