@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from testinfra.backend.base import CommandResult
@@ -14,13 +16,14 @@ from tests.harness.connections import reached
 from tests.harness.outside import Outside
 
 INVENTORY = Path(__file__).resolve().parent / "inventory"
+T = TypeVar("T")
 KEY = "/etc/farrier-backup/id_ed25519"
 SSH = (
     "ssh -F/dev/null -oHostKeyAlias=backup -oBatchMode=yes"
     " -oUserKnownHostsFile=/etc/farrier-backup/known_hosts farrier-repositories@10.77.77.152 -i"
 )
 TRY_SECONDS = 60
-SSH_SECONDS = 15
+SSH_SECONDS = 5
 REPOSITORIES = "/var/lib/farrier-repositories"
 
 
@@ -106,6 +109,12 @@ class Notes:
     def snapshots(self) -> list[str]:
         """Ids of all backups."""
         return [one["id"] for one in json.loads(self.restic("snapshots", "--json", "--no-lock").stdout) or []]
+
+
+def side_by_side(work: Callable[[Notes], T], keepers: list[Notes]) -> list[T]:
+    """Do the same for each app at once; return what comes of it."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(work, keepers))
 
 
 @pytest.fixture(scope="session")

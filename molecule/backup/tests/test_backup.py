@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from conftest import INVENTORY, REPOSITORIES, Notes
+from conftest import INVENTORY, REPOSITORIES, Notes, side_by_side
 from testinfra.host import Host
 
 from tests.harness.deploys import run
@@ -13,37 +13,38 @@ from tests.harness.deploys import run
 PROOF = "systemctl start farrier-backup-proof.service"
 
 
-def test_the_newest_backup_is_proven(keepers: list[Notes]) -> None:
-    """With the operator's check, which finds what was restored, not what the app has by now."""
-    for notes in keepers:
+def test_a_backup_that_the_check_refuses_is_an_alarm(keepers: list[Notes]) -> None:
+    """A database that is sound may lack what matters."""
+
+    def refused(notes: Notes) -> str:
         notes.delete_all()
         notes.write("one", "two")
+        notes.upload("expected", "99")
+        notes.save()
+        assert notes.host.run(PROOF).failed
+        return notes.alarm()
+
+    assert all("2 notes instead of 99" in alarm for alarm in side_by_side(refused, keepers))
+    said = run(INVENTORY, "status")
+    assert said.failed
+    assert "2 notes instead of 99" in said.output
+
+
+def test_the_newest_backup_is_proven(keepers: list[Notes]) -> None:
+    """With the operator's check, which finds what was restored, not what the app has by now."""
+
+    def proven(notes: Notes) -> None:
         notes.upload("expected", "2")
         notes.save()
         notes.write("three")
         notes.host.check_output(PROOF)
         assert notes.known()["proven"]["id"] == notes.known()["saved"]["id"]
         assert not notes.host.file("/var/lib/farrier-backup/proof").exists
+
+    side_by_side(proven, keepers)
     said = run(INVENTORY, "status")
     assert not said.failed, said.output
     assert said.output.count("restore proven") == len(keepers)
-
-
-def test_a_backup_that_the_check_refuses_is_an_alarm(keepers: list[Notes]) -> None:
-    """A database that is sound may lack what matters."""
-    for notes in keepers:
-        notes.upload("expected", "99")
-        notes.save()
-        assert notes.host.run(PROOF).failed
-        assert "3 notes instead of 99" in notes.alarm()
-    said = run(INVENTORY, "status")
-    assert said.failed
-    assert "3 notes instead of 99" in said.output
-    for notes in keepers:
-        notes.upload("expected", "3")
-        notes.save()
-        notes.host.check_output(PROOF)
-        assert notes.status().succeeded
 
 
 def test_timers_wait_for_their_time(keepers: list[Notes], vault: Host) -> None:
@@ -84,8 +85,7 @@ def test_a_full_disk_is_said(keepers: list[Notes], vault: Host) -> None:
     """Backups leave what pruning needs."""
     with broken(vault, f"fallocate -l 200M {REPOSITORIES}/ballast", f"rm {REPOSITORIES}/ballast"):
         fails(keepers, "the disk of the backup host is full")
-    for notes in keepers:
-        notes.save()
+    side_by_side(Notes.save, keepers)
 
 
 def test_a_repository_that_is_lost_is_not_made_anew(keepers: list[Notes], vault: Host) -> None:
@@ -120,8 +120,7 @@ def test_a_host_that_is_taken_over_removes_nothing(keepers: list[Notes], vault: 
         assert notes.snapshots() == ids
         assert "uid=" not in notes.ssh("id").stdout
     assert vault.check_output(listing) == before
-    for notes in keepers:
-        notes.save()  # what was tried has left a lock
+    side_by_side(Notes.save, keepers)  # what was tried has left locks
 
 
 def test_strangers_have_no_access(keepers: list[Notes]) -> None:

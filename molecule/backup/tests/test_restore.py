@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import INVENTORY, Notes
+from conftest import INVENTORY, Notes, side_by_side
 
 from tests.harness.deploys import run
 
@@ -27,8 +26,7 @@ def moments(keepers: list[Notes]) -> list[str]:
                 notes.write("later")
             else:
                 notes.delete_all()
-        with ThreadPoolExecutor() as pool:
-            found.append(max(pool.map(Notes.save, keepers)))
+        found.append(max(side_by_side(Notes.save, keepers)))
     return found
 
 
