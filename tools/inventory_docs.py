@@ -20,10 +20,13 @@ from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema impor
     Fleet,
     Hooks,
     Keep,
+    Needs,
+    Postgresql,
     Process,
     Sandbox,
     Source,
     Timer,
+    Valkey,
 )
 from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.names import (
     KIT_SUFFIXES,
@@ -41,8 +44,9 @@ INTRODUCTION = """\
 The inventory says two things:
 
 - **Which machines.** Hosts of the group `edge` run nginx and hold the certificates. Hosts of the group `app`
-  run gunicorn and the releases. A host may be in both. A host of the group `backup`, if there is one, holds
-  the backups of the app hosts.
+  run gunicorn and the releases. If an app `needs` it, the host of `database` runs PostgreSQL, and the host of
+  `cache` Valkey. A host may be in all of them. A host of the group `backup`, if there is one, holds the backups
+  of the app hosts.
 - **Which apps.** They are in the list `apps`. Define it in `group_vars/all.yml`, where edge and app hosts
   both see it.
 
@@ -74,6 +78,8 @@ RULES = """\
   cannot begin with `systemd-` or `farrier-`, or end in {suffixes}.
 - A variable is in `env` or in `secrets`, not in both. These are set or read by systemd, gunicorn or Farrier,
   and cannot be used: {variables}.
+- What `needs` asks for takes a host in its group, `database` or `cache`. Its variable is in neither `env` nor
+  `secrets`: an app with a URL of its own does without the need.
 - All values of `env` and `secrets` are text. Write `PORT: "8000"` with quotes, and
   `"{{{{ web_port | string }}}}"` for a template that yields a number. Without quotes, YAML turns 01234 into
   668 and `no` into false.
@@ -149,6 +155,9 @@ def page() -> str:
         f"## Keys of `hooks`\n\n{Hooks.__doc__}\n\n{table(Hooks)}\n",
         f"## Keys of a process in `processes`\n\n{Process.__doc__}\n\n{table(Process)}\n",
         f"## Keys of a timer in `timers`\n\n{Timer.__doc__}\n\n{table(Timer)}\n",
+        f"## Keys of `needs`\n\n{Needs.__doc__}\n\n{table(Needs)}\n",
+        f"## Keys of `needs.postgresql`\n\n{Postgresql.__doc__}\n\n{table(Postgresql)}\n",
+        f"## Keys of `needs.valkey`\n\n{Valkey.__doc__}\n\n{table(Valkey)}\n",
         f"## Keys of `sandbox`\n\n{Sandbox.__doc__}\n\n{table(Sandbox)}\n",
         f"## Keys of `edge`\n\n{Edge.__doc__}\n\n{table(Edge)}\n",
         f"## Keys of a prefix in `edge.paths`\n\n{EdgePath.__doc__}\n\n{table(EdgePath)}\n",

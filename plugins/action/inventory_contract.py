@@ -1,9 +1,9 @@
-"""Check the inventory contract of all hosts in `edge` and `app` before any of them is touched."""
+"""Check the inventory contract of all hosts of the kit's groups before any of them is touched."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ansible.plugins.action import ActionBase
 from ansible.release import __version__ as core_version
@@ -41,18 +41,20 @@ class ActionModule(ActionBase):
         if problems:
             return {**result, "failed": True, "msg": inventory_schema.render(problems)}
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
-        names = dict.fromkeys(host for group in inventory_schema.GROUPS for host in groups.get(group, []))
+        known = (*inventory_schema.GROUPS, *inventory_schema.GROUPS_OF_NEEDS)
+        names = dict.fromkeys(host for group in known for host in groups.get(group, []))
         hosts = {name: self._host_view(name, task_vars) for name in names}
         from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.vaulted import reader
 
         problems = self._extra_variable_problems(task_vars)
         keepers = {name: self._host_view(name, task_vars) for name in groups.get("backup", [])}
         problems += inventory_schema.inventory_problems(groups, hosts, reader(self._loader), keepers)
+        problems += self._collection_problems(groups)
         result["warnings"] = ["; ".join(problem.lines()) for problem in problems if problem.is_warning]
         mistakes = [problem for problem in problems if not problem.is_warning]
         if mistakes:
             return {**result, "failed": True, "msg": inventory_schema.render(mistakes)}
-        apps = sorted({app["name"] for view in hosts.values() for app in cast("list[Any]", view.apps)})
+        apps = sorted({name for view in hosts.values() for name in view.named()})
         result["apps"] = apps
         result["msg"] = f"{len(apps)} app(s) on {len(hosts)} host(s): {', '.join(apps) or 'none yet'}"
         return result
@@ -71,6 +73,18 @@ class ActionModule(ActionBase):
         hosts = {host: task_vars["hostvars"].raw_get(host) for host in task_vars["groups"]["all"]}
         own = {host: {key: each[key] for key in each if key not in given} for host, each in hosts.items()}
         return extra_variable_problems(playbook, list(given), own, SETTINGS)
+
+    def _collection_problems(self, groups: dict[str, list[str]]) -> list[Problem]:
+        """Look for the collection that the role postgresql calls: ansible-core has none."""
+        from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import Problem
+
+        wanted = "community.postgresql"
+        loader = self._shared_loader_obj.module_loader
+        if not groups.get("database") or loader.find_plugin(f"{wanted}.postgresql_db"):
+            return []
+        what = f"needs the collection {wanted}, which Ansible does not find"
+        fix = f"ansible-galaxy collection install {wanted}"
+        return [Problem("group database", "", "", what, fix)]
 
     def _host_view(self, host: str, task_vars: dict[str, Any]) -> HostView:
         # Built on internals of ansible-core, hence loaded only when its version is known to fit.

@@ -14,8 +14,9 @@ DOCUMENTATION = r"""
 module: host_facts
 short_description: Gather the few facts of a host that the roles need
 description:
-  - Returns distribution, memory, processors, free disk space and users of the host. M(ansible.builtin.setup)
-    returns them too, but looks at every device first, which takes seconds.
+  - Returns distribution, memory, processors, free disk space and users of the host, and which host has the
+    databases of its apps. M(ansible.builtin.setup) returns most of it too, but looks at every device first,
+    which takes seconds.
   - Changes nothing.
 options: {}
 author: [The Farrier developers (@farrier)]
@@ -39,7 +40,11 @@ ansible_facts:
       vcpus: 2
       free_disk_mb: 31337
       homes: {root: /root}
+      database: db1
 """
+
+
+DATABASE_HOST = Path("/etc/farrier/database_host")
 
 
 def os_release(text: str) -> dict[str, str]:
@@ -65,6 +70,8 @@ def main() -> None:
         "memory_mb": memory_mb(Path("/proc/meminfo").read_text()),
         "vcpus": os.cpu_count() or 1,
         "free_disk_mb": root.f_bavail * root.f_frsize // 2**20,
+        # Whatever an inventory says: there the apps have their data.
+        "database": DATABASE_HOST.read_text().strip() if DATABASE_HOST.exists() else "",
         "homes": {user.pw_name: user.pw_dir for user in pwd.getpwall()},
     }
     module.exit_json(changed=False, ansible_facts={"farrier_host": facts})

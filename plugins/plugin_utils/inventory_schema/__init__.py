@@ -7,10 +7,23 @@ from .explain import app_problems, model_problems
 from .extra_variables import extra_variable_problems
 from .fleet_settings import Fleet, endpoint, private_address, resolved_address
 from .hosts import MISSING, HostView, site
-from .inventory import GROUPS, SETTINGS, inventory_problems
+from .inventory import GROUPS, GROUPS_OF_NEEDS, SETTINGS, inventory_problems
 from .locations import locations
 from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
-from .model import App, Certificate, Edge, EdgePath, Hooks, Process, Sandbox, Source, Timer
+from .model import (
+    App,
+    Certificate,
+    Edge,
+    EdgePath,
+    Hooks,
+    Needs,
+    Postgresql,
+    Process,
+    Sandbox,
+    Source,
+    Timer,
+    Valkey,
+)
 from .running_settings import running_settings, travelling_settings
 from .shared_domains import leading_apps, site_apps
 from .sizing import WorkerCount, worker_count
@@ -18,6 +31,7 @@ from .versions import core_problems
 
 __all__ = [
     "GROUPS",
+    "GROUPS_OF_NEEDS",
     "MISSING",
     "SETTINGS",
     "App",
@@ -31,12 +45,15 @@ __all__ = [
     "HostView",
     "Keep",
     "MistakeError",
+    "Needs",
+    "Postgresql",
     "Problem",
     "Process",
     "Sandbox",
     "Source",
     "Timer",
     "Unresolved",
+    "Valkey",
     "WorkerCount",
     "app_problems",
     "core_problems",

@@ -6,13 +6,14 @@ import difflib
 import json
 import re
 from collections.abc import Mapping
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from . import names
 from .mistakes import Hidden, MistakeError, Problem, Unresolved
-from .model import App
+from .model import App, Needs
 
 Path = tuple[str | int, ...]
 
@@ -46,7 +47,12 @@ def app_problems(raw: object, index: int) -> list[Problem]:
         index: Its place in the list, from 0; used where it has no usable name.
     """
     subject = subject_of(raw, index)
-    return model_problems(subject, App, raw) + _web_problems(subject, raw) + _wildcard_problems(subject, raw)
+    return [
+        *model_problems(subject, App, raw),
+        *_web_problems(subject, raw),
+        *_wildcard_problems(subject, raw),
+        *_empty_needs(subject, raw),
+    ]
 
 
 def model_problems(subject: str, model: type[BaseModel], raw: object) -> list[Problem]:
@@ -118,6 +124,16 @@ def _web_problems(subject: str, raw: object) -> list[Problem]:
     return [
         Problem(subject, key, "", what, f"add {_example_of(App, (key,))}{alone}")
         for key, what in needed.items()
+    ]
+
+
+def _empty_needs(subject: str, raw: object) -> list[Problem]:
+    """Find needs without a value, which may be meant as none or as one with the defaults."""
+    needs = raw.get("needs") if isinstance(raw, Mapping) else None
+    return [
+        Problem(subject, f"needs.{name}", "", "has no value", f"write {name}: {{}}, or remove it")
+        for name, value in (needs.items() if isinstance(needs, Mapping) else ())
+        if value is None and name in Needs.model_fields
     ]
 
 
@@ -216,13 +232,18 @@ def _model_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
     """The model whose keys are at a path; a part may be the name of an entry in a mapping of models."""
     parts = iter(path)
     for part in parts:
-        annotation = model.model_fields[str(part)].annotation
+        annotation = _given(model.model_fields[str(part)].annotation)
         if get_origin(annotation) is dict:
             next(parts)
             annotation = get_args(annotation)[1]
         assert isinstance(annotation, type)
         model = annotation
     return model
+
+
+def _given(annotation: Any) -> Any:
+    """The type of a key that may be left out."""
+    return next(iter(get_args(annotation)), None) if get_origin(annotation) is UnionType else annotation
 
 
 def _example_of(model: type[BaseModel], path: Path) -> str:
@@ -234,7 +255,7 @@ def _example_of(model: type[BaseModel], path: Path) -> str:
         if field is None or not field.examples:
             break
         example = f"{part}: {json.dumps(field.examples[0], ensure_ascii=False)}"
-        annotation: Any = field.annotation
+        annotation: Any = _given(field.annotation)
         if get_origin(annotation) is dict:
             next(parts, None)
             annotation = get_args(annotation)[1]

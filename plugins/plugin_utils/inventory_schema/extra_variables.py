@@ -15,7 +15,7 @@ from .mistakes import Problem
 
 # What each playbook of the kit takes beside the variables of the inventory.
 PLAYBOOKS: dict[str, tuple[str, ...]] = {
-    "site": ("unreachable",),
+    "site": ("unreachable", "database_moved"),
     "deploy": ("app", "version", "mixed", "unreachable"),
     "rollback": ("app", "release", "unreachable"),
     "status": ("app",),
@@ -25,7 +25,7 @@ PLAYBOOKS: dict[str, tuple[str, ...]] = {
     "drain": ("host", "drain", "drain_seconds"),
     "upgrade": ("reboot",),
     "maintenance_mode": ("app", "maintenance"),
-    "remove": ("app", "save_state"),
+    "remove": ("app", "save_state", "remove_data"),
     "unlock": ("app", "force"),
     "restore": ("app", "at", "confirm"),
 }

@@ -14,12 +14,15 @@ from .fleet_settings import Fleet
 from .hosts import MISSING, HostView
 from .limits import limit_problems
 from .mistakes import Problem, Unresolved, merge
+from .needs import SERVICES, needs_problems
 from .renamed import renamed_problems
 from .sources import snippet_problems, source_problems
 
 GROUPS = {"edge": "nginx and TLS", "app": "gunicorn and the releases"}
 # What the contract looks at beside `apps`.
 SETTINGS = (*Fleet.model_fields, *Backup.model_fields, "ansible_host")
+# Hosts that an inventory may do without, unless an app needs them.
+GROUPS_OF_NEEDS = tuple(SERVICES.values())
 
 
 def inventory_problems(
@@ -32,12 +35,15 @@ def inventory_problems(
 
     Args:
         groups: Hosts by group, all groups of the inventory.
-        hosts: Every host of the groups `edge` and `app`.
+        hosts: Every host of :data:`GROUPS` and :data:`GROUPS_OF_NEEDS`.
         read: Returns what is in a file of the controller, see `certificate_problems`.
         keepers: Every host of the group `backup`.
     """
     read = cache(read)
     problems: list[Problem] = []
+    everywhere = hosts
+    serving = {host for group in GROUPS for host in groups.get(group, [])}
+    hosts = {host: view for host, view in everywhere.items() if host in serving}
     for host, view in hosts.items():
         group = "app" if host in groups.get("app", []) else "edge"
         for problem in _list_problems(view, group) + _entry_problems(view, read):
@@ -51,6 +57,7 @@ def inventory_problems(
         *_unit_problems(hosts),
         *fleet_problems(groups, hosts),
         *backup_problems(groups, hosts, keepers or {}),
+        *needs_problems(groups, everywhere),
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from . import limits, names, ports, sizing, values
+from . import extensions, limits, names, ports, sizing, values
 from .mistakes import MistakeError
 from .prefixes import around
 
@@ -23,6 +23,8 @@ StaticPrefix = Annotated[str, AfterValidator(values.static_prefix)]
 EdgePrefix = Annotated[str, AfterValidator(values.edge_prefix)]
 Network = Annotated[str, AfterValidator(values.network)]
 DebianPackage = Annotated[str, AfterValidator(values.debian_package)]
+Extension = Annotated[str, AfterValidator(extensions.known_extension)]
+UrlScheme = Annotated[str, AfterValidator(values.url_scheme)]
 UserName = Annotated[str, AfterValidator(values.user_name)]
 PasswordHash = Annotated[str, AfterValidator(values.password_hash)]
 
@@ -343,6 +345,87 @@ class Sandbox(Strict):
     )
 
 
+class Postgresql(Strict):
+    """A database and a role of the app's own, on the host of the group `database`. See [data.md](data.md)."""
+
+    variable: EnvironmentName = key(
+        "Environment variable with the URL of the database.",
+        "NAME",
+        "SQLALCHEMY_DATABASE_URI",
+        "DATABASE_URL",
+    )
+    scheme: UrlScheme = key(
+        "Scheme of the URL, for a library that wants another one.",
+        "scheme of a URL",
+        "postgresql+asyncpg",
+        "postgresql",
+    )
+    extensions: list[Extension] = key(
+        "Extensions of the database. Farrier installs their packages and creates them.",
+        "list of names",
+        ["citext", "vector"],
+        [],
+    )
+    connections_max: int | None = key(
+        "Connections of the app at a time, on all its hosts together. Unset: no limit of its own.",
+        "number",
+        40,
+        None,
+        ge=1,
+        le=10_000,
+    )
+
+
+class Valkey(Strict):
+    """An instance of Valkey of the app's own, on the host of the group `cache`. See [data.md](data.md)."""
+
+    variable: EnvironmentName = key(
+        "Environment variable with the URL of the instance.", "NAME", "CELERY_BROKER_URL", "REDIS_URL"
+    )
+    scheme: Literal["redis", "valkey", "redis+socket"] = key(
+        "Library that reads the URL: `redis`, `valkey`, or Celery with `redis+socket`.",
+        "redis, valkey or redis+socket",
+        "redis+socket",
+        "redis",
+    )
+    memory_max_mb: int = key("Memory for data.", "number of MB", 512, 128, ge=4)
+    eviction: Literal[
+        "noeviction",
+        "allkeys-lru",
+        "allkeys-lfu",
+        "allkeys-random",
+        "volatile-lru",
+        "volatile-lfu",
+        "volatile-random",
+        "volatile-ttl",
+    ] = key(
+        "What goes when the memory is full, as Valkey's `maxmemory-policy`. `noeviction`: writes fail.",
+        "name of a policy",
+        "allkeys-lru",
+        "noeviction",
+    )
+    persistent: bool = key(
+        "Whether data survive a restart: queues and sessions need that, a cache does not.",
+        "true or false",
+        False,
+        True,
+    )
+
+
+class Needs(Strict):
+    """What the app gets beside its process, each with its URL in an environment variable."""
+
+    postgresql: Postgresql | None = key(
+        "A database in PostgreSQL. `{}`: with the defaults.", "mapping", {"extensions": ["citext"]}, None
+    )
+    valkey: Valkey | None = key(
+        "An instance of Valkey (Redis on Debian 12). `{}`: with the defaults.",
+        "mapping",
+        {"eviction": "allkeys-lru", "persistent": False},
+        None,
+    )
+
+
 class App(Strict):
     """One entry of `apps`."""
 
@@ -410,6 +493,12 @@ class App(Strict):
         "mapping of NAME: text",
         {"API_KEY": "{{ vault_observatory_api_key }}"},
         {},
+    )
+    needs: Needs = key(
+        "Databases of the app, which Farrier makes. Their URLs are in its environment.",
+        "mapping",
+        {"postgresql": {}, "valkey": {}},
+        Needs(),
     )
     static: dict[EdgePrefix, RelativeDirectory] = key(
         "URL prefixes that nginx serves from files, each with its directory in the project.",
@@ -630,6 +719,27 @@ class App(Strict):
                 setattr(self, name, value)
             elif getattr(self, name) != value:
                 raise MistakeError(f"has handover stop_first and {name}, but {why}", f"remove {name}")
+        return self
+
+    @model_validator(mode="after")
+    def _needs(self) -> App:
+        taken = {name: place for place in ("env", "secrets") for name in getattr(self, place)}
+        for service in Needs.model_fields:
+            need = getattr(self.needs, service)
+            if need is None:
+                continue
+            if place := taken.get(need.variable):
+                raise MistakeError(
+                    f"has {need.variable} in {place}, and needs.{service}, which sets it",
+                    f"remove needs.{service} to keep what is yours, or remove {need.variable} from {place}; "
+                    f"needs.{service}.variable gives it another name",
+                )
+            taken[need.variable] = f"needs.{service}"
+        if self.needs.postgresql and self.name in names.RESERVED_DATABASE_NAMES:
+            raise MistakeError(
+                f"has the name {self.name}, which PostgreSQL keeps for itself, and needs.postgresql",
+                f"give the app another name, as in {self.name}-site",
+            )
         return self
 
     @model_validator(mode="after")

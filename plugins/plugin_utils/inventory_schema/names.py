@@ -24,6 +24,9 @@ tcpdump tls tmpfiles tty ubuntu udev unattended-upgrades users utmp uucp uvicorn
 """
 RESERVED_APP_NAMES = frozenset(_NAMES_OF_THE_SYSTEM.split())
 
+# Databases and roles of PostgreSQL, which an app's own would have to share.
+RESERVED_DATABASE_NAMES = frozenset({"none", "public", "template0", "template1"})
+
 DOMAIN_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

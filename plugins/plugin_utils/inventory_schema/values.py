@@ -21,6 +21,7 @@ DEBIAN_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+")
 USER_NAME = re.compile(r"[A-Za-z0-9._@-]+")
 PASSWORD_HASH = re.compile(r"\$(2[aby]|5|6|apr1|y)\$[A-Za-z0-9./$=,]+")
 DEPENDENCY_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+URL_SCHEME = re.compile(r"[a-z][a-z0-9]*([+.-][a-z0-9]+)*")
 SHA256 = re.compile(r"sha256:[0-9a-f]{64}")
 
 # Words that a shell acts on. Within a word only what no path, address or option has.
@@ -158,6 +159,14 @@ def debian_package(value: str) -> str:
             "is not the name of a package of Debian",
             "write the name alone, as `apt-cache search WORD` prints it",
         )
+    return value
+
+
+def url_scheme(value: str) -> str:
+    """What stands before :// in a URL."""
+    if not URL_SCHEME.fullmatch(value):
+        fix = f"write {value.split(':')[0].lower()}" if "://" in value else "write as in postgresql+asyncpg"
+        raise MistakeError("is not the scheme of a URL", fix)
     return value
 
 

@@ -145,7 +145,7 @@ def build_inputs(application: Application, request: dict[str, Any]) -> dict[str,
 def _hooks(settings: Configuration) -> dict[str, Any]:
     """The hooks of a build, and what they see of the application's environment."""
     hooks = [*settings.hooks.before_build, *settings.hooks.after_build]
-    environment = json.dumps(dict(settings.hook_environment), sort_keys=True)
+    environment = json.dumps(settings.seen_by_builds, sort_keys=True)
     return {
         "build_hooks": hooks,
         **({"hook_environment_sha256": hashlib.sha256(environment.encode()).hexdigest()} if hooks else {}),

@@ -74,7 +74,7 @@ def build(application: Application, transaction: Transaction) -> dict[str, Any]:
         supported={name: list(versions) for name, versions in _supported(application).items()},
         live_directory=str(settings.release_directory(live)) if live else "",
         environment=dict(settings.build_environment),
-        hook_environment=dict(settings.hook_environment),
+        hook_environment=settings.seen_by_builds,
         before_build=list(settings.hooks.before_build),
         after_build=list(settings.hooks.after_build),
         completed_by=completed_by,
@@ -168,7 +168,7 @@ def _secrets(application: Application) -> list[str]:
     """Names of the variables of which a build hook has none."""
     settings = application.configuration
     environment = read_json(settings.gunicorn_settings.with_name("environment.json")) or {}
-    return [name for name in environment if name not in settings.hook_environment]
+    return [name for name in environment if name not in settings.seen_by_builds]
 
 
 def _open_list(project: dict[str, Any]) -> str:

@@ -85,7 +85,11 @@ def compare(application: Application, inventory: dict[str, Any], sent: dict[str,
         return Changes()
     files = {}
     if set(keys) & set(_ENVIRONMENT):
-        files["environment"] = sent["environment"]
+        here_now = read_json(_path(application, "environment")) or {}
+        of_needs = {
+            name: here_now[name] for name in application.configuration.needs_environment if name in here_now
+        }
+        files["environment"] = {**sent["environment"], **of_needs}
     if set(keys) & set(_GUNICORN):
         files["gunicorn"] = {**(read_json(_path(application, "gunicorn")) or {}), **sent["gunicorn"]}
     return Changes(keys, there, sent.get("release", {}), files)

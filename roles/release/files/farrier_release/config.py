@@ -134,6 +134,8 @@ class Configuration:
     build_environment: Mapping[str, str] = field(default_factory=dict)
     # The application's variables that are no secrets, for build hooks.
     hook_environment: Mapping[str, str] = field(default_factory=dict)
+    # What leads it to its databases, without passwords. A deploy does not change it.
+    needs_environment: Mapping[str, str] = field(default_factory=dict)
 
     hooks: Hooks = Hooks()
     # Places in the project, each with what a symlink there leads to.
@@ -160,6 +162,11 @@ class Configuration:
     lease_stale_seconds: int = 3600
     # Watched for this long after it went live. The hand-over master keeps the former workers for 10 s.
     watch_seconds: int = 15
+
+    @property
+    def seen_by_builds(self) -> dict[str, str]:
+        """The application's variables that build hooks have."""
+        return {**self.hook_environment, **self.needs_environment}
 
     @property
     def releases_directory(self) -> Path:

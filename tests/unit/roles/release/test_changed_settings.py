@@ -89,6 +89,26 @@ def test_they_go_live_with_the_release(deploy: Deploy, host: FakeHost, files: Se
     assert now["release.json"] == as_site_writes(release)
 
 
+def test_what_leads_to_a_database_stays(
+    run: Run, host: FakeHost, files: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is of `site.yml` alone, which knows the password. Build hooks see what has none."""
+    url = "postgresql://shop:password@10.0.0.9/shop"
+    with_settings(host, needs_environment={"DATABASE_URL": "postgresql://shop@10.0.0.9/shop"})
+    files.path("environment").write_text(as_site_writes({**OLD_ENVIRONMENT, "DATABASE_URL": url}))
+    monkeypatch.setattr(
+        "farrier_release.interpreter.choose", lambda application, requires: "/usr/bin/python3"
+    )
+    make_live(host, OLD)
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(SENT) + "\n"))
+    deploy = Deploy(run, host, inventory=THERE, settings="stdin")
+    own = files.directory / f"environment.{deploy.release}.json"
+    assert json.loads(own.read_text()) == {**SENT["environment"], "DATABASE_URL": url}
+    code, _ = deploy.go_live("--migrate")
+    assert code == ExitCode.SUCCESS
+    assert json.loads(files.now()["environment.json"])["DATABASE_URL"] == url
+
+
 def dies_in_rehearsal(deploy: Deploy) -> None:
     """Before anything live is touched."""
     deploy.host.behaviours[deploy.release] = Behaviour(boots=False)

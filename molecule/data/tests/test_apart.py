@@ -1,0 +1,107 @@
+"""A database host of its own: TLS and passwords for the app host alone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from places import APART, Ask, environment, passwords
+from testinfra.host import Host
+
+from tests.harness.deploys import run
+
+PORTS = "ss -Hltn | awk '{print $4}'"
+
+
+@pytest.mark.parametrize("app", ["notes", "rival-notes"])
+def test_an_app_writes_and_reads_through_nginx(apart: tuple[Host, Host], ask: Ask, app: str) -> None:
+    """Over TLS, by the library that its URL is for."""
+    _, app_host = apart
+    ask(app_host, app, "/notes", "PUT", f"of {app}".encode())
+    assert [f"of {app}"] in ask(app_host, app, "/notes")
+    assert ask(app_host, app, "/session") == [[app, app, True]]
+    assert ask(app_host, app, "/count") >= 1
+
+
+def test_a_second_run_changes_nothing_also_if_it_is_limited(apart: tuple[Host, Host]) -> None:
+    """The database host is asked for the secret, whatever the limit."""
+    for options in ([], ["--limit=data-app"]):
+        site = run(APART, "site", options)
+        assert not site.failed, site.output
+        assert site.output.count("changed=0") == (1 if options else 2), site.output
+
+
+def test_the_database_host_listens_at_its_address_alone(apart: tuple[Host, Host]) -> None:
+    """And keeps its secrets to itself."""
+    database, _ = apart
+    listening = [address.rpartition(":") for address in database.check_output(PORTS).split()]
+    assert {(address, port) for address, _, port in listening if port != "22"} == {
+        ("10.77.77.141", "5432"),
+        *((("10.77.77.141", port)) for _, _, port in listening if 10_000 <= int(port) < 20_000),
+    }
+    assert len(listening) == 2 + 1 + 2  # sshd, PostgreSQL, an instance for each app
+    assert database.check_output("stat -c %a /etc/farrier/server_key/secret") == "600"
+    keys = database.check_output("stat -c '%a %G' /etc/farrier/server_key/*.key /etc/valkey/farrier.key")
+    assert keys.split() == ["640", "postgres", "640", "valkey"]
+
+
+def test_a_stranger_gets_no_answer(apart: tuple[Host, Host], alone: Host) -> None:
+    """With the right password, from a machine that runs none of the apps."""
+    database, app_host = apart
+    for port in (5432, *valkey_ports(database)):
+        open_port = f"timeout 3 bash -c '</dev/tcp/10.77.77.141/{port}'"
+        assert app_host.run(open_port).rc == 0
+        assert alone.run(open_port).rc == 124
+    url = environment(app_host, "notes")["DATABASE_URL"]
+    tls = "host=10.77.77.141 user=notes dbname=notes sslmode=require connect_timeout=3"
+    password = passwords(app_host)[0]
+    assert password in url
+    assert alone.run(f"PGPASSWORD={password} psql '{tls}' -c 'SELECT 1'").rc == 2
+
+
+def test_pg_hba_alone_would_do(apart: tuple[Host, Host], alone: Host) -> None:
+    """Where the kernel does not filter addresses, a stranger is refused before a password is asked for."""
+    database, app_host = apart
+    unit = "postgresql@17-main.service"
+    database.check_output(f"systemctl set-property --runtime {unit} IPAddressAllow=10.77.77.140")
+    try:
+        for user, name in (("notes", "notes"), ("postgres", "postgres"), ("rival-notes", "notes")):
+            tls = f"host=10.77.77.141 user={user} dbname={name} sslmode=require connect_timeout=10"
+            refused = alone.run(f"PGPASSWORD={passwords(app_host)[0]} psql '{tls}' -c 'SELECT 1'")
+            assert refused.rc == 2
+            assert "pg_hba.conf" in refused.stderr
+    finally:
+        database.check_output(f"rm -rf /run/systemd/system.control/{unit}.d; systemctl daemon-reload")
+
+
+def test_a_client_without_tls_or_with_another_certificate_is_refused(apart: tuple[Host, Host]) -> None:
+    """The server wants TLS, and the client wants this server."""
+    _, app_host = apart
+    url = environment(app_host, "notes")["DATABASE_URL"]
+    python = "/srv/notes/current/.venv/bin/python"
+
+    def connect(address: str) -> str:
+        said = app_host.run(f"{python} -c 'import psycopg; psycopg.connect(\"{address}\")'")
+        return said.stderr
+
+    assert connect(url) == ""
+    clear = url.replace("sslmode=verify-full", "sslmode=disable")
+    assert "no encryption" in connect(clear)
+    other = url.replace("/etc/farrier/server_key/10.77.77.141.pem", "/etc/ssl/certs/ca-certificates.crt")
+    assert "certificate verify failed" in connect(other)
+
+
+def test_build_hooks_know_the_place_and_not_the_password(apart: tuple[Host, Host]) -> None:
+    """As of `secrets`, they get none."""
+    _, app_host = apart
+    settings = json.loads(app_host.file("/etc/farrier/notes/release.json").content_string)
+    known = settings["needs_environment"]["DATABASE_URL"]
+    assert known.startswith("postgresql://notes@10.77.77.141:5432/notes?sslmode=verify-full")
+    for password in passwords(app_host):
+        assert password not in json.dumps(settings)
+
+
+def valkey_ports(database: Host) -> list[int]:
+    """Return the ports of the instances."""
+    ports = [int(address.rpartition(":")[2]) for address in database.check_output(PORTS).split()]
+    return [port for port in ports if 10_000 <= port < 20_000]

@@ -1,0 +1,256 @@
+"""Filters for what apps need: databases and caches, on which host, for whom, and how apps reach them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible_collections.farrier.kit.plugins.plugin_utils import postgresql, server_keys, valkey
+
+
+def private_address(host: str, hostvars: Any) -> str:
+    """Return the IP address at which other hosts reach a host.
+
+    Raises:
+        AnsibleFilterError: It has none.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
+
+    try:
+        return inventory_schema.private_address(host, hostvars[host])
+    except inventory_schema.MistakeError as mistake:
+        raise AnsibleFilterError(f"host {host}: private_address {mistake}") from None
+
+
+def postgresql_databases(inventory_hostname: str, app_hosts: Any, hostvars: Any) -> list[dict[str, Any]]:
+    """Return the database of each app that needs one, for a database host.
+
+    Args:
+        inventory_hostname: The database host.
+        app_hosts: Hosts of the group `app`.
+        hostvars: Variables by host.
+
+    Returns:
+        Each as {"name", "extensions", "connections_max", "clients"}: addresses of other hosts with the app.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import Postgresql, extensions
+
+    return [
+        {
+            "name": name,
+            "extensions": extensions.with_required(need.extensions),
+            "connections_max": need.connections_max,
+            "clients": [private_address(host, hostvars) for host in hosts if host != inventory_hostname],
+        }
+        for name, need, hosts in _needs("postgresql", Postgresql, app_hosts, hostvars)
+    ]
+
+
+def valkey_instances(inventory_hostname: str, app_hosts: Any, hostvars: Any) -> list[dict[str, Any]]:
+    """Return the instance of each app that needs one, for a cache host.
+
+    Returns:
+        Each as {"name", "memory_max_mb", "eviction", "persistent", "port", "clients"}: addresses of all hosts
+        with the app; none, if this host is the only one.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import Valkey
+
+    return [
+        {
+            "name": name,
+            **need.model_dump(include={"memory_max_mb", "eviction", "persistent"}),
+            "port": valkey.port(name),
+            "clients": [private_address(host, hostvars) for host in hosts]
+            if hosts != [inventory_hostname]
+            else [],
+        }
+        for name, need, hosts in _needs("valkey", Valkey, app_hosts, hostvars)
+    ]
+
+
+def needs_servers(apps: Any, inventory_hostname: str, groups: Any, hostvars: Any) -> dict[str, str]:
+    """Return the addresses of the other hosts that the apps of a host connect to, by host.
+
+    Args:
+        apps: What `app_defaults` returns for the app host.
+        inventory_hostname: The app host.
+        groups: Hosts by group.
+        hostvars: Variables by host.
+    """
+    remote = [
+        groups[group][0]
+        for service, group in (("postgresql", "database"), ("valkey", "cache"))
+        for app in apps
+        if app["needs"][service] is not None
+        and not _is_local(service, app["name"], inventory_hostname, groups, hostvars)
+    ]
+    return {host: private_address(host, hostvars) for host in remote}
+
+
+def needs_environments(
+    apps: Any, inventory_hostname: str, groups: Any, hostvars: Any, secrets: Mapping[str, str] | None = None
+) -> dict[str, dict[str, str]]:
+    """Return by app the environment variables that lead it to what it needs.
+
+    Args:
+        apps: What `app_defaults` returns for the app host.
+        inventory_hostname: The app host.
+        groups: Hosts by group.
+        hostvars: Variables by host.
+        secrets: Of the hosts that the apps connect to, by host; where there is none, passwords are left out.
+    """
+    environments: dict[str, dict[str, str]] = {}
+    for app in apps:
+        name, found = app["name"], environments.setdefault(app["name"], {})
+        for service, group in (("postgresql", "database"), ("valkey", "cache")):
+            need = app["needs"][service]
+            if need is None:
+                continue
+            kind: Any = postgresql if service == "postgresql" else valkey
+            if _is_local(service, name, inventory_hostname, groups, hostvars):
+                found[need["variable"]] = kind.local_url(need["scheme"], name)
+                continue
+            host = groups[group][0]
+            address = private_address(host, hostvars)
+            password = server_keys.password((secrets or {}).get(host, ""), service, name)
+            found[need["variable"]] = kind.remote_url(need["scheme"], name, address, password)
+            if service == "postgresql":
+                found |= postgresql.remote_variables(need["scheme"], address)
+    return environments
+
+
+def needs_passwords(entries: list[dict[str, Any]], service: str, secret: str) -> dict[str, str]:
+    """Return the passwords of those databases or instances that have clients on other machines, by name."""
+    return {
+        entry["name"]: server_keys.password(secret, service, entry["name"])
+        for entry in entries
+        if entry["clients"] and secret
+    }
+
+
+def moved_databases(apps: Any, recorded: str, database_hosts: Any) -> list[str]:
+    """Return the apps that need a database and have had one on another host than the inventory's.
+
+    Args:
+        apps: What `app_defaults` returns for the app host.
+        recorded: Name of the database host at the last run; "" if there was none.
+        database_hosts: Hosts of the group `database`.
+    """
+    if not recorded or recorded in database_hosts:
+        return []
+    return [app["name"] for app in apps if app["needs"]["postgresql"] is not None]
+
+
+def postgresql_settings(
+    databases: list[dict[str, Any]], memory_mb: int, vcpus: int, is_shared: bool
+) -> dict[str, str]:
+    """Return settings for the databases on a machine, see `postgresql.settings`."""
+    limits = [database["connections_max"] for database in databases]
+    return postgresql.settings(
+        int(memory_mb), int(vcpus), sum(limit or 0 for limit in limits), is_shared=bool(is_shared)
+    )
+
+
+def postgresql_packages(databases: list[dict[str, Any]], version: str) -> list[str]:
+    """Return the packages of the databases' extensions.
+
+    Raises:
+        AnsibleFilterError: Debian has none for this version of PostgreSQL.
+    """
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import MistakeError, extensions
+
+    found: list[str] = []
+    for database in databases:
+        try:
+            found += extensions.packages(database["extensions"], version)
+        except MistakeError as mistake:
+            raise AnsibleFilterError(
+                f"app {database['name']}, key needs.postgresql.extensions: {mistake}. Nothing was changed."
+            ) from None
+    return sorted(set(found))
+
+
+def postgresql_due(
+    databases: list[dict[str, Any]], found: Any, comment: str, passwords: Mapping[str, str]
+) -> list[str]:
+    """Return the names of the databases that are not as they should be, or not there.
+
+    Args:
+        databases: What `postgresql_databases` returns.
+        found: What roles/postgresql/files/state.sql finds of each database.
+        comment: Of each database of an app.
+        passwords: Of their owners, by name, for those that have one.
+    """
+    there = {one["name"]: one for one in found}
+
+    def is_right(name: str, connections_max: int | None) -> bool:
+        one = there.get(name)
+        return (
+            one is not None
+            and not one["is_open"]
+            and [one["owner"], one["comment"]] == [name, comment]
+            and one["connections"] == (connections_max or -1)
+            and list(one["flags"]) == [True, False, False, False]
+            and (name not in passwords or postgresql.is_password(passwords[name], one["password"] or ""))
+        )
+
+    return [one["name"] for one in databases if not is_right(one["name"], one["connections_max"])]
+
+
+def sha256(text: str) -> str:
+    """Return the SHA-256 of a text, in hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _needs(service: str, model: Any, app_hosts: Any, hostvars: Any) -> Iterator[tuple[str, Any, list[str]]]:
+    """Yield each app that needs a service, what it needs, and its hosts. No other key of an app is read."""
+    needs: dict[str, Any] = {}
+    hosts: dict[str, list[str]] = {}
+    for host in app_hosts:
+        for app in hostvars[host].get("apps") or []:
+            need = (app.get("needs") or {}).get(service)
+            if need is not None:
+                name = str(app["name"])
+                needs.setdefault(name, model.model_validate(_plain(need)))
+                hosts.setdefault(name, []).append(str(host))
+    for name in sorted(needs):
+        yield name, needs[name], hosts[name]
+
+
+def _plain(need: Any) -> Any:
+    from ansible.errors import AnsibleError, AnsibleUndefinedVariable
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import Resolver
+
+    return Resolver(lambda value: value, AnsibleError, AnsibleUndefinedVariable).resolve(need)
+
+
+def _is_local(service: str, name: str, inventory_hostname: str, groups: Any, hostvars: Any) -> bool:
+    """Tell whether an app reaches a service by a socket of its host."""
+    if service == "postgresql":
+        return bool(groups["database"][0] == inventory_hostname)
+    hosts = [
+        host for host in groups["app"] if any(app["name"] == name for app in hostvars[host].get("apps") or [])
+    ]
+    return bool(groups["cache"][0] == inventory_hostname) and hosts == [inventory_hostname]
+
+
+class FilterModule:
+    """The filters of this file."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return the filters by name."""
+        return {
+            "moved_databases": moved_databases,
+            "needs_environments": needs_environments,
+            "needs_passwords": needs_passwords,
+            "needs_servers": needs_servers,
+            "postgresql_databases": postgresql_databases,
+            "postgresql_due": postgresql_due,
+            "postgresql_packages": postgresql_packages,
+            "postgresql_settings": postgresql_settings,
+            "private_address": private_address,
+            "sha256": sha256,
+            "valkey_instances": valkey_instances,
+        }

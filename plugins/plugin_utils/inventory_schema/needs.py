@@ -1,0 +1,114 @@
+"""Whether the inventory has what its apps need beside their processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from .. import valkey
+from .explain import suggestion
+from .fleet_settings import private_address
+from .hosts import HostView
+from .mistakes import MistakeError, Problem, merge
+
+# The group whose hosts have each service.
+SERVICES = {"postgresql": "database", "valkey": "cache"}
+_PURPOSES = {"postgresql": "PostgreSQL", "valkey": "Valkey"}
+
+
+def needs_problems(groups: Mapping[str, list[str]], hosts: Mapping[str, HostView]) -> list[Problem]:
+    """Return every mistake that concerns what apps need.
+
+    Args:
+        groups: Hosts by group.
+        hosts: Every host of the kit's groups.
+    """
+    app_hosts = {host: hosts[host] for host in groups.get("app", [])}
+    problems: list[Problem] = []
+    for service, group in SERVICES.items():
+        servers = groups.get(group, [])
+        users = [host for host, view in app_hosts.items() if any(_needing(view, service))]
+        if users and not servers:
+            others = [name for name in groups if name not in ("all", "ungrouped")]
+            problems += _without_server(app_hosts, service, group, suggestion(group, others))
+        if len(servers) > 1:
+            what = f"has {len(servers)} hosts ({', '.join(servers)}), and Farrier sets up one"
+            problems.append(Problem(f"group {group}", "", "", what, f"leave one host in it: {servers[0]}"))
+        if len(servers) == 1:
+            problems += _unreachable(hosts, servers[0], users)
+            problems += _without_network(app_hosts, servers[0], service)
+    return [*merge(problems), *_disagreements(app_hosts), *merge([*_shared_ports(app_hosts)])]
+
+
+def _needing(view: HostView, service: str) -> Iterator[tuple[str, int, Mapping[str, Any]]]:
+    for name, (index, raw) in view.named().items():
+        needs = raw.get("needs")
+        if isinstance(needs, Mapping) and needs.get(service) is not None:
+            yield name, index, raw
+
+
+def _without_server(
+    app_hosts: Mapping[str, HostView], service: str, group: str, meant: str
+) -> Iterator[Problem]:
+    fix = f"put the host for {_PURPOSES[service]} into it, which may be an app host"
+    if meant:
+        fix = f"rename the group {meant} to {group}"
+    fix += f". If {group} has lost its host by mistake, put that one back: it has the data"
+    for host, view in app_hosts.items():
+        for name, index, _ in _needing(view, service):
+            key = f"needs.{service}"
+            what = f"needs a host of the group {group}, which has none"
+            yield Problem(f"app {name}", key, "", what, fix, view.location(index, key), [host])
+
+
+def _unreachable(hosts: Mapping[str, HostView], server: str, users: list[str]) -> Iterator[Problem]:
+    """Find hosts without an address where app hosts and their server are different machines."""
+    others = [host for host in users if host != server]
+    for host in [server, *others] if others else []:
+        try:
+            private_address(host, hosts[host].settings)
+        except MistakeError as mistake:
+            location = hosts[host].setting_location("ansible_host")
+            reason = (
+                f"{others[0]} has to reach it there" if host == server else f"{server} lets it in by that"
+            )
+            yield Problem(
+                f"host {host}", "private_address", "", f"{mistake.what}; {reason}", mistake.fix, location
+            )
+
+
+def _without_network(app_hosts: Mapping[str, HostView], server: str, service: str) -> Iterator[Problem]:
+    for host, view in app_hosts.items():
+        for name, index, raw in _needing(view, service):
+            if host != server and raw.get("outbound") is False:
+                what = f"leaves the app no network, but needs.{service} is on another machine, {server}"
+                fix = "remove outbound, or run the app on that machine"
+                yield Problem(
+                    f"app {name}", "outbound", "false", what, fix, view.location(index, "outbound"), [host]
+                )
+
+
+def _disagreements(app_hosts: Mapping[str, HostView]) -> Iterator[Problem]:
+    """Find apps whose needs differ from host to host."""
+    said: dict[str, tuple[str, object]] = {}
+    for host, view in app_hosts.items():
+        for name, (index, raw) in view.named().items():
+            first, needs = said.setdefault(name, (host, raw.get("needs") or {}))
+            if (raw.get("needs") or {}) != needs:
+                what, fix = (
+                    f"differs from that of {first}",
+                    "write the same for all hosts, in group_vars/all.yml",
+                )
+                yield Problem(f"app {name}", "needs", "", what, fix, view.location(index, "needs"), [host])
+
+
+def _shared_ports(app_hosts: Mapping[str, HostView]) -> Iterator[Problem]:
+    """Find apps whose names make up the same port for their instances."""
+    owners: dict[int, str] = {}
+    for host, view in app_hosts.items():
+        for name, index, _ in _needing(view, "valkey"):
+            owner = owners.setdefault(valkey.port(name), name)
+            if owner != name:
+                what, fix = f"would have the port of that of app {owner}", "give one of the apps another name"
+                location = view.location(index, "needs.valkey")
+                yield Problem(f"app {name}", "needs.valkey", "", what, fix, location, [host])

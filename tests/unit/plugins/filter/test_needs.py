@@ -1,0 +1,168 @@
+"""Which databases and instances a host has, who may connect, and what the apps are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+from ansible_collections.farrier.kit.plugins.filter import needs
+from ansible_collections.farrier.kit.plugins.filter.inventory import app_defaults
+
+NEEDS = {"postgresql": {"extensions": ["earthdistance"], "connections_max": 30}, "valkey": {}}
+
+
+def app(name: str, **keys: Any) -> dict[str, Any]:
+    """Return an app as an inventory has it."""
+    return {
+        "name": name,
+        "domains": [f"{name}.example.org"],
+        "source": {"path": "/srv"},
+        "module": "main:app",
+        **keys,
+    }
+
+
+APPS = [
+    app("shop", needs=NEEDS),
+    app("blog", needs={"postgresql": {"scheme": "postgresql+asyncpg"}}),
+    app("plain"),
+]
+HOSTVARS = {
+    "db1": {"private_address": "10.0.0.9"},
+    "app1": {"private_address": "10.0.0.1", "apps": APPS},
+    "app2": {"private_address": "10.0.0.2", "apps": APPS[:1]},
+}
+FLEET = {"app": ["app1", "app2"], "database": ["db1"], "cache": ["db1"]}
+ALONE = {"app": ["app1"], "database": ["app1"], "cache": ["app1"]}
+
+
+def test_a_database_for_each_app_that_needs_one_and_its_hosts_as_clients() -> None:
+    """An extension brings those that it requires before it."""
+    assert needs.postgresql_databases("db1", FLEET["app"], HOSTVARS) == [
+        {"name": "blog", "extensions": [], "connections_max": None, "clients": ["10.0.0.1"]},
+        {
+            "name": "shop",
+            "extensions": ["cube", "earthdistance"],
+            "connections_max": 30,
+            "clients": ["10.0.0.1", "10.0.0.2"],
+        },
+    ]
+    local = needs.postgresql_databases("app1", ["app1"], HOSTVARS)
+    assert [database["clients"] for database in local] == [[], []]
+
+
+def test_an_instance_is_behind_a_socket_or_a_port_and_never_both() -> None:
+    """Where the app runs on two hosts, that of the cache connects by TLS, too."""
+    (instance,) = needs.valkey_instances("app1", ["app1", "app2"], HOSTVARS)
+    assert instance["clients"] == ["10.0.0.1", "10.0.0.2"]
+    (instance,) = needs.valkey_instances("app1", ["app1"], HOSTVARS)
+    assert instance["clients"] == []
+    assert (instance["memory_max_mb"], instance["eviction"], instance["persistent"]) == (
+        128,
+        "noeviction",
+        True,
+    )
+
+
+def test_apps_on_the_same_machine_are_told_of_sockets() -> None:
+    """They connect to no other host."""
+    apps = app_defaults(APPS)
+    assert needs.needs_servers(apps, "app1", ALONE, HOSTVARS) == {}
+    assert needs.needs_environments(apps, "app1", ALONE, HOSTVARS) == {
+        "shop": {
+            "DATABASE_URL": "postgresql://shop@/shop?host=/run/postgresql",
+            "REDIS_URL": "unix:///run/farrier-cache/shop/valkey.sock?db=0",
+        },
+        "blog": {"DATABASE_URL": "postgresql+asyncpg://blog@localhost/blog?host=/run/postgresql"},
+        "plain": {},
+    }
+
+
+def test_apps_elsewhere_are_told_passwords_that_the_server_knows() -> None:
+    """Both sides compute them from the server's secret."""
+    apps = app_defaults(APPS)
+    assert needs.needs_servers(apps, "app1", FLEET, HOSTVARS) == {"db1": "10.0.0.9"}
+    told = needs.needs_environments(apps, "app1", FLEET, HOSTVARS, {"db1": "secret"})
+    databases = needs.postgresql_databases("db1", FLEET["app"], HOSTVARS)
+    instances = needs.valkey_instances("db1", FLEET["app"], HOSTVARS)
+    passwords = needs.needs_passwords(databases, "postgresql", "secret")
+    assert f"//shop:{passwords['shop']}@10.0.0.9:5432/shop" in told["shop"]["DATABASE_URL"]
+    assert f"//blog:{passwords['blog']}@10.0.0.9:5432/blog" in told["blog"]["DATABASE_URL"]
+    assert told["blog"]["PGSSLROOTCERT"] == "/etc/farrier/server_key/10.0.0.9.pem"
+    of_valkey = needs.needs_passwords(instances, "valkey", "secret")
+    assert f"//:{of_valkey['shop']}@10.0.0.9:" in told["shop"]["REDIS_URL"]
+    for_builds = needs.needs_environments(apps, "app1", FLEET, HOSTVARS)
+    assert for_builds["shop"]["DATABASE_URL"].startswith("postgresql://shop@10.0.0.9:5432/shop?")
+
+
+def test_a_server_without_an_address_is_named() -> None:
+    """The contract finds it first."""
+    with pytest.raises(AnsibleFilterError, match="host db1: private_address"):
+        needs.private_address("db1", {"db1": {}})
+
+
+def test_an_extension_that_is_not_packaged_for_the_release_is_named() -> None:
+    """Before anything changes."""
+    databases = [
+        {"name": "shop", "extensions": ["citext", "vector"]},
+        {"name": "maps", "extensions": ["postgis"]},
+    ]
+    assert needs.postgresql_packages(databases, "17") == ["postgresql-17-pgvector", "postgresql-17-postgis-3"]
+    with pytest.raises(AnsibleFilterError, match=r"app shop, .*: has the extension vector"):
+        needs.postgresql_packages(databases, "15")
+
+
+@pytest.mark.parametrize(
+    ("recorded", "hosts", "moved"),
+    [
+        ("", ["db1"], []),
+        ("db1", ["db1"], []),
+        ("db1", ["db2"], ["shop", "blog"]),
+        ("db1", [], ["shop", "blog"]),
+    ],
+)
+def test_apps_whose_database_would_be_another_one(recorded: str, hosts: list[str], moved: list[str]) -> None:
+    """It would be empty."""
+    assert needs.moved_databases(app_defaults(APPS), recorded, hosts) == moved
+
+
+SHOP = {"name": "shop", "extensions": [], "connections_max": 30, "clients": ["10.0.0.1"]}
+PASSWORD = "a-known-password"
+FOUND = {
+    "name": "shop",
+    "comment": "of an app",
+    "is_open": False,
+    "owner": "shop",
+    "connections": 30,
+    # As PostgreSQL 15 has made it of the password.
+    "password": "SCRAM-SHA-256$4096:h1M0l4dPmiq0on0jfZQMxg==$Z0tOu4YlX/Y9XTbZHhRgNImUfBDjVMXAVc6vqZpzGWg="
+    ":sMUPEJ7vJJIl5K2FJ4PBBTTQL80JFSRJJe9c3OoUyzo=",
+    "flags": [True, False, False, False],
+}
+
+
+def test_a_database_that_is_as_it_should_be_is_left_alone() -> None:
+    """With its password, or where none is needed."""
+    assert needs.postgresql_due([SHOP], [FOUND], "of an app", {"shop": PASSWORD}) == []
+    assert needs.postgresql_due([SHOP], [{**FOUND, "password": None}], "of an app", {}) == []
+
+
+@pytest.mark.parametrize(
+    "difference",
+    [
+        {"name": "another"},
+        {"comment": None},
+        {"is_open": True},
+        {"owner": "postgres"},
+        {"connections": -1},
+        {"password": None},
+        {"password": "md5d41d8cd98f00b204e9800998ecf8427e"},
+        {"password": FOUND["password"].replace("Z0tO", "Z0t0")},
+        {"flags": [True, True, False, False]},
+    ],
+)
+def test_any_difference_makes_it_due(difference: dict[str, Any]) -> None:
+    """Whoever has made it."""
+    found = [{**FOUND, **difference}]
+    assert needs.postgresql_due([SHOP], found, "of an app", {"shop": PASSWORD}) == ["shop"]
