@@ -27,6 +27,14 @@ SSH_SECONDS = 5
 REPOSITORIES = "/var/lib/farrier-repositories"
 
 
+def started(unit: str) -> str:
+    """The command that starts a service, also so soon after the last time that systemd would refuse it."""
+    return f"systemctl reset-failed {unit}; systemctl start {unit}"
+
+
+START = started("farrier-backup.service")
+
+
 class Notes:
     """The app on one host.
 
@@ -69,12 +77,12 @@ class Notes:
 
     def save(self) -> str:
         """Save it as its timer does; return the moment, as an operator writes it."""
-        self.host.check_output("systemctl start farrier-backup.service")
+        self.host.check_output(START)
         return self.host.check_output("date '+%Y-%m-%d %H:%M:%S'")
 
     def fail_to_save(self) -> str:
         """Save it where that cannot work; return what status says of it, which is an alarm."""
-        assert self.host.run("systemctl start farrier-backup.service").failed
+        assert self.host.run(START).failed
         return self.alarm()
 
     def alarm(self) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from conftest import INVENTORY, REPOSITORIES, Notes, side_by_side
+from conftest import INVENTORY, REPOSITORIES, Notes, side_by_side, started
 from testinfra.host import Host
 
 from tests.harness.deploys import run
 
-PROOF = "systemctl start farrier-backup-proof.service"
+PROOF = started("farrier-backup-proof.service")
 
 
 def test_a_backup_that_the_check_refuses_is_an_alarm(keepers: list[Notes]) -> None:
@@ -118,7 +118,7 @@ def test_a_host_that_is_taken_over_removes_nothing(keepers: list[Notes], vault: 
         # restic tries what is refused again and again; once is enough.
         assert "403" in notes.restic("forget", *ids, "2>&1 | grep --max-count=1 returned").stdout
         assert notes.snapshots() == ids
-        assert "uid=" not in notes.ssh("id").stdout
+        assert b"uid=" not in notes.ssh("id").stdout_bytes  # restic's protocol is no text
     assert vault.check_output(listing) == before
     side_by_side(Notes.save, keepers)  # what was tried has left locks
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from conftest import Notes, side_by_side
+from conftest import Notes, side_by_side, started
 from testinfra.host import Host
 
 # What the others restore is gone afterwards.
 RUNS_LAST = True
-PRUNE = "systemctl start farrier-backup-prune.service"
+PRUNE = started("farrier-backup-prune.service")
 
 
 def test_times_that_are_made_up_drop_nothing(keepers: list[Notes], vault: Host) -> None:
