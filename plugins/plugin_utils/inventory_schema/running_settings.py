@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from .mistakes import Unresolved
@@ -26,15 +26,14 @@ def running_settings(app: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         app: An app that keeps to the contract, with or without defaults.
     """
-    known = {key: value for key, value in app.items() if not _is_unresolved(value)}
-    settings = App.model_validate(known).model_dump(exclude=_ELSEWHERE | (set(app) - set(known)))
+    settings = _settings(app, without=_ELSEWHERE)
     if "source" in settings:
         subdir = settings.pop("source")["subdir"] or ""
         settings["subdir"] = subdir.strip("/")
     for key in ("processes", "timers"):  # one that runs once may be another host's
         settings[key] = {name: one for name, one in settings[key].items() if not one["once"]}
     for key in _SECRET & set(settings):
-        settings[key] = _digest(settings[key], known["name"])
+        settings[key] = _digest(settings[key], app["name"])
     return settings
 
 
@@ -48,8 +47,7 @@ def travelling_settings(app: Mapping[str, Any]) -> dict[str, Any]:
         `release`, `gunicorn`, and `environment` with all secrets. What the controller cannot resolve is left
         out.
     """
-    known = {key: value for key, value in app.items() if not _is_unresolved(value)}
-    settings = App.model_validate(known).model_dump(exclude=set(app) - set(known))
+    settings = _settings(app)
     release = {key: settings[key] for key in _RELEASE & set(settings)}
     travelling: dict[str, Any] = {"release": release}
     if "env" in settings:
@@ -64,6 +62,12 @@ def travelling_settings(app: Mapping[str, Any]) -> dict[str, Any]:
             "worker_memory_max_mb": settings["worker_memory_max_mb"] or 0,
         }
     return travelling
+
+
+def _settings(app: Mapping[str, Any], without: Collection[str] = ()) -> dict[str, Any]:
+    """The keys of an app with every default filled in, but those whose value cannot be resolved."""
+    known = {key: value for key, value in app.items() if not _is_unresolved(value)}
+    return App.model_validate(known).model_dump(exclude={*without, *(app.keys() - known.keys())})
 
 
 def _is_unresolved(value: Any) -> bool:

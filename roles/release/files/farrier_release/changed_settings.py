@@ -21,8 +21,6 @@ from farrier_release.storage import read_json, write_bytes, write_json
 
 _FILES = ("environment", "gunicorn")
 _ENVIRONMENT = ("env", "secrets")
-_GUNICORN = ("max_requests", "threads", "worker_memory_max_mb")
-_RELEASE = ("health_path", "health_status", "hooks", "keep_releases", "migrate", "migrate_before_rehearsal")
 
 
 @dataclass(frozen=True)
@@ -63,11 +61,8 @@ def compare(application: Application, inventory: dict[str, Any], sent: dict[str,
     here = application.configuration.inventory
     there = {key: inventory.get(key, value) for key, value in here.items()}
     keys = tuple(sorted(key for key in here if here[key] != there[key]))
-    travels = {
-        *(_ENVIRONMENT if "environment" in sent else ()),
-        *(_GUNICORN if "gunicorn" in sent else ()),
-        *(_RELEASE if "release" in sent else ()),
-    }
+    gunicorn = sent.get("gunicorn", {})
+    travels = {*(_ENVIRONMENT if "environment" in sent else ()), *gunicorn, *sent.get("release", {})}
     stays = [key for key in keys if key not in travels]
     if stays:
         named = [
@@ -90,8 +85,8 @@ def compare(application: Application, inventory: dict[str, Any], sent: dict[str,
             name: here_now[name] for name in application.configuration.needs_environment if name in here_now
         }
         files["environment"] = {**sent["environment"], **of_needs}
-    if set(keys) & set(_GUNICORN):
-        files["gunicorn"] = {**(read_json(_path(application, "gunicorn")) or {}), **sent["gunicorn"]}
+    if set(keys) & set(gunicorn):
+        files["gunicorn"] = {**(read_json(_path(application, "gunicorn")) or {}), **gunicorn}
     return Changes(keys, there, sent.get("release", {}), files)
 
 
