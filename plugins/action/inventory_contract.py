@@ -41,14 +41,13 @@ class ActionModule(ActionBase):
         if problems:
             return {**result, "failed": True, "msg": inventory_schema.render(problems)}
         groups = {name: list(hosts) for name, hosts in task_vars["groups"].items()}
-        known = (*inventory_schema.GROUPS, *inventory_schema.GROUPS_OF_NEEDS)
+        known = (*inventory_schema.GROUPS, *inventory_schema.OTHER_GROUPS)
         names = dict.fromkeys(host for group in known for host in groups.get(group, []))
         hosts = {name: self._host_view(name, task_vars) for name in names}
         from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.vaulted import reader
 
         problems = self._extra_variable_problems(task_vars)
-        keepers = {name: self._host_view(name, task_vars) for name in groups.get("backup", [])}
-        problems += inventory_schema.inventory_problems(groups, hosts, reader(self._loader), keepers)
+        problems += inventory_schema.inventory_problems(groups, hosts, reader(self._loader))
         problems += self._collection_problems(groups)
         result["warnings"] = ["; ".join(problem.lines()) for problem in problems if problem.is_warning]
         mistakes = [problem for problem in problems if not problem.is_warning]

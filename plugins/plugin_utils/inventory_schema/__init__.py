@@ -7,7 +7,7 @@ from .explain import app_problems, model_problems
 from .extra_variables import extra_variable_problems
 from .fleet_settings import Fleet, endpoint, private_address, resolved_address
 from .hosts import MISSING, HostView, site
-from .inventory import GROUPS, GROUPS_OF_NEEDS, SETTINGS, inventory_problems
+from .inventory import GROUPS, OTHER_GROUPS, SETTINGS, inventory_problems
 from .locations import locations
 from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
 from .model import (
@@ -31,8 +31,8 @@ from .versions import core_problems
 
 __all__ = [
     "GROUPS",
-    "GROUPS_OF_NEEDS",
     "MISSING",
+    "OTHER_GROUPS",
     "SETTINGS",
     "App",
     "Backup",

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, model_validator
 
 from .explain import model_problems
 from .fleet_settings import resolved_address
-from .hosts import HostView
+from .hosts import HostView, without_address
 from .mistakes import MistakeError, Problem, merge
 from .model import Schedule, Strict, key
 
@@ -123,9 +123,7 @@ def _group_problems(apps: Mapping[str, HostView], keepers: Mapping[str, HostView
         try:
             resolved_address(host, view.settings)
         except MistakeError as mistake:
-            what = f"{mistake.what}; app hosts have to reach it there"
-            location = view.setting_location("ansible_host")
-            yield Problem(f"host {host}", "private_address", "", what, mistake.fix, location)
+            yield without_address(host, view, mistake, "app hosts have to reach it there")
 
 
 def _setting_problems(host: str, view: HostView) -> list[Problem]:

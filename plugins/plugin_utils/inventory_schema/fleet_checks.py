@@ -11,7 +11,7 @@ from . import ports
 from .batches import drain_batch_size
 from .explain import model_problems
 from .fleet_settings import Fleet, private_address, resolved_address
-from .hosts import HostView, site
+from .hosts import HostView, site, without_address
 from .mistakes import MistakeError, Problem, Unresolved, merge
 
 Hosts = Mapping[str, HostView]
@@ -182,8 +182,7 @@ def _address_problems(edges: Hosts, apps: Hosts, known: set[str]) -> Iterator[Pr
             address = _address(host, view)
         except MistakeError as mistake:
             if host in reasons and host not in known:
-                what, location = f"{mistake.what}; {reasons[host]}", view.setting_location("ansible_host")
-                yield Problem(f"host {host}", "private_address", "", what, mistake.fix, location)
+                yield without_address(host, view, mistake, reasons[host])
             continue
         owner = owners.setdefault(address, host) if host in apps else host
         if owner != host and any(reached in (owner, host) for _, reached in pairs):
@@ -207,9 +206,7 @@ def _peer_problems(edges: Hosts, known: set[str]) -> Iterator[Problem]:
         try:
             resolved_address(host, view.settings)
         except MistakeError as mistake:
-            what = f"{mistake.what}; {peer} passes challenges for certificates on to it"
-            location = view.setting_location("ansible_host")
-            yield Problem(f"host {host}", "private_address", "", what, mistake.fix, location)
+            yield without_address(host, view, mistake, f"{peer} passes challenges for certificates on to it")
 
 
 def _address(host: str, view: HostView) -> str:

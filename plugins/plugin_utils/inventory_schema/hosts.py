@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .mistakes import MistakeError, Problem
+
 MISSING = object()
 
 
@@ -61,3 +63,16 @@ class HostView:
     def setting_location(self, key: str) -> str:
         """Return where a setting was written; "" if unknown."""
         return self.locations.get(key) or self.locations.get(key.partition("[")[0], "")
+
+
+def without_address(host: str, view: HostView, mistake: MistakeError, why: str) -> Problem:
+    """Return the problem of a host that has no address of use.
+
+    Args:
+        host: Its name.
+        view: What the contract sees of it.
+        mistake: What is wrong with the address.
+        why: Who needs it.
+    """
+    what, location = f"{mistake.what}; {why}", view.setting_location("ansible_host")
+    return Problem(f"host {host}", "private_address", "", what, mistake.fix, location)

@@ -21,23 +21,21 @@ from .sources import snippet_problems, source_problems
 GROUPS = {"edge": "nginx and TLS", "app": "gunicorn and the releases"}
 # What the contract looks at beside `apps`.
 SETTINGS = (*Fleet.model_fields, *Backup.model_fields, "ansible_host")
-# Hosts that an inventory may do without, unless an app needs them.
-GROUPS_OF_NEEDS = tuple(SERVICES.values())
+# Those that an inventory may do without.
+OTHER_GROUPS = (*SERVICES.values(), "backup")
 
 
 def inventory_problems(
     groups: Mapping[str, list[str]],
     hosts: Mapping[str, HostView],
     read: Reader = read_plainly,
-    keepers: Mapping[str, HostView] | None = None,
 ) -> list[Problem]:
     """Return every mistake of the inventory, and what will be one, in the order of groups, hosts and apps.
 
     Args:
         groups: Hosts by group, all groups of the inventory.
-        hosts: Every host of :data:`GROUPS` and :data:`GROUPS_OF_NEEDS`.
+        hosts: Every host of :data:`GROUPS` and :data:`OTHER_GROUPS`.
         read: Returns what is in a file of the controller, see `certificate_problems`.
-        keepers: Every host of the group `backup`.
     """
     read = cache(read)
     problems: list[Problem] = []
@@ -56,7 +54,7 @@ def inventory_problems(
         *_domain_problems(hosts),
         *_unit_problems(hosts),
         *fleet_problems(groups, hosts),
-        *backup_problems(groups, hosts, keepers or {}),
+        *backup_problems(groups, hosts, {host: everywhere[host] for host in groups.get("backup", [])}),
         *needs_problems(groups, everywhere),
     ]
 

@@ -8,7 +8,7 @@ from typing import Any
 from .. import valkey
 from .explain import suggestion
 from .fleet_settings import private_address
-from .hosts import HostView
+from .hosts import HostView, without_address
 from .mistakes import MistakeError, Problem, merge
 
 # The group whose hosts have each service.
@@ -68,13 +68,10 @@ def _unreachable(hosts: Mapping[str, HostView], server: str, users: list[str]) -
         try:
             private_address(host, hosts[host].settings)
         except MistakeError as mistake:
-            location = hosts[host].setting_location("ansible_host")
             reason = (
                 f"{others[0]} has to reach it there" if host == server else f"{server} lets it in by that"
             )
-            yield Problem(
-                f"host {host}", "private_address", "", f"{mistake.what}; {reason}", mistake.fix, location
-            )
+            yield without_address(host, hosts[host], mistake, reason)
 
 
 def _without_network(app_hosts: Mapping[str, HostView], server: str, service: str) -> Iterator[Problem]:

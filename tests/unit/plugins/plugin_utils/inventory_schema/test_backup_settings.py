@@ -25,7 +25,7 @@ PASSPHRASE = "correct-horse-battery"
 def check(apps: dict[str, HostView], keepers: dict[str, HostView]) -> list[Problem]:
     """Check an inventory whose app hosts are its edges."""
     groups = {"edge": list(apps), "app": list(apps), "backup": list(keepers)}
-    return inventory_problems(groups, apps, keepers=keepers)
+    return inventory_problems(groups, {**apps, **keepers})
 
 
 def only(**settings: object) -> Problem:
