@@ -1,4 +1,7 @@
-"""A throw-away git repository with versions of an app: each a tag, each made by changing what is in app/."""
+"""A throw-away git repository with versions of an app: each a tag, each made by changing what is in app/.
+
+python -m tests.harness.repository APPLICATIONS REPOSITORIES makes one with two versions of each application.
+"""
 
 from __future__ import annotations
 
@@ -88,3 +91,14 @@ def replace(path: Path, old: str, new: str) -> None:
     if text.count(old) != 1:
         raise ValueError(f"{path} has {old!r} {text.count(old)} times, not once: the app has changed")
     path.write_text(text.replace(old, new))
+
+
+def main() -> None:
+    """Make a repository of each application in a directory."""
+    applications, repositories = map(Path, sys.argv[1:])
+    for application in sorted(path for path in applications.iterdir() if path.is_dir()):
+        make_two_versions(application, repositories / application.name)
+
+
+if __name__ == "__main__":
+    main()
