@@ -8,7 +8,8 @@ import hmac
 import re
 from urllib.parse import urlencode
 
-from .server_keys import certificate, endpoint
+from .addresses import endpoint
+from .server_keys import certificate
 
 SOCKET_DIRECTORY = "/run/postgresql"
 PORT = 5432

@@ -26,8 +26,3 @@ def password(secret: str, service: str, name: str) -> str:
         return ""
     digest = hmac.new(secret.encode(), f"{service} {name}".encode(), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
-
-
-def endpoint(address: str, port: int) -> str:
-    """Write an IP address and a port as in a URL."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 from urllib.parse import urlencode
 
-from .server_keys import certificate, endpoint
+from .addresses import endpoint
+from .server_keys import certificate
 
 # Below those of the apps, see `inventory_schema.ports`.
 _PORTS_FROM = 10_000

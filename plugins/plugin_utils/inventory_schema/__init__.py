@@ -1,11 +1,12 @@
 """The inventory contract of Farrier, checked on the controller before any host is touched."""
 
+from ..addresses import endpoint
 from . import requirements  # noqa: F401 - it checks that pydantic is there, before the others import it
 from .backup_settings import Backup, Keep
 from .batches import staying
 from .explain import app_problems, model_problems
 from .extra_variables import extra_variable_problems
-from .fleet_settings import Fleet, endpoint, private_address, resolved_address
+from .fleet_settings import Fleet, private_address, resolved_address
 from .hosts import MISSING, HostView, site
 from .inventory import GROUPS, OTHER_GROUPS, SETTINGS, inventory_problems
 from .locations import locations

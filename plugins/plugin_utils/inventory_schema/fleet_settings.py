@@ -122,8 +122,3 @@ def resolved_address(host: str, variables: Mapping[str, Any]) -> str:
             with suppress(MistakeError):
                 return values.reachable_address(address)
         raise
-
-
-def endpoint(address: str, port: int) -> str:
-    """Write an IP address and a port as nginx and systemd read them."""
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"

@@ -9,10 +9,10 @@ from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema impor
     HostView,
     Problem,
     Unresolved,
+    endpoint,
     inventory_problems,
 )
 from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.fleet_settings import (
-    endpoint,
     private_address,
 )
 from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.mistakes import MistakeError
