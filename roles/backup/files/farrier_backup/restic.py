@@ -86,7 +86,7 @@ class Restic:
 
     def __init__(self, settings: Settings, configuration: Path = CONFIGURATION) -> None:
         self._settings = settings
-        ssh = [
+        self._ssh = [
             "ssh",
             "-F/dev/null",
             f"-i{configuration / 'id_ed25519'}",
@@ -105,10 +105,8 @@ class Restic:
             ),
             settings.destination,
         ]
-        self._command = [
-            "restic",
+        self._options = [
             "--repo=rclone:repository",
-            f"--option=rclone.program={shlex.join(ssh)}",
             f"--password-file={configuration / 'passphrase'}",
             f"--cache-dir={CACHE}",
             "--json",
@@ -129,11 +127,11 @@ class Restic:
         """Return exit code and output of restic, once nobody else holds the repository."""
         deadline = time.monotonic() + LOCKED_SECONDS
         while True:
-            result = watched([*self._command, *arguments])
+            result = self._run(*arguments)
             if "already locked" not in result[2] or time.monotonic() > deadline:
                 return result
             # Of a process that has died it is removed, of others it is not.
-            watched([*self._command, "unlock"])
+            self._run("unlock")
             time.sleep(LOCKED_EVERY_SECONDS)
 
     def snapshots(self, app: str) -> list[Snapshot]:
@@ -146,6 +144,15 @@ class Restic:
         """Return the size of all files of a backup."""
         found: dict[str, Any] = json.loads(self.call("stats", "--mode=restore-size", snapshot.id))
         return int(found["total_size"])
+
+    def _run(self, *arguments: str) -> tuple[int, str, str]:
+        # restic may close the pipe before it has read why ssh has ended.
+        with tempfile.NamedTemporaryFile("r") as log:
+            program = shlex.join([self._ssh[0], f"-E{log.name}", *self._ssh[1:]])
+            code, stdout, stderr = watched(
+                ["restic", f"--option=rclone.program={program}", *self._options, *arguments]
+            )
+            return code, stdout, log.read() + stderr
 
 
 def watched(command: list[str], clock: Callable[[], float] = time.monotonic) -> tuple[int, str, str]:

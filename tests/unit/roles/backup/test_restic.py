@@ -5,10 +5,13 @@ from __future__ import annotations
 import itertools
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from farrier_backup import restic
+from farrier_backup.settings import Settings
 
+SETTINGS = Settings("web1", "backup@192.0.2.1", 22, {"shop": ""}, max_age_hours=36, proof_max_age_hours=192)
 RETRY = "Save(<data/dc>) returned error, retrying after 720ms: 500 Internal Server Error"
 # Of restic 0.14 and 0.18.
 COMPLAINTS = {
@@ -48,6 +51,19 @@ COMPLAINTS = {
 def test_a_complaint_has_a_cause(complaint: str) -> None:
     """With the words of the program that knew it."""
     assert restic.meaning(complaint).what == COMPLAINTS[complaint]
+
+
+def test_what_ssh_says_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """restic loses it when ssh ends at once and the machine is busy."""
+    for name, script in {
+        "ssh": 'echo "ssh: connect to host 192.0.2.1 port 22: Connection refused" >>"${1#-E}"; exit 255',
+        "restic": 'sh -c "${1#--option=rclone.program=}"; echo Fatal: context canceled >&2; exit 1',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(restic.BackupError, match="the backup host does not answer"):
+        restic.Restic(SETTINGS, tmp_path).call("snapshots")
 
 
 def test_output_is_what_it_printed() -> None:
