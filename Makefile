@@ -68,6 +68,9 @@ bench-workers: demo ## Requests per second of the hand-over worker against the s
 bench-servers: packages-lab $(TEST_READY) ## 20 deploys of an app of each server under load, and what each server costs
 	@python -m tests.benchmarks.servers
 
+bench-balance: packages-lab $(TEST_READY) ## How requests spread over workers, and what waits behind requests that compute
+	@python -m tests.benchmarks.balance
+
 bench-jobs: packages-lab $(TEST_READY) ## Jobs of Celery and of arq that 20 deploys lose or do twice
 	@python -m tests.benchmarks.jobs
 
@@ -110,4 +113,4 @@ clean: ## Remove all labs of this machine, also those of other clones, and what 
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-innocents bench-jobs bench-wild bench-migration bench-deploy demo test test-load test-million lint unit ssh newest-servers newest-python lock docs clean
+.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-balance bench-innocents bench-jobs bench-wild bench-migration bench-deploy demo test test-load test-million lint unit ssh newest-servers newest-python lock docs clean

@@ -10,9 +10,23 @@ from pathlib import Path
 from tests.harness.changes import MAIN, misbehaving, same
 from tests.harness.repository import Change, make, replace
 
+COMPUTE = """
+
+@app.get("/compute")
+async def compute() -> int:
+    import time
+
+    until = time.thread_time() + 0.02
+    while time.thread_time() < until:
+        pass
+    return os.getpid()
+"""
+
 
 def common(tree: Path) -> None:
-    """The app misbehaves where it is asked to, and is a WSGI app, too."""
+    """The app computes and misbehaves where it is asked to, and is a WSGI app, too."""
+    with (tree / MAIN).open("a") as code:
+        code.write(COMPUTE)
     misbehaving(tree)
     (tree / "src/observatory/threads.py").write_text(Path(__file__).with_name("threads.py").read_text())
 

@@ -45,7 +45,9 @@ def load_on(host: Host, domain: str, name: str, **options: float) -> Load:
         ca=authority(SCENARIO),
         resolve={domain: address(host)},
         name=name,
+        # The test ends it; these are for a test that does not.
         seconds=3000,
+        requests=10 * REQUESTS,
         **options,
     )
 
