@@ -35,7 +35,7 @@ def load_on(host: Host) -> Callable[[str], Load]:
 
     def load(name: str) -> Load:
         domain = f"{name}.lab.test"
-        streams = {"websockets": 0, "events": 0, "downloads": 0} if name == "threads" else STREAMS
+        streams = {"websockets": 0, "events": 0, "downloads": 0} if name in ("threads", "uwsgi") else STREAMS
         return Load(
             f"https://{domain}",
             ca=authority(SCENARIO),

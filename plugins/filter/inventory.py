@@ -84,7 +84,9 @@ def server_requirements(app: Any) -> str:
     Args:
         app: One entry of `apps`, with its defaults.
     """
-    kind = "wsgi" if app["interface"] == "wsgi" else app["server"]
+    kind = app["server"]
+    if kind == "gunicorn" and app["interface"] == "wsgi":
+        kind = "wsgi"
     return "server.txt" if kind == "gunicorn" else f"server-{kind}.txt"
 
 

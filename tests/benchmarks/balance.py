@@ -121,9 +121,7 @@ def main() -> int:
     for (name, compute), found in figures.items():
         share, median, slowest = (statistics.median(values) for values in zip(*found, strict=True))
         beside = "a tenth computes" if compute else "nothing else"
-        print(
-            f"{name}, {beside}: busiest of 2 {share:.0%}, median {median:.1f} ms, p99 {slowest:.1f} ms"
-        )
+        print(f"{name}, {beside}: busiest of 2 {share:.0%}, median {median:.1f} ms, p99 {slowest:.1f} ms")
     return 0
 
 

@@ -26,6 +26,7 @@ UVICORN_BAR = 0.75
 NGINX_BAR = 0.88
 UNIT = "farrier-benchmark-{port}"
 BARE_NGINX = """
+user www-data;
 worker_processes auto;
 worker_rlimit_nofile 4096;
 daemon off;

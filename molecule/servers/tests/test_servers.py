@@ -16,7 +16,8 @@ from tests.harness.load import Load
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 # `make bench-servers` asks for 20, and has more apps.
 DEPLOYS = int(os.environ.get("SERVERS_DEPLOYS", "2"))
-SERVERS = ("hypercorn", "daphne", "asgi", *(("h11", "threads") if "SERVERS_DEPLOYS" in os.environ else ()))
+MORE_SERVERS = ("h11", "threads") if "SERVERS_DEPLOYS" in os.environ else ()
+SERVERS = ("hypercorn", "daphne", "asgi", "uwsgi", *MORE_SERVERS)
 REQUESTS_BETWEEN = 200
 BACK_WITHIN_SECONDS = 30.0
 

@@ -567,10 +567,10 @@ class App(Strict):
         "per_core",
     )
     server: Annotated[
-        Literal["gunicorn", "uvicorn", "hypercorn", "daphne"], BeforeValidator(values.known_server)
+        Literal["gunicorn", "uvicorn", "hypercorn", "daphne", "uwsgi"], BeforeValidator(values.known_server)
     ] = key(
-        "What serves ASGI within gunicorn's workers. `gunicorn` and `uvicorn`: uvicorn.",
-        "gunicorn, uvicorn, hypercorn or daphne",
+        "What serves within gunicorn's workers. `gunicorn`: uvicorn, or for WSGI, threads of gunicorn.",
+        "gunicorn, uvicorn, hypercorn, daphne or uwsgi",
         "daphne",
         "gunicorn",
     )
@@ -687,9 +687,14 @@ class App(Strict):
                 f"has worker_class {self.worker_class}, which serves ASGI alone, and interface wsgi",
                 "remove worker_class",
             )
-        if self.server != "gunicorn" and self.interface == "wsgi":
+        if self.server not in ("gunicorn", "uwsgi") and self.interface == "wsgi":
             raise MistakeError(
                 f"has server {self.server}, which serves ASGI alone, and interface wsgi", "remove server"
+            )
+        if self.server == "uwsgi" and self.interface == "asgi":
+            raise MistakeError(
+                "has server uwsgi, which serves WSGI alone, and interface asgi",
+                "write interface: wsgi if the app is Flask, Django or another WSGI app, or remove server",
             )
         if self.server == "uvicorn" and self.worker_class != "handover_asgi":
             self.server = "gunicorn"

@@ -264,6 +264,6 @@ def worker_number(value: object) -> int | WorkerPolicy:
 
 def known_server(value: object) -> object:
     """No server that others write here: each is told what to write in its place."""
-    if value in ("gthread", "sync", "uwsgi", "waitress"):
+    if value in ("gthread", "sync", "waitress"):
         raise MistakeError("is a server for WSGI, which gunicorn's threads are here", "write interface: wsgi")
     return value

@@ -72,7 +72,7 @@ class ServedWsgiApplication:
         except Exception:
             if response.headers_sent:
                 raise
-            return _fail(environ, start)
+            return fail(environ, start)
 
     def log(self, environ: Environ, response: Any) -> None:
         """One line; an exception may be on its way."""
@@ -95,7 +95,9 @@ class ServedWsgiApplication:
 
 
 def believe_the_proxy(environ: Environ) -> None:
-    """Put in place what nginx has said of the client; gunicorn does so for the scheme alone."""
+    """Put in place what nginx has said of the client; gunicorn has done so for the scheme."""
+    if environ.get("HTTP_X_FORWARDED_PROTO") == "https":
+        environ["wsgi.url_scheme"] = "https"
     client = environ.get("HTTP_X_FORWARDED_FOR", "").partition(",")[0].strip()
     if not client:
         return
@@ -108,7 +110,7 @@ def believe_the_proxy(environ: Environ) -> None:
     environ["SERVER_PORT"] = port or environ.get("HTTP_X_FORWARDED_PORT") or default_port
 
 
-def _fail(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+def fail(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Answer 500. The connection stays open: gunicorn would close it."""
     request = f"request {environ.get('HTTP_X_REQUEST_ID', '')}: {environ['REQUEST_METHOD']} {_path(environ)}"
     error = sys.exc_info()

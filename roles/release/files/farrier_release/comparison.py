@@ -143,7 +143,7 @@ def _how(candidate: Candidate, live: Row) -> str:
 
 def _keys(candidate: Candidate) -> dict[str, object]:
     server = WORKER_CLASSES[candidate.name].server
-    has_class = server not in ("hypercorn", "daphne")
+    has_class = server not in ("hypercorn", "daphne", "uwsgi")
     return {
         "server": "gunicorn" if has_class else server,
         "worker_class": candidate.name if has_class else "handover",

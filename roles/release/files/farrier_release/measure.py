@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import statistics
 import time
 from collections.abc import Mapping
@@ -39,6 +40,8 @@ _ALONE = {
     "--access-logfile -",
     "gthread": "gunicorn {module} --bind unix:{socket} --workers {workers} --threads {threads} "
     "--access-logfile -",
+    "uwsgi": "uwsgi --http-socket {socket} --master --processes {workers} --threads {threads} "
+    "--module {module} --add-header 'Connection: close'",
     "hypercorn": "hypercorn {module} --bind unix:{socket} --workers {workers} --worker-class uvloop "
     "--access-logfile -",
     "daphne": "daphne --unix-socket {socket} --access-log - {module}",
@@ -143,7 +146,7 @@ def _of_the_kit(application: Application, worker_class: str, number: int) -> Can
 def _alone(application: Application, server: str, values: Mapping[str, Any]) -> Candidate:
     line = _ALONE[server].format(socket=_socket(application), **values)
     number = values["workers"] if "{workers}" in _ALONE[server] else 1
-    return Candidate(f"{server} alone", number, tuple(line.split()), is_offered=False)
+    return Candidate(f"{server} alone", number, tuple(shlex.split(line)), is_offered=False)
 
 
 def _directory(application: Application) -> Path:

@@ -72,6 +72,7 @@ def test_worker_count_takes_an_app(filters: dict[str, Callable[..., Any]]) -> No
         ({"worker_class": "stock_h11"}, "stock_h11", "server.txt"),
         ({"worker_class": "handover_asgi"}, "handover_asgi", "server.txt"),
         ({"interface": "wsgi"}, "handover_wsgi", "server-wsgi.txt"),
+        ({"interface": "wsgi", "server": "uwsgi"}, "handover_uwsgi", "server-uwsgi.txt"),
         ({"server": "hypercorn"}, "handover_hypercorn", "server-hypercorn.txt"),
         ({"server": "daphne"}, "handover_daphne", "server-daphne.txt"),
     ],

@@ -74,8 +74,8 @@ def test_rehearsal_overrides(environ: dict[str, str], tmp_path: Path) -> None:
         (
             "worker_class",
             "sync",
-            "worker_class must be one of handover, handover_h11, handover_wsgi, handover_asgi, "
-            "handover_hypercorn, handover_daphne, stock, stock_h11",
+            "worker_class must be one of handover, handover_h11, handover_wsgi, handover_uwsgi, "
+            "handover_asgi, handover_hypercorn, handover_daphne, stock, stock_h11",
         ),
         ("workers", 0, "workers must be a whole number of at least 1, not 0"),
         ("workers", True, "workers must be a whole number of at least 1, not True"),

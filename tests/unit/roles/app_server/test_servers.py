@@ -102,12 +102,15 @@ async def app(scope, receive, send):
 HELD = []
 """
 
-SERVERS = ["handover_wsgi", "handover_asgi", "handover_hypercorn", "handover_daphne"]
-ASGI = SERVERS[1:]
+WSGI = ["handover_wsgi", "handover_uwsgi"]
+ASGI = ["handover_asgi", "handover_hypercorn", "handover_daphne"]
+SERVERS = [*WSGI, *ASGI]
+# Each of its answers asks for another connection.
+NEVER_KEEPS = "handover_uwsgi"
 
 
 def app_of(host: Host) -> str:
-    return WSGI_APP if host.settings["worker_class"] == "handover_wsgi" else ASGI_APP
+    return WSGI_APP if host.settings["worker_class"] in WSGI else ASGI_APP
 
 
 @pytest.fixture(params=SERVERS)
@@ -290,31 +293,33 @@ def test_nobody_but_the_proxy_is_believed(host: Host) -> None:
     assert (seen["client"], seen["scheme"]) == ("127.0.0.1", "http")
 
 
-def test_exception_is_a_500_on_a_connection_that_stays(host: Host) -> None:
+def test_exception_is_a_500_on_a_connection_that_stays(host: Host, worker_class: str) -> None:
     """And in the log with the id of its request. In the middle of an answer, the answer is cut."""
     host.start()
+    requests = 1 if worker_class == NEVER_KEEPS else 2
     with host.connection() as connection:
-        for _ in range(2):
+        for _ in range(requests):
             connection.request("POST", "/fail", body=b"x" * 100_000, headers=FORWARDED)
             response = connection.getresponse()
             assert (response.status, response.read()) == (500, b"Internal Server Error")
-            assert response.getheader("connection") != "close"
+            assert (response.getheader("connection") == "close") == (worker_class == NEVER_KEEPS)
             assert response.getheader("x-release") == "1"
     log = host.log.read_text()
     assert re.search(r"Exception in [AW]SGI application, request the-id: POST /fail", log)
     assert "RuntimeError: a mistake of the app" in log
-    wait_for(lambda: [line["status"] for line in access_log(host)] == [500, 500], "the lines", host)
+    wait_for(lambda: [line["status"] for line in access_log(host)] == [500] * requests, "the lines", host)
     with host.connection() as connection:
         connection.request("GET", "/fail-later")
         with pytest.raises(http.client.IncompleteRead):
             connection.getresponse().read()
 
 
-def test_answer_before_the_body_has_arrived_keeps_the_connection(host: Host) -> None:
+def test_answer_before_the_body_has_arrived_keeps_the_connection(host: Host, worker_class: str) -> None:
     """What is on its way is another request's connection for the proxy."""
     host.start()
+    requests = 1 if worker_class == NEVER_KEEPS else 2
     with host.connection() as connection:
-        for _ in range(2):
+        for _ in range(requests):
             head = b"POST /fail HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
             connection.sock.sendall(head + b"x" * 1000)
             time.sleep(0.3)
@@ -324,7 +329,7 @@ def test_answer_before_the_body_has_arrived_keeps_the_connection(host: Host) -> 
             assert (response.status, response.read()) == (500, b"Internal Server Error")
 
 
-@pytest.mark.parametrize("worker_class", ["handover_wsgi"])
+@pytest.mark.parametrize("worker_class", WSGI)
 @pytest.mark.parametrize(("path", "expected"), [("/", None), ("/pieces", "no"), ("/pieces?yes", "yes")])
 def test_nginx_passes_on_what_comes_piece_by_piece(host: Host, path: str, expected: str | None) -> None:
     """What has a length stays buffered: a slow client does not hold a thread."""
@@ -334,7 +339,7 @@ def test_nginx_passes_on_what_comes_piece_by_piece(host: Host, path: str, expect
         assert connection.getresponse().getheader("X-Accel-Buffering") == expected
 
 
-@pytest.mark.parametrize("worker_class", ["handover_wsgi"])
+@pytest.mark.parametrize("worker_class", WSGI)
 def test_threads_answer_at_the_same_time(make_server_host: Callable[..., Host]) -> None:
     """As many as the settings say."""
     host = make_server_host(workers=1, threads=3)

@@ -80,6 +80,17 @@ def test_wsgi(host: Host, install: Callable[..., str], gunicorn: str) -> None:
     go_through_reloads(host)
 
 
+@pytest.mark.parametrize(("gunicorn", "uwsgi"), [("21.2.0", "2.0.23"), ("23.0.0", "2.0.27")])
+def test_older_uwsgi(host: Host, install: Callable[..., str], gunicorn: str, uwsgi: str) -> None:
+    """Its threads and its hooks are the same."""
+    host.write_settings(worker_class="handover_uwsgi")
+    add_release_anew(host, "1")
+    add_release_anew(host, "2")
+    host.add_release("broken", code=WSGI_APP, prologue=IMPORT_FAILS)
+    host.start(PYTHONPATH=install(f"gunicorn=={gunicorn}", f"pyuwsgi=={uwsgi}"))
+    go_through_reloads(host)
+
+
 def add_release_anew(host: Host, name: str) -> None:
     """Make a release of an ASGI app one of a WSGI app."""
     (host.directory / "releases" / name / "source" / "project" / "example.py").write_text(WSGI_APP)

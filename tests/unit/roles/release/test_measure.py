@@ -102,6 +102,14 @@ def test_candidates_of_wsgi(application: Application, install: Callable[..., Non
     ]
 
 
+def test_candidates_of_uwsgi(application: Application, install: Callable[..., None]) -> None:
+    """Beside gunicorn's threads, where it is installed; by hand, it has its own master."""
+    install("gunicorn-27.0.1", "pyuwsgi-2.0.30", worker_class="handover_wsgi", threads=4)
+    found = measure.candidates(application, LIVE)
+    assert list(map(str, found[3:])) == ["handover_uwsgi x 2", "gthread alone x 2", "uwsgi alone x 2"]
+    assert found[-1].command[-2:] == ("--add-header", "Connection: close")
+
+
 @pytest.fixture
 def quick(host: FakeHost, directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Short rounds, and processor time as systemd would count it."""

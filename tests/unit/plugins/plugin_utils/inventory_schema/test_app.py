@@ -185,8 +185,9 @@ def test_module_may_name_a_function_that_makes_the_application() -> None:
             "which is one of server gunicorn",
             "remove worker_class",
         ),
-        ({"server": "granian"}, "is not gunicorn, uvicorn, hypercorn or daphne", "daphne"),
-        ({"server": "uwsgi"}, "is a server for WSGI", "interface: wsgi"),
+        ({"server": "granian"}, "is not gunicorn, uvicorn, hypercorn, daphne or uwsgi", "daphne"),
+        ({"server": "waitress"}, "is a server for WSGI", "interface: wsgi"),
+        ({"server": "uwsgi"}, "uwsgi, which serves WSGI alone", "interface: wsgi"),
         ({"server": "uvicorn", "interface": "wsgi"}, "uvicorn, which serves ASGI alone", "remove server"),
         (
             {"server": "uvicorn", "worker_class": "handover_asgi"},
