@@ -107,7 +107,7 @@ def test_candidates_of_uwsgi(application: Application, install: Callable[..., No
     install("gunicorn-27.0.1", "pyuwsgi-2.0.30", worker_class="handover_wsgi", threads=4)
     found = measure.candidates(application, LIVE)
     assert list(map(str, found[3:])) == ["handover_uwsgi x 2", "gthread alone x 2", "uwsgi alone x 2"]
-    assert found[-1].command[-2:] == ("--add-header", "Connection: close")
+    assert found[-1].words[-2:] == ("--add-header", "Connection: close")
 
 
 @pytest.fixture
