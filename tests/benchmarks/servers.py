@@ -24,9 +24,10 @@ APPS = {
     "hypercorn": "Hypercorn",
     "daphne": "Daphne",
     "threads": "gunicorn's threads",
+    "uwsgi": "uWSGI",
 }
 # The others answer the requests of `changing` as they do.
-MEASURED = ("changing", "hypercorn", "daphne", "threads")
+MEASURED = ("changing", "hypercorn", "daphne", "uwsgi")
 DEPLOYS = 20
 ROUNDS = 10
 INNOCENTS_SECONDS = 12.0
@@ -37,6 +38,7 @@ PAIRS = {
     "handover_hypercorn x 2": "hypercorn alone x 2",
     "handover_daphne x 1": "daphne alone x 1",
     "handover_wsgi x 2": "gthread alone x 2",
+    "handover_uwsgi x 2": "uwsgi alone x 2",
 }
 
 
@@ -68,7 +70,7 @@ def main() -> int:
         for app, told in APPS.items():
             if app in MEASURED:
                 print(*measured(remote, app), sep="\n", flush=True)
-            if app == "threads":  # it has no paths to misbehave on
+            if app in ("threads", "uwsgi"):  # they have no paths to misbehave on
                 continue
             beside = Site(f"{app}.lab.test", site.addresses, site.ca)
             report, outcomes = beside_offenders(beside, EVERY_WAY, per_second=75.0, seconds=INNOCENTS_SECONDS)
