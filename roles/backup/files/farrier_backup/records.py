@@ -32,11 +32,16 @@ def path_of(app: str, state: Path = STATE) -> Path:
     return state / "records" / f"{app}.json"
 
 
+def read(app: str, state: Path = STATE) -> dict[str, Any]:
+    """Return what is known of an app."""
+    known: dict[str, Any] = read_json(path_of(app, state))
+    return known
+
+
 def note(app: str, key: str, value: Any, state: Path = STATE) -> None:
-    """Write down what is known by now: `saved`, `proven`, or why they failed since, `unsaved`, `unproven`."""
-    known = read_json(path_of(app, state))
-    if key in ("saved", "proven"):
-        known.pop(f"un{key}", None)
+    """Write down what is known by now: `saved`, `proven`, `carried`, or why that failed since, by `un…`."""
+    known = read(app, state)
+    known.pop(f"un{key}", None)
     write_json(path_of(app, state), {**known, key: {"at": time.time(), **value}})
 
 
@@ -46,11 +51,11 @@ def report(app: str, settings: Settings, state: Path = STATE, now: float | None 
     Until there is one, the time counts since the repository is known.
     """
     now = time.time() if now is None else now
-    known = read_json(path_of(app, state))
+    known = read(app, state)
     since = read_json(state / "repository.json").get("since", 0.0)
     saved, proven = known.get("saved"), known.get("proven")
     alarms = [
-        f"{word} {_age(now - at)} ago, more than {limit:g} h" if of else f"{never} for {_age(now - at)}"
+        f"{word} {age(now - at)} ago, more than {limit:g} h" if of else f"{never} for {age(now - at)}"
         for of, word, never, limit in (
             (saved, "saved", "not saved", settings.max_age_hours),
             (proven, "restore proven", "no restore proven", settings.proof_max_age_hours),
@@ -58,7 +63,7 @@ def report(app: str, settings: Settings, state: Path = STATE, now: float | None 
         if now - (at := of["at"] if of else since) > limit * HOUR
     ]
     alarms += [
-        f"{word} ({_age(now - known[key]['at'])} ago): {known[key]['why']}"
+        f"{word} ({age(now - known[key]['at'])} ago): {known[key]['why']}"
         for key, word in (("unsaved", "the last backup failed"), ("unproven", "the last proof failed"))
         if key in known
     ]
@@ -66,8 +71,8 @@ def report(app: str, settings: Settings, state: Path = STATE, now: float | None 
         f"{name} is no sound database: {why}" for name, why in (saved or {}).get("unsound", {}).items()
     ]
     parts = [
-        f"saved {_age(now - saved['at'])} ago, {size(saved['bytes'])}" if saved else "not saved yet",
-        f"restore proven {_age(now - proven['at'])} ago" if proven else "no restore proven yet",
+        f"saved {age(now - saved['at'])} ago, {size(saved['bytes'])}" if saved else "not saved yet",
+        f"restore proven {age(now - proven['at'])} ago" if proven else "no restore proven yet",
     ]
     return Report(app, ", ".join(parts), alarms)
 
@@ -81,7 +86,8 @@ def size(count: float) -> str:
     return f"{count:.3g} GB"
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
+    """Write how long something is ago for an operator."""
     for unit, length in (("d", 86_400), ("h", HOUR), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"

@@ -45,7 +45,7 @@ def save_all(settings: Settings) -> list[str]:
     restic = Restic(settings)
     for app in settings.apps:
         try:
-            _check_repository(restic)
+            check_repository(restic)
             saved = save(app, settings)
         except BackupError as error:
             records.note(app, "unsaved", {"why": str(error)})
@@ -74,7 +74,7 @@ def save(app: str, settings: Settings) -> int:
         code, stdout, stderr = restic.attempt(*order)
     finally:
         shutil.rmtree(copies, ignore_errors=True)
-    if code != 0 and not (code == INCOMPLETE and _only_vanished(stderr)):
+    if code != 0 and not (code == INCOMPLETE and only_vanished(stderr)):
         raise meaning(stderr)
     summary = json.loads(stdout.splitlines()[-1])
     size = int(summary["total_bytes_processed"])
@@ -84,7 +84,7 @@ def save(app: str, settings: Settings) -> int:
 
 
 @functools.cache
-def _check_repository(restic: Restic) -> None:
+def check_repository(restic: Restic) -> None:
     """Check that it is the one that this host knows: an empty disk in its place holds nothing."""
     known = read_json(STATE / "repository.json").get("id")
     found = json.loads(restic.call("cat", "config"))["id"]
@@ -136,7 +136,7 @@ def _literal(path: Path) -> str:
     return re.sub(r"([\\*?\[\]])", r"\\\1", str(path))
 
 
-def _only_vanished(stderr: str) -> bool:
+def only_vanished(stderr: str) -> bool:
     """Whether all files that restic could not read are gone: the app has removed them meanwhile."""
     items = []
     for line in stderr.splitlines():

@@ -24,6 +24,8 @@ class Settings:
         apps: by name, the command that checks a restored backup, or "".
         max_age_hours: of the newest backup, before it is an alarm.
         proof_max_age_hours: of the newest restore that was proven, before it is an alarm.
+        databases: of the apps in the PostgreSQL of this host; None where it has none.
+        wal_max_age_minutes: of the WAL on the backup host, before it is an alarm.
     """
 
     host: str
@@ -32,6 +34,8 @@ class Settings:
     apps: dict[str, str]
     max_age_hours: float
     proof_max_age_hours: float
+    databases: list[str] | None = None
+    wal_max_age_minutes: float = 30
 
 
 def load(configuration: Path = CONFIGURATION) -> Settings:
