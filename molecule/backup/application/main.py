@@ -1,9 +1,10 @@
-"""Keeps what it is told in a SQLite database of an unusual name, and files beside it."""
+"""Keeps what it is told in a SQLite database of an unusual name, files beside it, and rows in PostgreSQL."""
 
 import os
 import sqlite3
 from pathlib import Path
 
+import psycopg
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -46,6 +47,28 @@ async def delete(request):
     return PlainTextResponse("deleted")
 
 
+def query(statement, *values):
+    with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
+        cursor = connection.execute(statement, values)
+        return [text for (text,) in cursor.fetchall()] if cursor.description else []
+
+
+async def write_rows(request):
+    query("CREATE TABLE IF NOT EXISTS rows (id serial, text citext)")
+    query("INSERT INTO rows (text) SELECT unnest(%s::text[])", (await request.body()).decode().split())
+    return PlainTextResponse("written")
+
+
+def read_rows(request):
+    there = query("SELECT to_regclass('rows')::text") != [None]
+    return PlainTextResponse("\n".join(query("SELECT text FROM rows ORDER BY id") if there else []))
+
+
+def drop_rows(request):
+    query("DROP TABLE IF EXISTS rows")
+    return PlainTextResponse("dropped")
+
+
 async def upload(request):
     (STATE / "uploads" / request.path_params["name"]).write_bytes(await request.body())
     return PlainTextResponse("kept")
@@ -57,6 +80,9 @@ app = Starlette(
         Route("/notes", read),
         Route("/notes", write, methods=["POST"]),
         Route("/notes", delete, methods=["DELETE"]),
+        Route("/rows", read_rows),
+        Route("/rows", write_rows, methods=["POST"]),
+        Route("/rows", drop_rows, methods=["DELETE"]),
         Route("/uploads/{name}", upload, methods=["PUT"]),
     ]
 )

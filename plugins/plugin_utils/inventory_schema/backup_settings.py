@@ -55,7 +55,26 @@ class Backup(Strict):
         "{{ vault_backup_passphrase }}",
     )
     backup_schedule: Schedule = key(
-        "When the apps are saved, as systemd's `OnCalendar=`.", "calendar expression", "*-*-* 03:30", "daily"
+        "When apps and PostgreSQL are saved, as systemd's `OnCalendar=`.",
+        "calendar expression",
+        "*-*-* 03:30",
+        "daily",
+    )
+    backup_wal_schedule: Schedule = key(
+        "When the WAL of PostgreSQL is brought to the backup host: what a lost database host may cost.",
+        "calendar expression",
+        "*:0/15",
+        "*:0/5",
+    )
+    backup_wal_max_age_minutes: float = key(
+        "Age of the WAL on the backup host above which `status.yml` fails.", "number of minutes", 60, 30, ge=2
+    )
+    backup_postgresql_weeks: int = key(
+        "For how many weeks a database host keeps backups and WAL itself: each moment of them can be restored.",
+        "number",
+        4,
+        2,
+        ge=1,
     )
     backup_keep: Keep = key(
         "How many backups of each app are kept, by `hourly`, `daily`, `weekly`, `monthly` and `yearly`.",
@@ -83,17 +102,16 @@ class Backup(Strict):
     )
 
 
-def backup_problems(
-    groups: Mapping[str, list[str]], hosts: Mapping[str, HostView], keepers: Mapping[str, HostView]
-) -> list[Problem]:
+def backup_problems(groups: Mapping[str, list[str]], hosts: Mapping[str, HostView]) -> list[Problem]:
     """Return every mistake that concerns backups.
 
     Args:
         groups: Hosts by group.
-        hosts: Every host of the groups `edge` and `app`.
-        keepers: Every host of the group `backup`.
+        hosts: Every host of the kit's groups.
     """
-    apps = {host: hosts[host] for host in groups.get("app", [])}
+    clients = [host for group in ("app", "database") for host in groups.get(group, [])]
+    apps = {host: hosts[host] for host in clients}
+    keepers = {host: hosts[host] for host in groups.get("backup", [])}
     if not keepers:
         return [*_unused(apps)]
     found: list[Problem] = []
@@ -117,13 +135,13 @@ def _group_problems(apps: Mapping[str, HostView], keepers: Mapping[str, HostView
         yield Problem("group backup", "", "", what, f"leave one of them: {', '.join(keepers)}")
     for host, view in keepers.items():
         if host in apps and not view.settings.get("backup_beside_apps"):
-            what = "is in the groups app and backup: what takes its disk takes the backups, too"
+            what = "has apps or databases, and is in the group backup: what takes its disk takes the backups, too"
             fix = "put another machine into backup; or use another disk, and write backup_beside_apps: true"
             yield Problem(f"host {host}", "", "", what, fix)
         try:
             resolved_address(host, view.settings)
         except MistakeError as mistake:
-            yield without_address(host, view, mistake, "app hosts have to reach it there")
+            yield without_address(host, view, mistake, "the hosts that are saved have to reach it there")
 
 
 def _setting_problems(host: str, view: HostView) -> list[Problem]:

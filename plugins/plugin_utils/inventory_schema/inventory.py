@@ -54,7 +54,7 @@ def inventory_problems(
         *_domain_problems(hosts),
         *_unit_problems(hosts),
         *fleet_problems(groups, hosts),
-        *backup_problems(groups, hosts, {host: everywhere[host] for host in groups.get("backup", [])}),
+        *backup_problems(groups, everywhere),
         *needs_problems(groups, everywhere),
     ]
 

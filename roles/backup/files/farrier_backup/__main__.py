@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from farrier_backup import prove, records, repositories, restore, save
+from farrier_backup import point_in_time, postgresql, prove, records, repositories, restore, save
 from farrier_backup.errors import BackupError
-from farrier_backup.settings import CONFIGURATION, STATE, load, open_way
+from farrier_backup.settings import CONFIGURATION, STATE, Settings, load, open_way
 
 Arguments = argparse.Namespace
 
@@ -30,25 +30,58 @@ def _init(_: Arguments) -> int:
     return 0
 
 
+def _init_postgresql(_: Arguments) -> int:
+    print("made" if postgresql.initialise() else "nothing to do")
+    return 0
+
+
 def _run(_: Arguments) -> int:
+    settings = load()
     with alone():
-        return repositories.complain(save.save_all(load()))
+        failures = save.save_all(settings)
+        failures += _of_postgresql(settings, postgresql.save, "unsaved")
+        return repositories.complain(failures)
+
+
+def _carry(_: Arguments) -> int:
+    return repositories.complain(_of_postgresql(load(), postgresql.carry, "uncarried"))
 
 
 def _prove(_: Arguments) -> int:
+    settings = load()
     with alone():
-        return repositories.complain(prove.prove_all(load()))
+        failures = prove.prove_all(settings)
+        failures += _of_postgresql(settings, point_in_time.prove, "unproven")
+        return repositories.complain(failures)
+
+
+def _of_postgresql(settings: Settings, work: Callable[[Settings], str], key: str) -> list[str]:
+    """Do something with the PostgreSQL of this host, if it has one; return why it failed, if it did."""
+    if settings.databases is None:
+        return []
+    try:
+        print(work(settings), flush=True)
+    except BackupError as error:
+        records.note(postgresql.NAME, key, {"why": str(error)})
+        return [f"PostgreSQL: {error}"]
+    return []
 
 
 def _restore(arguments: Arguments) -> int:
     settings = load()
+    app = arguments.app
     if arguments.step == "plan":
-        found = restore.plan(arguments.app, arguments.at, settings)
-        print(found["id"], found["text"], sep="\n")
+        found = restore.plan(app, arguments.at, settings, has_database=arguments.has_database)
+        print(found.id, *found.texts, sep="\n")
         return 0
+    steps: dict[str, Callable[[], list[str]]] = {
+        "prepare": lambda: restore.prepare(app, arguments.id, arguments.at, settings),
+        "stop": lambda: restore.stop(app),
+        "swap": lambda: restore.swap(app, arguments.id),
+        "start": lambda: restore.start(app),
+    }
     with alone():
-        step = restore.prepare if arguments.step == "prepare" else restore.swap
-        print(step(arguments.app, arguments.id, settings))
+        print(*steps[arguments.step](), sep="\n")
     return 0
 
 
@@ -56,10 +89,12 @@ def _status(_: Arguments) -> int:
     lines, alarms = [], []
     if (CONFIGURATION / "settings.json").exists():
         settings = load()
-        for app in settings.apps:
-            report = records.report(app, settings)
-            lines.append(f"backup of {app}: {report.text}")
-            alarms += [f"backup of {app}: {alarm}" for alarm in report.alarms]
+        reports = {app: records.report(app, settings) for app in settings.apps}
+        if settings.databases is not None:
+            reports["PostgreSQL"] = postgresql.report(settings)
+        for name, report in reports.items():
+            lines.append(f"backup of {name}: {report.text}")
+            alarms += [f"backup of {name}: {alarm}" for alarm in report.alarms]
     if repositories.CONFIGURATION.exists():
         said, wrong = repositories.report()
         lines += said
@@ -87,14 +122,21 @@ def parser() -> argparse.ArgumentParser:
         return command
 
     add("init", "make the repository of this host, unless it is there", _init)
-    add("run", "save each app", _run)
+    add(
+        "init-postgresql",
+        "make the repository of PostgreSQL on this host, unless it is there",
+        _init_postgresql,
+    )
+    add("run", "save each app, and PostgreSQL", _run)
+    add("carry", "bring the WAL of PostgreSQL to the backup host", _carry)
     add("prove", "restore the newest backup of each app into a scratch place, and check it", _prove)
     add("status", "say how old backups are; exit with 1 if something is wrong", _status)
     one = add("restore", "a step of playbooks/restore.yml", _restore)
-    one.add_argument("step", choices=["plan", "prepare", "swap"])
+    one.add_argument("step", choices=["plan", "prepare", "stop", "swap", "start"])
     one.add_argument("app")
-    one.add_argument("--at", default="", help="plan: the last backup until then")
-    one.add_argument("--id", default="", help="prepare and swap: the backup")
+    one.add_argument("--at", default="", help="plan and prepare: the moment")
+    one.add_argument("--has-database", action="store_true", help="plan: the app may do without files")
+    one.add_argument("--id", default="", help="prepare and swap: what the plan has chosen")
     add("prune", "on the host of the repositories: drop what is past its time", _prune)
     add("serve", "on the host of the repositories: answer a host by SSH", _serve).add_argument("host")
     return top

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from farrier_backup.errors import BackupError
 from farrier_backup.settings import STATE
@@ -64,15 +65,19 @@ def as_postgres(command: list[str], text: str = "") -> str:
     Raises:
         BackupError: it failed.
     """
-    done = subprocess.run(command, input=text, capture_output=True, text=True, **rights())
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        command, input=text, capture_output=True, text=True, **rights()
+    )
     if done.returncode != 0:
         said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         errors = [line for line in said if "ERROR" in line or "FATAL" in line] or said or ["it said nothing"]
-        raise BackupError(f"{Path(command[0]).name} failed: {errors[0].rstrip('.')}", "journalctl -u 'postgresql@*'")
+        raise BackupError(
+            f"{Path(command[0]).name} failed: {errors[0].rstrip('.')}", "journalctl -u 'postgresql@*'"
+        )
     return done.stdout
 
 
-def rights() -> dict[str, object]:
+def rights() -> dict[str, Any]:
     """Return what makes a process one of postgres."""
     user = pwd.getpwnam(_USER)
     return {

@@ -1,4 +1,4 @@
-"""PostgreSQL of this host: saved into a repository here, which is carried to the backup host again and again."""
+"""PostgreSQL of this host: saved into a repository here, which is carried to the backup host."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from farrier_backup.pgbackrest import HOME, REPOSITORY, STANZA
 from farrier_backup.restic import INCOMPLETE, Restic, meaning
 from farrier_backup.save import check_repository, only_vanished
 from farrier_backup.settings import Settings
+from farrier_backup.times import shown
 
 # Of its backups on the backup host, and of what is known of them. No app has such a name.
 NAME = "postgresql.main"
@@ -134,18 +135,19 @@ def report(settings: Settings, now: float | None = None) -> records.Report:
         return found
     points = pgbackrest.points()
     behind = now - known.get("carried", {}).get("until", known["saved"]["at"])
-    text = f"WAL reaches from {_shown(points[0].stop)} to {records.age(behind)} ago" if points else "no backup here"
+    text = (
+        f"WAL reaches from {shown(points[0].stop)} to {records.age(behind)} ago"
+        if points
+        else "no backup here"
+    )
     alarms = list(found.alarms)
     if behind > settings.wal_max_age_minutes * MINUTE:
         why = known.get("uncarried", {}).get("why", "see whether farrier-backup-wal.timer runs")
         alarms.append(f"WAL was not carried to the backup host for {records.age(behind)}: {why}")
     if points and (gap := pgbackrest.gap(points[-1])):
         alarms.append(
-            f"WAL {gap.segment} is missing: no moment from {_shown(gap.until)} to the next backup can be restored. "
-            "Next: systemctl start farrier-backup"
+            f"WAL {gap.segment} is missing: no moment from {shown(gap.until)} to the next backup can be "
+            "restored. Next: systemctl start farrier-backup"
         )
     return records.Report(NAME, f"{found.text}, {text}", alarms)
 
-
-def _shown(at: datetime) -> str:
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")

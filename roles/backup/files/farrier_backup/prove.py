@@ -10,8 +10,9 @@ from pathlib import Path
 from farrier_backup import records
 from farrier_backup.errors import BackupError
 from farrier_backup.restic import Restic
-from farrier_backup.restore import choose, fetch, shown
+from farrier_backup.restore import choose, fetch
 from farrier_backup.settings import APPS, STATE, Settings
+from farrier_backup.times import shown
 
 CHECK_SECONDS = 3600
 _EXECUTE = ["/usr/bin/python3", "-m", "farrier_gunicorn.execute"]

@@ -10,36 +10,22 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from farrier_backup import databases
+from farrier_backup import databases, point_in_time
 from farrier_backup.errors import BackupError
 from farrier_backup.records import size
 from farrier_backup.restic import Restic, Snapshot
 from farrier_backup.save import COPIES
 from farrier_backup.settings import APPS, Settings, read_json, write_json
+from farrier_backup.times import moment, shown
 
 RELEASES = Path("/srv")
 LOCKS = Path("/run/farrier")
 MARGIN_BYTES = 256 * 2**20
 _PLAYBOOK = "ansible-playbook farrier.kit.restore"
-
-
-def moment(text: str, now: datetime | None = None) -> datetime:
-    """Return a moment that an operator has written, in the host's time zone unless it says another.
-
-    Raises:
-        BackupError: it is none, or has not come yet.
-    """
-    try:
-        at = datetime.fromisoformat(text).astimezone()
-    except ValueError:
-        raise BackupError(f"{text!r} is not a moment", "write one as in at='2026-11-25 12:00'") from None
-    if at > (now or datetime.now().astimezone()):
-        raise BackupError(f"{shown(at)} has not come yet", "leave out `at` for the newest backup")
-    return at
 
 
 def choose(app: str, snapshots: list[Snapshot], at: datetime | None) -> Snapshot:
@@ -50,8 +36,7 @@ def choose(app: str, snapshots: list[Snapshot], at: datetime | None) -> Snapshot
     """
     if not snapshots:
         raise BackupError(f"there is no backup of {app} of this host", "systemctl start farrier-backup")
-    # An operator writes seconds at most.
-    fitting = [one for one in snapshots if at is None or one.time.replace(microsecond=0) <= at]
+    fitting = [one for one in snapshots if _is_until(one, at)]
     if not fitting:
         first, last = shown(snapshots[0].time), shown(snapshots[-1].time)
         raise BackupError(
@@ -60,21 +45,60 @@ def choose(app: str, snapshots: list[Snapshot], at: datetime | None) -> Snapshot
     return fitting[-1]
 
 
-def shown(at: datetime | None) -> str:
-    """Write a moment for an operator, in the time zone of the host."""
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z") if at else ""
+def _is_until(snapshot: Snapshot, at: datetime | None) -> bool:
+    # An operator writes seconds at most.
+    return at is None or snapshot.time.replace(microsecond=0) <= at
 
 
-def plan(app: str, at: str, settings: Settings) -> dict[str, Any]:
-    """Say what a restore would do; change nothing."""
-    restic = Restic(settings)
-    snapshot = choose(app, restic.snapshots(app), moment(at) if at else None)
-    wanted, present = size(restic.bytes_of(snapshot)), size(_size_of(APPS / app))
-    return {
-        "id": snapshot.id,
-        "text": f"{app}: the backup of {shown(snapshot.time)} ({snapshot.id[:8]}, {wanted}) would replace "
-        f"what is in {APPS / app} ({present}), which would be kept beside it",
-    }
+@dataclass(frozen=True)
+class Plan:
+    """What a restore on this host would do.
+
+    Args:
+        files: id of the backup of the app's state directory; "" where that stays as it is.
+        database: what `point_in_time` restores; "" where the database is not here.
+        texts: for an operator.
+    """
+
+    files: str
+    database: str
+    texts: list[str]
+
+    @property
+    def id(self) -> str:
+        """What the next steps know it by."""
+        return f"{self.files},{self.database}"
+
+
+def plan(app: str, at: str, settings: Settings, *, has_database: bool = False) -> Plan:
+    """Say what a restore would do; change nothing.
+
+    Args:
+        app: its name.
+        at: a moment, or "".
+        settings: of this host.
+        has_database: whether the app has one, here or elsewhere. It may do without files then.
+    """
+    when = moment(at) if at else None
+    files = database = ""
+    texts = []
+    if app in (settings.databases or []):
+        database, text = point_in_time.plan(app, when, settings)
+        texts.append(text)
+    if app in settings.apps:
+        restic = Restic(settings)
+        snapshots = restic.snapshots(app)
+        if has_database and not any(_is_until(one, when) for one in snapshots):
+            texts.append(f"{app}: {APPS / app} has no backup of that time, and would stay as it is")
+        else:
+            snapshot = choose(app, snapshots, when)
+            files = snapshot.id
+            wanted, present = size(restic.bytes_of(snapshot)), size(_size_of(APPS / app))
+            texts.append(
+                f"{app}: the backup of {shown(snapshot.time)} ({snapshot.id[:8]}, {wanted}) would replace "
+                f"what is in {APPS / app} ({present}), which would be kept beside it"
+            )
+    return Plan(files, database, texts)
 
 
 def _size_of(directory: Path) -> int:
@@ -129,30 +153,61 @@ def _give(state: Path, user: pwd.struct_passwd) -> None:
             os.lchown(path, uid, gid)
 
 
-def prepare(app: str, identifier: str, settings: Settings) -> str:
-    """Bring a backup to where `swap` finds it; the app goes on meanwhile."""
-    scratch = _scratch(app)
-    fetch(app, identifier, settings, scratch)
-    write_json(scratch / "backup.json", {"id": identifier})
-    return f"{app}: the backup {identifier[:8]} is here and sound"
+def prepare(app: str, identifier: str, at: str, settings: Settings) -> list[str]:
+    """Bring what a plan has chosen to where `swap` finds it; the app goes on meanwhile."""
+    files, _, database = identifier.partition(",")
+    said = []
+    if files:
+        scratch = _scratch(app)
+        fetch(app, files, settings, scratch)
+        write_json(scratch / "backup.json", {"id": files})
+        said.append(f"{app}: the backup {files[:8]} is here and sound")
+    if database:
+        said.append(point_in_time.prepare(app, database, moment(at) if at else None, settings))
+    return said
 
 
-def swap(app: str, identifier: str, settings: Settings) -> str:
-    """Put a prepared backup in the place of the app's state, while the app does not run.
+def swap(app: str, identifier: str) -> list[str]:
+    """Put what is prepared in the place of what is there, while the app does not run.
 
     Raises:
         BackupError: it is not prepared, or a deploy is under way.
     """
+    files, _, database = identifier.partition(",")
     scratch, state = _scratch(app), APPS / app
-    if read_json(scratch / "backup.json").get("id") != identifier:
-        raise BackupError(
-            f"the backup {identifier[:8]} is not here", f"{_PLAYBOOK} -e app={app} -e confirm=yes"
-        )
-    kept = APPS / f"{app}.{time.strftime('%Y%m%dT%H%M%S')}"
+    if files and read_json(scratch / "backup.json").get("id") != files:
+        raise BackupError(f"the backup {files[:8]} is not here", f"{_PLAYBOOK} -e app={app} -e confirm=yes")
+    said = []
     with _no_deploy(app), _stopped(app):
-        _exchange(state, scratch / state.relative_to("/"), kept)
-    shutil.rmtree(scratch)
-    return f"{app}: the backup {identifier[:8]} is restored. What was there before is in {kept}"
+        if database:
+            said.append(point_in_time.swap(app))
+        if files:
+            kept = APPS / f"{app}.{time.strftime('%Y%m%dT%H%M%S')}"
+            _exchange(state, scratch / state.relative_to("/"), kept)
+            said.append(f"{app}: the backup {files[:8]} is restored. What was there before is in {kept}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    return said
+
+
+def stop(app: str) -> list[str]:
+    """Stop what runs of an app, for as long as its database is swapped on another host."""
+    with _no_deploy(app):
+        held = read_json(_held(app)) or []
+        # Of an earlier restore that did not come to its end, too.
+        write_json(_held(app), held + [unit for unit in _running(app) if unit not in held])
+        _order("stop", read_json(_held(app)))
+    return []
+
+
+def start(app: str) -> list[str]:
+    """Start what `stop` has stopped."""
+    _order("start", read_json(_held(app)) or [])
+    _held(app).unlink(missing_ok=True)
+    return []
+
+
+def _held(app: str) -> Path:
+    return LOCKS / f"{app}.stopped.json"
 
 
 def _exchange(state: Path, restored: Path, kept: Path) -> None:
@@ -191,16 +246,18 @@ def _no_deploy(app: str) -> Iterator[None]:
 def _stopped(app: str) -> Iterator[None]:
     """Stop what runs of an app; start the same again, also after a failure."""
     running = _running(app)
-    # First what would start the app again.
-    services = [unit for unit in running if unit.endswith(".service")]
-    starters = [unit for unit in running if unit not in services]
     try:
-        for units in (starters, services):
-            _systemctl("stop", units)
+        _order("stop", running)
         yield
     finally:
-        for units in (starters, services):
-            _systemctl("start", units)
+        _order("start", running)
+
+
+def _order(verb: str, units: list[str]) -> None:
+    # First what would start the app again.
+    services = [unit for unit in units if unit.endswith(".service")]
+    for part in ([unit for unit in units if unit not in services], services):
+        _systemctl(verb, part)
 
 
 def _running(app: str) -> list[str]:
