@@ -61,6 +61,18 @@ class Notes:
         """Delete notes and uploads."""
         assert self._ask("DELETE", "/notes") == "deleted"
 
+    def write_rows(self, *rows: str) -> None:
+        """Write rows into the database that the apps share."""
+        assert self._ask("POST", "/rows", "\n".join(rows)) == "written"
+
+    def read_rows(self) -> list[str]:
+        """All rows."""
+        return self._ask("GET", "/rows").split()
+
+    def drop_rows(self) -> None:
+        """Drop the table."""
+        assert self._ask("DELETE", "/rows") == "dropped"
+
     def upload(self, name: str, content: str) -> None:
         """Keep a file."""
         assert self._ask("PUT", f"/uploads/{name}", content) == "kept"
@@ -135,6 +147,12 @@ def keeper(name: str) -> Notes:
     """The app of a host."""
     host = reached(name)
     return Notes(host, name, host.check_output("hostname -I").split()[0])
+
+
+@pytest.fixture(scope="session")
+def database() -> Host:
+    """The host that has the database of the apps."""
+    return reached("keeper13")
 
 
 @pytest.fixture(scope="session")

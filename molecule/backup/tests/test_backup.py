@@ -44,13 +44,15 @@ def test_the_newest_backup_is_proven(keepers: list[Notes]) -> None:
     side_by_side(proven, keepers)
     said = run(INVENTORY, "status")
     assert not said.failed, said.output
-    assert said.output.count("restore proven") == len(keepers)
+    assert said.output.count("restore proven") == len(keepers) + 1
+    assert keepers[1].host.run("grep -w notes /var/lib/farrier-backup/records/postgresql.main.json").succeeded
 
 
 def test_timers_wait_for_their_time(keepers: list[Notes], vault: Host) -> None:
     """Each knows when it is due."""
     units = [(notes.host, unit) for notes in keepers for unit in ("farrier-backup", "farrier-backup-proof")]
-    for host, unit in [*units, (vault, "farrier-backup-prune")]:
+    units += [(keepers[1].host, "farrier-backup-wal"), (vault, "farrier-backup-prune")]
+    for host, unit in units:
         assert host.check_output(f"systemctl show --value -p NextElapseUSecRealtime {unit}.timer")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 
-from conftest import INVENTORY, keeper
+from conftest import INVENTORY, keeper, started
 
 from tests.harness.connections import ROOT, hang_up
 from tests.harness.deploys import run
 
 RUNS_LAST = True
 NAME = "keeper13"
+CARRY = started("farrier-backup-wal.service")
 PASSPHRASE = "not-a-secret-in-a-lab"
 
 
@@ -21,7 +22,11 @@ def test_a_new_machine_needs_the_inventory_and_the_repository_alone() -> None:
     notes.delete_all()
     notes.write("one", "two", "three")
     notes.upload("picture.txt", "a picture")
+    notes.drop_rows()
+    notes.write_rows("four", "five")
     notes.save()
+    notes.write_rows("six")
+    notes.host.check_output(CARRY)
     hang_up(NAME)
     subprocess.run(
         [ROOT / "lab/podman", "rm", "--force", "--time", "0", NAME], check=True, capture_output=True
@@ -36,11 +41,13 @@ def test_a_new_machine_needs_the_inventory_and_the_repository_alone() -> None:
     assert started.returncode == 0, started.stdout
     notes = keeper(NAME)
     notes.host.check_output("useradd --system shifts-the-numbers")
+    notes.host.check_output("pg_dropcluster --stop 17 main")  # the package in the image has made it
     site = run(INVENTORY, "site", ["--limit", NAME, "-vvv", "--diff"])
     assert not site.failed, site.output
-    assert notes.read() == []
+    assert (notes.read(), notes.read_rows()) == ([], [])
     restored = run(INVENTORY, "restore", ["--limit", NAME, "-vvv"], confirm="yes")
     assert not restored.failed, restored.output
     assert notes.read() == ["one", "two", "three"]
+    assert notes.read_rows() == ["four", "five", "six"]
     assert notes.served("picture.txt") == (200, "a picture")
     assert PASSPHRASE not in site.output + restored.output

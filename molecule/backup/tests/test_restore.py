@@ -48,7 +48,7 @@ def test_a_moment_without_a_backup_is_refused(moments: list[str]) -> None:
     """Although the order is given."""
     refused = run(INVENTORY, "restore", at="2020-01-01", confirm="yes")
     assert refused.failed
-    assert "there is no backup of notes as old as" in refused.output
+    assert "there is no backup of PostgreSQL as old as" in refused.output
     assert "Nothing was changed" in refused.output
 
 

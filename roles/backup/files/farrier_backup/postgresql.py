@@ -150,4 +150,3 @@ def report(settings: Settings, now: float | None = None) -> records.Report:
             "restored. Next: systemctl start farrier-backup"
         )
     return records.Report(NAME, f"{found.text}, {text}", alarms)
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from farrier_backup import pgbackrest, postgresql
 from farrier_backup.errors import BackupError
 from farrier_backup.pgbackrest import Point, as_postgres, own
 
-_RECOVERY_SECONDS = 7 * 86_400
+POLL_SECONDS = 0.2
 # Nobody waits for it but one program, and a crash of the machine may take it.
 _SETTINGS = {
     "archive_mode": "off",
@@ -110,12 +111,15 @@ def _start(control: list[str], home: Path, scratch: Scratch, at: datetime | None
     configuration.chmod(0o644)
     settings = {**_SETTINGS, "hba_file": str(access), "unix_socket_directories": str(scratch.socket)}
     options = shlex.join(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
-    try:
-        as_postgres(
-            [*control, f"--timeout={_RECOVERY_SECONDS}", f"--log={log}", f"--options={options}", "start"]
-        )
-    except BackupError:
-        raise failure(log.read_text(errors="replace") if log.exists() else "", at) from None
+    # It says that it has started when the recovery begins.
+    with suppress(BackupError):
+        as_postgres([*control, f"--log={log}", f"--options={options}", "start"])
+    while (home / "data" / "postmaster.pid").exists():
+        with suppress(BackupError):
+            scratch.query("SELECT")
+            return
+        time.sleep(POLL_SECONDS)
+    raise failure(log.read_text(errors="replace") if log.exists() else "", at)
 
 
 def failure(log: str, at: datetime | None) -> BackupError:

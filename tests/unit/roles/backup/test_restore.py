@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from farrier_backup import restore
+from farrier_backup import point_in_time, restore, times
 from farrier_backup.errors import BackupError
 from farrier_backup.restic import Snapshot
 from farrier_backup.settings import Settings, write_json
@@ -43,15 +43,15 @@ def test_a_moment_before_the_first_is_refused() -> None:
 def test_a_moment_that_has_not_come_is_refused() -> None:
     """It is a mistake, not a wish for the newest."""
     with pytest.raises(BackupError, match="has not come yet"):
-        restore.moment("2026-11-25 12:00:01+00:00", FIRST)
-    assert restore.moment("2026-11-25 12:00:00+00:00", FIRST) == FIRST.replace(microsecond=0)
+        times.moment("2026-11-25 12:00:01+00:00", FIRST)
+    assert times.moment("2026-11-25 12:00:00+00:00", FIRST) == FIRST.replace(microsecond=0)
 
 
 @pytest.mark.parametrize("text", ["yesterday", "12:00", "2026-13-01"])
 def test_what_is_no_moment_is_refused(text: str) -> None:
     """With an example."""
     with pytest.raises(BackupError, match=f"'{text}' is not a moment"):
-        restore.moment(text)
+        times.moment(text)
 
 
 def test_no_backup_is_said() -> None:
@@ -88,7 +88,7 @@ def kept(host: Path) -> list[Path]:
 
 def test_what_was_there_is_kept(host: Path) -> None:
     """And the message says where; the app does not run meanwhile, and nothing can start it."""
-    said = restore.swap("shop", "0123456789", SETTINGS)
+    (said,) = restore.swap("shop", "0123456789,")
     assert (host / "apps/shop/rows").read_text() == "yesterday's"
     assert [(path / "rows").read_text() for path in kept(host)] == ["today's"]
     assert said.endswith(str(kept(host)[0]))
@@ -100,7 +100,7 @@ def test_an_emptied_host_has_nothing_to_keep(host: Path) -> None:
     """A new machine, or one whose state is gone."""
     (host / "apps/shop/rows").unlink()
     (host / "apps/shop").rmdir()
-    restore.swap("shop", "0123456789", SETTINGS)
+    restore.swap("shop", "0123456789,")
     assert (host / "apps/shop/rows").read_text() == "yesterday's"
     assert kept(host) == []
 
@@ -116,7 +116,7 @@ def test_a_failure_in_between_puts_it_back(host: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(Path, "rename", fails)
     with pytest.raises(BackupError, match="the disk is gone"):
-        restore.swap("shop", "0123456789", SETTINGS)
+        restore.swap("shop", "0123456789,")
     assert (host / "apps/shop/rows").read_text() == "today's"
     assert STOPPED[-1] == "start shop.service"
 
@@ -124,7 +124,7 @@ def test_a_failure_in_between_puts_it_back(host: Path, monkeypatch: pytest.Monke
 def test_only_what_was_prepared_is_restored(host: Path) -> None:
     """Not what an earlier order has left."""
     with pytest.raises(BackupError, match="is not here"):
-        restore.swap("shop", "9876543210", SETTINGS)
+        restore.swap("shop", "9876543210,")
     assert STOPPED == []
 
 
@@ -134,14 +134,38 @@ def test_a_deploy_under_way_is_not_disturbed(host: Path) -> None:
     with (host / "locks/shop.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(BackupError, match="a deploy of shop is under way"):
-            restore.swap("shop", "0123456789", SETTINGS)
+            restore.swap("shop", "0123456789,")
     write_json(host / "releases/shop/.state.json", {"transaction": {"phase": "prepared"}})
     with pytest.raises(BackupError, match="a deploy of shop is under way"):
-        restore.swap("shop", "0123456789", SETTINGS)
+        restore.swap("shop", "0123456789,")
     assert STOPPED == []
     write_json(host / "releases/shop/.state.json", {"transaction": {"phase": "watch"}})
-    restore.swap("shop", "0123456789", SETTINGS)
+    restore.swap("shop", "0123456789,")
     assert (host / "apps/shop/rows").read_text() == "yesterday's"
+
+
+def test_an_app_is_held_until_its_database_is_swapped(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the controller dies in between, and all begins anew: what ran before it is started."""
+    restore.stop("shop")
+    monkeypatch.setattr(restore, "_running", lambda app: [])
+    restore.stop("shop")
+    STOPPED.clear()
+    restore.start("shop")
+    assert STOPPED == ["start shop.socket", "start shop.service"]
+    assert list((host / "locks").glob("*.json")) == []
+
+
+def test_files_stay_if_the_database_does(host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are of one moment."""
+
+    def fails(app: str) -> str:
+        raise BackupError("somebody is connected", "try again")
+
+    monkeypatch.setattr(point_in_time, "swap", fails)
+    with pytest.raises(BackupError, match="somebody is connected"):
+        restore.swap("shop", "0123456789,here:20261125-120000F")
+    assert (host / "apps/shop/rows").read_text() == "today's"
+    assert STOPPED[-1] == "start shop.service"
 
 
 def test_files_belong_to_the_user_of_this_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,6 @@ def test_files_that_are_gone_are_no_failure(tmp_path: Path) -> None:
     there, gone = tmp_path / "there", tmp_path / "gone"
     there.touch()
     said = [json.dumps({"message_type": "error", "item": str(path)}) for path in (gone, there)]
-    assert save._only_vanished(f"warning\n{said[0]}\n")
-    assert not save._only_vanished("\n".join(said))
-    assert not save._only_vanished("warning\n")
+    assert save.only_vanished(f"warning\n{said[0]}\n")
+    assert not save.only_vanished("\n".join(said))
+    assert not save.only_vanished("warning\n")
