@@ -70,10 +70,10 @@ class Backup(Strict):
         "Age of the WAL on the backup host above which `status.yml` fails.", "number of minutes", 60, 30, ge=2
     )
     backup_postgresql_weeks: int = key(
-        "For how many weeks a database host keeps backups and WAL itself: each moment of them can be restored.",
+        "Weeks of which a database host can restore each moment by itself.",
         "number",
         4,
-        2,
+        1,
         ge=1,
     )
     backup_keep: Keep = key(
@@ -135,7 +135,7 @@ def _group_problems(apps: Mapping[str, HostView], keepers: Mapping[str, HostView
         yield Problem("group backup", "", "", what, f"leave one of them: {', '.join(keepers)}")
     for host, view in keepers.items():
         if host in apps and not view.settings.get("backup_beside_apps"):
-            what = "has apps or databases, and is in the group backup: what takes its disk takes the backups, too"
+            what = "is in the group backup, and has what is saved: what takes its disk takes the backups, too"
             fix = "put another machine into backup; or use another disk, and write backup_beside_apps: true"
             yield Problem(f"host {host}", "", "", what, fix)
         try:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -124,7 +125,7 @@ def _fetch(snapshot: str, home: Path, settings: Settings, *options: str) -> Path
 
 def _repository(choice: Choice, home: Path, settings: Settings) -> Path:
     """Return the repository of a choice, brought here if need be, once there is space."""
-    needed = choice.point.bytes
+    needed = 2 * choice.point.bytes  # the cluster, and the copy of a database
     if choice.snapshot != HERE:
         needed += Restic(settings).bytes_of(Snapshot(choice.snapshot, datetime.now()))
     free = shutil.disk_usage(home).free
@@ -176,30 +177,30 @@ def _load(app: str, scratch: Scratch) -> None:
     name = _restored(app)
     query('DROP DATABASE IF EXISTS :"name" WITH (FORCE)', name=name)  # of a restore that was ended
     scratch.query('ALTER DATABASE :"app" RENAME TO :"name"', app=app, name=name)
-    programs = scratch.programs
     dump = [
-        programs / "pg_dump",
+        str(scratch.programs / "pg_dump"),
         f"--host={scratch.socket}",
         "--format=custom",
         "--compress=0",
         "--create",
         name,
     ]
-    load = [programs / "pg_restore", "--create", "--exit-on-error", "--dbname=postgres"]
+    load = [str(scratch.programs / "pg_restore"), "--create", "--exit-on-error", "--dbname=postgres"]
     rights = pgbackrest.rights()
-    with subprocess.Popen(
-        dump, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=False, **rights
-    ) as dumping:
-        loading = subprocess.run(load, stdin=dumping.stdout, capture_output=True, text=True, **rights)
-        assert dumping.stdout
-        assert dumping.stderr
-        dumping.stdout.close()
-        said = dumping.stderr.read().decode(errors="replace")
-    if dumping.returncode != 0 or loading.returncode != 0:
-        lines = f"{said}\n{loading.stderr}".strip().splitlines() or ["it said nothing"]
-        raise BackupError(
-            f"the database of {app} cannot be copied: {lines[0]}", "see what its roles and extensions are"
-        )
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(dump, stdout=subprocess.PIPE, stderr=said, **rights) as dumping,
+    ):
+        loading = subprocess.run(load, stdin=dumping.stdout, stderr=said, **rights)
+        if dumping.stdout:
+            dumping.stdout.close()  # it may wait for a reader
+        if dumping.wait() != 0 or loading.returncode != 0:
+            query('DROP DATABASE IF EXISTS :"name" WITH (FORCE)', name=name)
+            said.seek(0)
+            raise BackupError(
+                f"the database of {app} cannot be copied: {said.readline().strip() or 'it said nothing'}",
+                "see whether its roles and extensions are there",
+            )
     pgbackrest.as_postgres(["vacuumdb", "--quiet", "--analyze-only", f"--dbname={name}"])
 
 

@@ -82,6 +82,9 @@ def test_a_missing_passphrase_is_told_once_with_its_fix() -> None:
         ({"backup_keep": {"days": 7}}, "backup_keep.days", "is an unknown key"),
         ({"backup_schedule": "every\nday"}, "backup_schedule", "is not a calendar expression"),
         ({"backup_max_age_hours": 0.5}, "backup_max_age_hours", "is below 1.0"),
+        ({"backup_wal_schedule": ""}, "backup_wal_schedule", "is not a calendar expression"),
+        ({"backup_wal_max_age_minutes": 1}, "backup_wal_max_age_minutes", "is below 2.0"),
+        ({"backup_postgresql_weeks": 0}, "backup_postgresql_weeks", "is below 1"),
         ({"backup_passphrase": "short"}, "backup_passphrase", "is shorter than 16 characters"),
         (
             {"backup_passphrase": Unresolved("cannot be decrypted", "x")},
@@ -132,6 +135,16 @@ def test_a_backup_host_needs_an_address() -> None:
     view = HostView(settings={"backup_passphrase": PASSPHRASE, "ansible_host": "no-such-host.invalid"})
     found = check({"web1": host(1, backup_passphrase=PASSPHRASE)}, {"vault": view})
     assert [(one.subject, one.key) for one in found] == [("host vault", "private_address")]
+
+
+def test_a_database_host_has_the_passphrase_too() -> None:
+    """What it saves is no app's."""
+    view = host(1, backup_passphrase=PASSPHRASE)
+    groups = {"edge": ["web1"], "app": ["web1"], "database": ["db1"], "backup": ["vault"]}
+    hosts = {"web1": view, "db1": host(3), "vault": host(2, backup_passphrase=PASSPHRASE)}
+    assert [(one.key, one.hosts) for one in inventory_problems(groups, hosts)] == [
+        ("backup_passphrase", ["db1"])
+    ]
 
 
 def test_settings_without_a_backup_host_are_told() -> None:
