@@ -89,6 +89,9 @@ bench-kills: packages-lab $(TEST_READY) ## 200 kills and full disks in the middl
 bench-deploy: demo ## Seconds of a deploy, of a deploy of nothing new, of a rollback
 	@python -m tests.benchmarks.deploy
 
+bench-restore: packages-lab $(TEST_READY) ## Seconds of a restore of 1 GB of PostgreSQL to a moment, against a plain copy
+	@python -m tests.benchmarks.restore
+
 bench-fleet: packages-lab $(TEST_READY) ## Seconds of a deploy to up to 8 app hosts and up to 1000 stand-ins, and the controller's memory
 	@python -m tests.benchmarks.fleet_deploys
 
@@ -113,4 +116,4 @@ clean: ## Remove all labs of this machine, also those of other clones, and what 
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-balance bench-innocents bench-jobs bench-wild bench-migration bench-deploy demo test test-load test-million lint unit ssh newest-servers newest-python lock docs clean
+.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-balance bench-innocents bench-jobs bench-wild bench-migration bench-deploy bench-restore demo test test-load test-million lint unit ssh newest-servers newest-python lock docs clean

@@ -24,6 +24,7 @@ SSH = (
 )
 TRY_SECONDS = 60
 SSH_SECONDS = 5
+DATABASE_HOST = "keeper13"
 REPOSITORIES = "/var/lib/farrier-repositories"
 
 
@@ -126,9 +127,10 @@ class Notes:
         # What answers the host's own key waits for what a client of it says.
         return self.host.run(f"timeout {SSH_SECONDS} {SSH}{key} {command} < /dev/null || exit 1")
 
-    def snapshots(self) -> list[str]:
-        """Ids of all backups."""
-        return [one["id"] for one in json.loads(self.restic("snapshots", "--json", "--no-lock").stdout) or []]
+    def snapshots(self, tag: str = "") -> list[str]:
+        """Ids of all backups, or of those with a tag."""
+        listed = self.restic("snapshots", "--json", "--no-lock", f"--tag={tag}" if tag else "")
+        return [one["id"] for one in json.loads(listed.stdout) or []]
 
 
 def side_by_side(work: Callable[[Notes], T], keepers: list[Notes]) -> list[T]:
@@ -152,7 +154,7 @@ def keeper(name: str) -> Notes:
 @pytest.fixture(scope="session")
 def database() -> Host:
     """The host that has the database of the apps."""
-    return reached("keeper13")
+    return reached(DATABASE_HOST)
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,8 @@ def test_a_new_machine_needs_the_inventory_and_the_repository_alone() -> None:
     assert started.returncode == 0, started.stdout
     notes = keeper(NAME)
     notes.host.check_output("useradd --system shifts-the-numbers")
-    notes.host.check_output("pg_dropcluster --stop 17 main")  # the package in the image has made it
+    # The package in the image has made it.
+    notes.host.check_output("pg_dropcluster --stop $(pg_lsclusters --no-header | cut -d' ' -f1) main")
     site = run(INVENTORY, "site", ["--limit", NAME, "-vvv", "--diff"])
     assert not site.failed, site.output
     assert (notes.read(), notes.read_rows()) == ([], [])

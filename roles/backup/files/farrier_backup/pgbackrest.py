@@ -18,7 +18,7 @@ from farrier_backup.settings import STATE
 
 CONFIGURATION = Path("/etc/pgbackrest/farrier.conf")
 STANZA = "main"
-# Of postgres: `repository`, and what a restore needs meanwhile.
+# Of root, so that postgres can put no link in the way: what is in it belongs to postgres.
 HOME = STATE / "postgresql"
 REPOSITORY = HOME / "repository"
 _USER = "postgres"
@@ -90,10 +90,12 @@ def rights() -> dict[str, Any]:
 
 
 def own(path: Path) -> Path:
-    """Make a directory that belongs to postgres."""
+    """Give to postgres a directory, which is made if it is not there, and all that is in it."""
     user = pwd.getpwnam(_USER)
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.chown(path, user.pw_uid, user.pw_gid)
+    path.mkdir(mode=0o700, exist_ok=True)
+    # The directory comes last: until then, postgres cannot exchange what is in it.
+    for one in [*path.rglob("*"), path]:
+        os.lchown(one, user.pw_uid, user.pw_gid)
     return path
 
 

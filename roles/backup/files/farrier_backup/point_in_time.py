@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -83,12 +82,12 @@ def choose(at: datetime | None, settings: Settings) -> Choice:
             "choose an earlier moment by `at`, or leave it out",
         )
     snapshot = later[0] if at else later[-1]
-    point = pgbackrest.fitting(_points_of(snapshot, settings), at)
+    found = _points_of(snapshot, settings)
+    point = pgbackrest.fitting(found, at)
     if point is None:
-        first = _points_of(snapshots[0], settings)
         raise BackupError(
             f"there is no backup of PostgreSQL as old as {shown(at)}",
-            f"choose a moment after {shown(first[0].stop if first else snapshots[0].time)}",
+            f"choose a moment after {shown(found[0].stop if found else snapshot.time)}",
         )
     return Choice(snapshot.id, point)
 
@@ -116,11 +115,7 @@ def _points_of(snapshot: Snapshot, settings: Settings) -> list[Point]:
 def _fetch(snapshot: str, home: Path, settings: Settings, *options: str) -> Path:
     """Bring a repository here from the backup host, whatever number its user had there."""
     Restic(settings).call("restore", snapshot, f"--target={home / 'brought'}", *options)
-    repository = home / "brought" / REPOSITORY.relative_to("/")
-    owner = home.stat()
-    for path in [home / "brought", *(home / "brought").rglob("*")]:
-        os.lchown(path, owner.st_uid, owner.st_gid)
-    return repository
+    return pgbackrest.own(home / "brought") / REPOSITORY.relative_to("/")
 
 
 def _repository(choice: Choice, home: Path, settings: Settings) -> Path:

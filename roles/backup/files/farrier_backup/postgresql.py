@@ -14,7 +14,7 @@ from farrier_backup.errors import BackupError
 from farrier_backup.pgbackrest import HOME, REPOSITORY, STANZA
 from farrier_backup.restic import INCOMPLETE, Restic, meaning
 from farrier_backup.save import check_repository, only_vanished
-from farrier_backup.settings import Settings
+from farrier_backup.settings import Settings, open_way
 from farrier_backup.times import shown
 
 # Of its backups on the backup host, and of what is known of them. No app has such a name.
@@ -22,6 +22,7 @@ NAME = "postgresql.main"
 # A full backup is due when the last one is about a week old.
 FULL_DAYS = 6.5
 MINUTE = 60
+_SIZES = "SELECT datname, pg_database_size(oid) FROM pg_database WHERE datallowconn"
 
 
 def query(sql: str, database: str = "postgres", socket: Path | None = None, **names: str) -> str:
@@ -36,7 +37,9 @@ def initialise() -> bool:
     """Make the repository on this host, unless there is one; return whether it was made."""
     if is_standby() or (REPOSITORY / "archive" / STANZA / "archive.info").exists():
         return False
-    pgbackrest.own(HOME)
+    open_way(HOME)
+    for directory in (REPOSITORY, HOME / "lock"):
+        pgbackrest.own(directory)
     pgbackrest.call("stanza-create", _data())
     return True
 
@@ -62,7 +65,9 @@ def save(settings: Settings) -> str:
             "restore the app whose database it is to a moment before",
         )
     carry(settings)
-    records.note(NAME, "saved", {"id": newest.label, "bytes": newest.bytes})
+    found = dict(line.split("|") for line in query(_SIZES).splitlines())
+    sizes = {name: int(found[name]) for name in settings.databases or [] if name in found}
+    records.note(NAME, "saved", {"id": newest.label, "bytes": newest.bytes, "databases": sizes})
     return f"PostgreSQL: saved {records.size(newest.bytes)} ({kind})"
 
 
@@ -135,6 +140,7 @@ def report(settings: Settings, now: float | None = None) -> records.Report:
         return found
     points = pgbackrest.points()
     behind = now - known.get("carried", {}).get("until", known["saved"]["at"])
+    sizes = [f"{name} {records.size(count)}" for name, count in known["saved"]["databases"].items()]
     text = (
         f"WAL reaches from {shown(points[0].stop)} to {records.age(behind)} ago"
         if points
@@ -149,4 +155,4 @@ def report(settings: Settings, now: float | None = None) -> records.Report:
             f"WAL {gap.segment} is missing: no moment from {shown(gap.until)} to the next backup can be "
             "restored. Next: systemctl start farrier-backup"
         )
-    return records.Report(NAME, f"{found.text}, {text}", alarms)
+    return records.Report(NAME, ", ".join([found.text, text, *sizes]), alarms)

@@ -15,6 +15,7 @@ from pathlib import Path
 from farrier_backup import pgbackrest, postgresql
 from farrier_backup.errors import BackupError
 from farrier_backup.pgbackrest import Point, as_postgres, own
+from farrier_backup.settings import open_way
 
 POLL_SECONDS = 0.2
 # Nobody waits for it but one program, and a crash of the machine may take it.
@@ -83,8 +84,8 @@ def cluster(
         f"--type={'time' if at else 'default'}",
         *target,
         "--archive-mode=off",
-        f"--tablespace-map-all={home / 'tablespaces'}",
-        f"--lock-path={home / 'lock'}",
+        f"--tablespace-map-all={own(home / 'tablespaces')}",
+        f"--lock-path={own(home / 'lock')}",
         *([f"--db-include={only}"] if only else []),
         repository=repository,
     )
@@ -103,13 +104,16 @@ def _programs(data: Path) -> Path:
 
 
 def _start(control: list[str], home: Path, scratch: Scratch, at: datetime | None) -> None:
-    access, log = home / "data" / "farrier_hba.conf", home / "data" / "farrier.log"
-    access.write_text("local all postgres peer\n")
-    access.chmod(0o644)
-    configuration = home / "data" / "postgresql.conf"
-    configuration.write_text("")
-    configuration.chmod(0o644)
-    settings = {**_SETTINGS, "hba_file": str(access), "unix_socket_directories": str(scratch.socket)}
+    log = scratch.socket / "log"
+    for name, text in (("pg_hba.conf", "local all postgres peer\n"), ("postgresql.conf", "")):
+        (home / name).write_text(text)
+        (home / name).chmod(0o644)
+    settings = {
+        **_SETTINGS,
+        "config_file": str(home / "postgresql.conf"),
+        "hba_file": str(home / "pg_hba.conf"),
+        "unix_socket_directories": str(scratch.socket),
+    }
     options = shlex.join(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))
     # It says that it has started when the recovery begins.
     with suppress(BackupError):
@@ -140,4 +144,4 @@ def failure(log: str, at: datetime | None) -> BackupError:
 def clear(home: Path) -> None:
     """Remove what a restore has left, and make place for another."""
     shutil.rmtree(home, ignore_errors=True)
-    own(home)
+    open_way(home)

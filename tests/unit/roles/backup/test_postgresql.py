@@ -39,7 +39,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """What is known of the cluster: all is well."""
     now = NOW.timestamp()
     found: dict[str, Any] = {
-        "saved": {"at": now - 7200, "bytes": 8199},
+        "saved": {"at": now - 7200, "bytes": 8199, "databases": {"shop": 8000}},
         "carried": {"at": now - 100, "until": now - 120},
         "proven": {"at": now - 7200},
     }
@@ -58,7 +58,7 @@ def test_all_is_well(known: dict[str, Any]) -> None:
     """Status says which moments can be restored."""
     assert report().alarms == []
     assert "saved 2 h ago, 8.2 kB, restore proven 2 h ago, WAL reaches from 2026-11-22" in report().text
-    assert report().text.endswith("to 2 min ago")
+    assert report().text.endswith("to 2 min ago, shop 8 kB")
 
 
 def test_wal_that_stays_behind_is_an_alarm(known: dict[str, Any]) -> None:
