@@ -148,7 +148,11 @@ def prepare(app: str, identifier: str, at: datetime | None, settings: Settings) 
             found = pgbackrest.points()
         else:
             found = _points_of(Snapshot(snapshot, datetime.now()), settings)
-        point = next(one for one in found if one.label == label)
+        point = next((one for one in found if one.label == label), None)
+        if point is None:
+            raise BackupError(
+                f"the backup {label} is no longer there", "ansible-playbook farrier.kit.restore again"
+            )
         repository = _repository(Choice(snapshot, point), home, settings)
         _check_wal(point, at, repository)
         only = app if has_database(point, app, repository) else ""

@@ -135,6 +135,11 @@ def report(settings: Settings, now: float | None = None) -> records.Report:
     """Return how old backup, WAL and proof of the cluster are, and whether that is too old."""
     now = time.time() if now is None else now
     found = records.report(NAME, settings, now=now)
+    try:
+        if is_standby():
+            return records.Report(NAME, "it is a standby; its primary is saved", [])
+    except BackupError as error:
+        return records.Report(NAME, found.text, [*found.alarms, str(error)])
     known = records.read(NAME)
     if "saved" not in known:
         return found

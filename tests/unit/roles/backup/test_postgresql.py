@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from farrier_backup import pgbackrest, postgresql, records, scratch
+from farrier_backup.errors import BackupError
 from farrier_backup.pgbackrest import Gap, Point
 from farrier_backup.settings import Settings
 
@@ -46,6 +47,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(records, "read", lambda *_: found)
     monkeypatch.setattr(pgbackrest, "points", lambda: [point(3), point(1)])
     monkeypatch.setattr(pgbackrest, "gap", lambda _: None)
+    monkeypatch.setattr(postgresql, "is_standby", lambda: False)
     return found
 
 
@@ -77,6 +79,26 @@ def test_wal_that_was_dropped_is_an_alarm(known: dict[str, Any], monkeypatch: py
     (alarm,) = report().alarms
     assert alarm.startswith("WAL 000000000000000000000007 is missing: no moment from 2026-11-25")
     assert "systemctl start farrier-backup" in alarm
+
+
+def test_a_standby_is_no_alarm(known: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """However old the backups are that it has made before."""
+    known["saved"]["at"] = known["proven"]["at"] = 0
+    assert report().alarms
+    monkeypatch.setattr(postgresql, "is_standby", lambda: True)
+    assert report().alarms == []
+
+
+def test_a_postgresql_that_does_not_answer_is_an_alarm(
+    known: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The apps of the host are reported all the same."""
+
+    def fails() -> bool:
+        raise BackupError("psql failed: connection refused", "start it")
+
+    monkeypatch.setattr(postgresql, "is_standby", fails)
+    assert report().alarms == ["psql failed: connection refused. Next: start it."]
 
 
 @pytest.mark.parametrize(
