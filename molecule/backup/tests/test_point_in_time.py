@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,9 @@ from tests.harness.deploys import run
 BEFORE = [f"before-{number}" for number in range(500)]
 HOME = "/var/lib/farrier-backup/postgresql"
 CARRY = started("farrier-backup-wal.service")
+SETTINGS = "/etc/pgbackrest/farrier.conf"
+WAITING = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
+WITHIN_SECONDS = 120
 # What nobody but the app may do with its database, and what is set for it.
 RIGHTS = """
     SELECT pg_get_userbyid(datdba), datacl, datcollate, shobj_description(d.oid, 'pg_database'), setconfig
@@ -108,3 +112,24 @@ def test_the_moment_before_a_mistake_comes_back(keepers: list[Notes], database: 
     again = run(INVENTORY, "site", ["--tags", "postgresql"])
     assert not again.failed
     assert "changed=1" not in again.output, again.output
+
+
+def test_wal_is_dropped_rather_than_fill_the_disk(keepers: list[Notes], database: Host) -> None:
+    """Where its repository takes none. The app goes on; status says it until the next backup."""
+    notes = keepers[1]
+    notes.save()
+    database.check_output(
+        f"cp -p {SETTINGS} /root && sed -i 's/^\\(archive-push-queue-max\\)=.*/\\1=16MB/' {SETTINGS}"
+    )
+    with moved(database, f"{HOME}/repository/archive"):
+        for _ in range(4):
+            query(database, "SELECT txid_current(), pg_switch_wal()")
+        deadline = time.monotonic() + WITHIN_SECONDS
+        while int(query(database, WAITING)) > 1:
+            assert time.monotonic() < deadline
+    database.check_output(f"mv /root/farrier.conf {SETTINGS}")
+    database.check_output(CARRY)
+    assert "no moment from" in notes.alarm()
+    notes.write_rows("meanwhile")
+    notes.save()
+    assert notes.status().succeeded
