@@ -156,11 +156,15 @@ def prepare(app: str, identifier: str, at: datetime | None, settings: Settings) 
         repository = _repository(Choice(snapshot, point), home, settings)
         _check_wal(point, at, repository)
         only = app if has_database(point, app, repository) else ""
+        began = time.monotonic()
         with cluster(home, repository, point, at, only) as scratch:
+            recovered = time.monotonic()
             _load(app, scratch)
+            copied = time.monotonic()
     finally:
         shutil.rmtree(home, ignore_errors=True)
-    return f"{app}: its database is here, beside the one that it uses"
+    took = f"recovered in {recovered - began:.1f} s, copied in {copied - recovered:.1f} s"
+    return f"{app}: its database is beside the one that it uses ({took})"
 
 
 def has_database(point: Point, app: str, repository: Path) -> bool:

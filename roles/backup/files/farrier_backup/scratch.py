@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -81,6 +82,7 @@ def cluster(
         "restore",
         f"--pg1-path={data}",
         f"--set={point.label}",
+        f"--process-max={os.cpu_count() or 1}",
         f"--type={'time' if at else 'default'}",
         *target,
         "--archive-mode=off",
