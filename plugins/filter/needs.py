@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.farrier.kit.plugins.plugin_utils import postgresql, server_keys, valkey
+from ansible_collections.farrier.kit.plugins.plugin_utils import (
+    database_hosts,
+    postgresql,
+    server_keys,
+    valkey,
+)
 
 
 def private_address(host: str, hostvars: Any) -> str:
@@ -24,16 +29,40 @@ def private_address(host: str, hostvars: Any) -> str:
         raise AnsibleFilterError(f"host {host}: private_address {mistake}") from None
 
 
-def postgresql_databases(inventory_hostname: str, app_hosts: Any, hostvars: Any) -> list[dict[str, Any]]:
+def database_primary(groups: Any, hostvars: Any) -> dict[str, str]:
+    """Return {"primary", "replica", "used", "problem"} of the database hosts, see `database_hosts.primary`.
+
+    Args:
+        groups: Hosts by group.
+        hostvars: Variables by host, with the facts of `host_facts` for those that were asked.
+    """
+    facts = {host: hostvars[host].get("ansible_facts", {}).get("farrier_host") for host in hostvars}
+    hosts = list(groups.get("database") or [])
+    found = {
+        host: database_hosts.Found(facts[host]["postgresql"], facts[host]["version"].split(".")[0])
+        for host in hosts
+        if facts.get(host)
+    }
+    recorded = [facts[host]["database"] for host in groups.get("app") or [] if facts.get(host)]
+    primary, problem = database_hosts.primary(hosts, found, recorded)
+    used = next((host for host in recorded if host in hosts), "")
+    replica = next((host for host in hosts if host != (primary or used)), "")
+    return {"primary": primary, "replica": replica, "used": used, "problem": problem}
+
+
+def postgresql_databases(
+    inventory_hostname: str, app_hosts: Any, hostvars: Any, database_hosts: Any
+) -> list[dict[str, Any]]:
     """Return the database of each app that needs one, for a database host.
 
     Args:
         inventory_hostname: The database host.
         app_hosts: Hosts of the group `app`.
         hostvars: Variables by host.
+        database_hosts: Hosts of the group `database`. If there are two, an app on one of them is a client, too.
 
     Returns:
-        Each as {"name", "extensions", "connections_max", "clients"}: addresses of other hosts with the app.
+        Each as {"name", "extensions", "connections_max", "clients"}: addresses of the hosts that connect by TLS.
     """
     from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import Postgresql, extensions
 
@@ -42,7 +71,7 @@ def postgresql_databases(inventory_hostname: str, app_hosts: Any, hostvars: Any)
             "name": name,
             "extensions": extensions.with_required(need.extensions),
             "connections_max": need.connections_max,
-            "clients": [private_address(host, hostvars) for host in hosts if host != inventory_hostname],
+            "clients": [private_address(host, hostvars) for host in hosts if [host] != list(database_hosts)],
         }
         for name, need, hosts in _needs("postgresql", Postgresql, app_hosts, hostvars)
     ]
@@ -70,23 +99,25 @@ def valkey_instances(inventory_hostname: str, app_hosts: Any, hostvars: Any) -> 
     ]
 
 
-def needs_servers(apps: Any, inventory_hostname: str, groups: Any, hostvars: Any) -> dict[str, str]:
-    """Return the addresses of the other hosts that the apps of a host connect to, by host.
+def needs_servers(
+    apps: Any, inventory_hostname: str, groups: Any, hostvars: Any, primary: str
+) -> dict[str, str]:
+    """Return the hosts that the apps of a host connect to by TLS, by the address or name that they use.
 
     Args:
         apps: What `app_defaults` returns for the app host.
         inventory_hostname: The app host.
         groups: Hosts by group.
         hostvars: Variables by host.
+        primary: Of the group `database`.
     """
-    remote = [
-        groups[group][0]
+    return {
+        _address(group, groups, hostvars): primary if service == "postgresql" else groups[group][0]
         for service, group in (("postgresql", "database"), ("valkey", "cache"))
         for app in apps
         if app["needs"][service] is not None
         and not _is_local(service, app["name"], inventory_hostname, groups, hostvars)
-    ]
-    return {host: private_address(host, hostvars) for host in remote}
+    }
 
 
 def needs_environments(
@@ -99,7 +130,7 @@ def needs_environments(
         inventory_hostname: The app host.
         groups: Hosts by group.
         hostvars: Variables by host.
-        secrets: Of the hosts that the apps connect to, by host; where there is none, passwords are left out.
+        secrets: By the addresses of `needs_servers`; where there is none, passwords are left out.
     """
     environments: dict[str, dict[str, str]] = {}
     for app in apps:
@@ -112,9 +143,8 @@ def needs_environments(
             if _is_local(service, name, inventory_hostname, groups, hostvars):
                 found[need["variable"]] = kind.local_url(need["scheme"], name)
                 continue
-            host = groups[group][0]
-            address = private_address(host, hostvars)
-            password = server_keys.password((secrets or {}).get(host, ""), service, name)
+            address = _address(group, groups, hostvars)
+            password = server_keys.password((secrets or {}).get(address, ""), service, name)
             found[need["variable"]] = kind.remote_url(need["scheme"], name, address, password)
             if service == "postgresql":
                 found |= postgresql.remote_variables(need["scheme"], address)
@@ -199,6 +229,16 @@ def postgresql_due(
     return [one["name"] for one in databases if not is_right(one["name"], one["connections_max"])]
 
 
+def replication_password(secret: str) -> str:
+    """Return the password by which a replica copies its primary; "" without the secret of both."""
+    return server_keys.password(secret, "replication", "")
+
+
+def replication_settings(disk_mb: int) -> dict[str, str]:
+    """Return settings of a pair of database hosts, see `postgresql.replication_settings`."""
+    return postgresql.replication_settings(int(disk_mb))
+
+
 def sha256(text: str) -> str:
     """Return the SHA-256 of a text, in hexadecimal digits."""
     return hashlib.sha256(text.encode()).hexdigest()
@@ -226,10 +266,16 @@ def _plain(need: Any) -> Any:
     return Resolver(lambda value: value, AnsibleError, AnsibleUndefinedVariable).resolve(need)
 
 
+def _address(group: str, groups: Any, hostvars: Any) -> str:
+    """Return where other hosts reach a service: a name, if a failover may move it."""
+    hosts = groups[group]
+    return postgresql.PRIMARY_NAME if len(hosts) > 1 else private_address(hosts[0], hostvars)
+
+
 def _is_local(service: str, name: str, inventory_hostname: str, groups: Any, hostvars: Any) -> bool:
     """Tell whether an app reaches a service by a socket of its host."""
     if service == "postgresql":
-        return bool(groups["database"][0] == inventory_hostname)
+        return bool(list(groups["database"]) == [inventory_hostname])
     hosts = [
         host for host in groups["app"] if any(app["name"] == name for app in hostvars[host].get("apps") or [])
     ]
@@ -242,6 +288,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
         return {
+            "database_primary": database_primary,
             "moved_databases": moved_databases,
             "needs_environments": needs_environments,
             "needs_passwords": needs_passwords,
@@ -251,6 +298,8 @@ class FilterModule:
             "postgresql_packages": postgresql_packages,
             "postgresql_settings": postgresql_settings,
             "private_address": private_address,
+            "replication_password": replication_password,
+            "replication_settings": replication_settings,
             "sha256": sha256,
             "valkey_instances": valkey_instances,
         }

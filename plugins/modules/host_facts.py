@@ -14,9 +14,9 @@ DOCUMENTATION = r"""
 module: host_facts
 short_description: Gather the few facts of a host that the roles need
 description:
-  - Returns distribution, memory, processors, free disk space and users of the host, and which host has the
-    databases of its apps. M(ansible.builtin.setup) returns most of it too, but looks at every device first,
-    which takes seconds.
+  - Returns distribution, memory, processors, disk space and users of the host, which host has the databases of
+    its apps, and whether its own PostgreSQL is a primary or a replica. M(ansible.builtin.setup) returns most of
+    it too, but looks at every device first, which takes seconds.
   - Changes nothing.
 options: {}
 author: [The Farrier developers (@farrier)]
@@ -41,10 +41,13 @@ ansible_facts:
       free_disk_mb: 31337
       homes: {root: /root}
       database: db1
+      postgresql: primary
+      postgresql_disk_mb: 40960
 """
 
 
 DATABASE_HOST = Path("/etc/farrier/database_host")
+POSTGRESQL = Path("/var/lib/postgresql")
 
 
 def os_release(text: str) -> dict[str, str]:
@@ -59,11 +62,23 @@ def memory_mb(meminfo: str) -> int:
     return int(kilobytes) // 1024
 
 
+def postgresql_role(data: Path) -> str:
+    """Return "primary" or "replica", also of a server that is down; "" for one that was never started.
+
+    A server with the file `standby.signal` is in recovery, and a promotion removes the file.
+    """
+    if (data / "standby.signal").exists():
+        return "replica"
+    return "primary" if (data / "postmaster.opts").exists() else ""
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
     release = os_release(Path("/etc/os-release").read_text())
     root = os.statvfs("/")
+    disk = os.statvfs(POSTGRESQL if POSTGRESQL.exists() else POSTGRESQL.parent)
+    roles = [postgresql_role(data) for data in sorted(POSTGRESQL.glob("[0-9]*/main"))]
     facts = {
         "distribution": release.get("ID", "unknown"),
         "version": release.get("VERSION_ID", ""),
@@ -72,6 +87,8 @@ def main() -> None:
         "free_disk_mb": root.f_bavail * root.f_frsize // 2**20,
         # Whatever an inventory says: there the apps have their data.
         "database": DATABASE_HOST.read_text().strip() if DATABASE_HOST.exists() else "",
+        "postgresql": next(filter(None, reversed(roles)), ""),
+        "postgresql_disk_mb": disk.f_blocks * disk.f_frsize // 2**20,
         "homes": {user.pw_name: user.pw_dir for user in pwd.getpwall()},
     }
     module.exit_json(changed=False, ansible_facts={"farrier_host": facts})

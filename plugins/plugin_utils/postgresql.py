@@ -11,6 +11,8 @@ from urllib.parse import urlencode
 from .addresses import endpoint
 from .server_keys import certificate
 
+# What the primary of several database hosts is called, in /etc/hosts of app hosts and in the certificate.
+PRIMARY_NAME = "database.farrier.internal"
 SOCKET_DIRECTORY = "/run/postgresql"
 PORT = 5432
 
@@ -50,11 +52,21 @@ def settings(memory_mb: int, vcpus: int, connections: int, *, is_shared: bool) -
         # Of disks without moving parts.
         "random_page_cost": "1.1",
         "effective_io_concurrency": "200",
-        "max_worker_processes": str(max(8, vcpus)),
+        # A replica must not have less than its primary, which may have more processors.
+        "max_worker_processes": str(max(64, vcpus)),
         "max_parallel_workers": str(vcpus),
         "max_parallel_workers_per_gather": str(parallel),
         "max_parallel_maintenance_workers": str(parallel),
     }
+
+
+def replication_settings(disk_mb: int) -> dict[str, str]:
+    """Return settings of a host that has a replica or is one.
+
+    Args:
+        disk_mb: Size of the disk with the databases. A replica that is away may fill a tenth of it with WAL.
+    """
+    return {"max_slot_wal_keep_size": f"{_within(disk_mb // 10, 1_024, 65_536)}MB"}
 
 
 def _within(value: int, least: int, most: int) -> int:
@@ -77,7 +89,7 @@ def remote_url(scheme: str, name: str, address: str, secret: str) -> str:
     Args:
         scheme: Of the URL. It says which library reads it.
         name: Of the database and of the role.
-        address: IP address of the host.
+        address: IP address of the host, or its name.
         secret: Password; "" leaves it out.
     """
     user = f"{name}:{secret}" if secret else name

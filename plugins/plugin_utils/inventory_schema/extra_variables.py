@@ -26,6 +26,7 @@ PLAYBOOKS: dict[str, tuple[str, ...]] = {
     "upgrade": ("reboot",),
     "maintenance_mode": ("app", "maintenance"),
     "remove": ("app", "save_state", "remove_data"),
+    "database_failover": ("primary", "rebuild", "confirm"),
     "unlock": ("app", "force"),
     "restore": ("app", "at", "confirm"),
 }

@@ -14,6 +14,8 @@ from .mistakes import MistakeError, Problem, merge
 # The group whose hosts have each service.
 SERVICES = {"postgresql": "database", "valkey": "cache"}
 _PURPOSES = {"postgresql": "PostgreSQL", "valkey": "Valkey"}
+# How many hosts a group may have, and what Farrier sets up on them.
+_MOST = {"postgresql": (2, "a primary and one replica"), "valkey": (1, "one")}
 
 
 def needs_problems(groups: Mapping[str, list[str]], hosts: Mapping[str, HostView]) -> list[Problem]:
@@ -31,12 +33,14 @@ def needs_problems(groups: Mapping[str, list[str]], hosts: Mapping[str, HostView
         if users and not servers:
             others = [name for name in groups if name not in ("all", "ungrouped")]
             problems += _without_server(app_hosts, service, group, suggestion(group, others))
-        if len(servers) > 1:
-            what = f"has {len(servers)} hosts ({', '.join(servers)}), and Farrier sets up one"
-            problems.append(Problem(f"group {group}", "", "", what, f"leave one host in it: {servers[0]}"))
-        if len(servers) == 1:
-            problems += _unreachable(hosts, servers[0], users)
-            problems += _without_network(app_hosts, servers[0], service)
+        most, purpose = _MOST[service]
+        if len(servers) > most:
+            what = f"has {len(servers)} hosts ({', '.join(servers)}), and Farrier sets up {purpose}"
+            fix = "take hosts out of it that have no data" if most > 1 else f"leave one host in it: {servers[0]}"
+            problems.append(Problem(f"group {group}", "", "", what, fix))
+        elif servers:
+            problems += _unreachable(hosts, servers, users)
+            problems += _without_network(app_hosts, servers, service)
     return [*merge(problems), *_disagreements(app_hosts), *merge([*_shared_ports(app_hosts)])]
 
 
@@ -61,25 +65,30 @@ def _without_server(
             yield Problem(f"app {name}", key, "", what, fix, view.location(index, key), [host])
 
 
-def _unreachable(hosts: Mapping[str, HostView], server: str, users: list[str]) -> Iterator[Problem]:
-    """Find hosts without an address where app hosts and their server are different machines."""
-    others = [host for host in users if host != server]
-    for host in [server, *others] if others else []:
+def _unreachable(hosts: Mapping[str, HostView], servers: list[str], users: list[str]) -> Iterator[Problem]:
+    """Find hosts without an address where app hosts and their servers are different machines."""
+    others = [host for host in users if [host] != servers]
+    everyone = dict.fromkeys([*servers, *others])
+    for host in everyone if len(everyone) > 1 else ():
         try:
             private_address(host, hosts[host].settings)
         except MistakeError as mistake:
+            other = next(one for one in reversed(everyone) if one != host)
             reason = (
-                f"{others[0]} has to reach it there" if host == server else f"{server} lets it in by that"
+                f"{other} has to reach it there" if host in servers else f"{servers[0]} lets it in by that"
             )
             yield without_address(host, hosts[host], mistake, reason)
 
 
-def _without_network(app_hosts: Mapping[str, HostView], server: str, service: str) -> Iterator[Problem]:
+def _without_network(
+    app_hosts: Mapping[str, HostView], servers: list[str], service: str
+) -> Iterator[Problem]:
     for host, view in app_hosts.items():
         for name, index, raw in _needing(view, service):
-            if host != server and raw.get("outbound") is False:
-                what = f"leaves the app no network, but needs.{service} is on another machine, {server}"
-                fix = "remove outbound, or run the app on that machine"
+            if [host] != servers and raw.get("outbound") is False:
+                where = " or ".join(server for server in servers if server != host)
+                what = f"leaves the app no network, but needs.{service} is on another machine, {where}"
+                fix = "remove outbound" + (", or run the app on that machine" if len(servers) == 1 else "")
                 yield Problem(
                     f"app {name}", "outbound", "false", what, fix, view.location(index, "outbound"), [host]
                 )
