@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible_collections.farrier.kit.plugins.plugin_utils import (
     database_hosts,
+    database_reports,
     postgresql,
     server_keys,
     valkey,
@@ -229,6 +231,45 @@ def postgresql_due(
     return [one["name"] for one in databases if not is_right(one["name"], one["connections_max"])]
 
 
+def postgresql_report(answer: Any, peer: str) -> dict[str, str]:
+    """Return {"text", "problem"} of a database host, see `database_reports.report`."""
+    text, problem = database_reports.report(answer, peer)
+    return {"text": text, "problem": problem}
+
+
+def failover_plan(groups: Any, hostvars: Any, is_dead: bool, rebuild: str) -> dict[str, Any]:
+    """Return {"primary", "problem", "lines", "groups"} of a failover, or of a replica that is made anew.
+
+    `groups` says who takes part: the hosts that are stopped, promoted, fenced, configured anew, or have apps.
+
+    Args:
+        groups: Hosts by group.
+        hostvars: Variables by host, with `postgresql_found` of those that answer.
+        is_dead: Whether the primary is.
+        rebuild: The replica that is to be made anew; "" for a failover.
+    """
+    cluster = database_primary(groups, hostvars)
+    hosts = groups.get("database") or []
+    found = database_reports.Databases(
+        cluster["primary"],
+        cluster["used"],
+        cluster["problem"],
+        {host: hostvars[host].get("postgresql_found") for host in hosts},
+        [host for host in groups["app"] if not hostvars[host].get("ansible_facts", {}).get("farrier_host")],
+        any(boolean(hostvars[host].get("postgresql_synchronous", False)) for host in hosts),
+    )
+    primary, problem, lines = found.rebuild(rebuild) if rebuild else found.failover(is_dead=is_dead)
+    old, apps = [found.other(primary)], list(groups["app"])
+    taking_part = {"failover_new": [primary], "failover_apps": apps}
+    if rebuild:
+        taking_part = {"failover_databases": list(hosts)}
+    elif not is_dead:
+        taking_part |= {"failover_old": old, "failover_databases": list(hosts)}
+    elif hostvars[old[0]].get("ansible_facts", {}).get("farrier_host"):
+        taking_part |= {"failover_fenced": old}
+    return {"primary": primary, "problem": problem, "lines": lines, "groups": {} if problem else taking_part}
+
+
 def replication_password(secret: str) -> str:
     """Return the password by which a replica copies its primary; "" without the secret of both."""
     return server_keys.password(secret, "replication", "")
@@ -289,6 +330,7 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "database_primary": database_primary,
+            "failover_plan": failover_plan,
             "moved_databases": moved_databases,
             "needs_environments": needs_environments,
             "needs_passwords": needs_passwords,
@@ -296,6 +338,7 @@ class FilterModule:
             "postgresql_databases": postgresql_databases,
             "postgresql_due": postgresql_due,
             "postgresql_packages": postgresql_packages,
+            "postgresql_report": postgresql_report,
             "postgresql_settings": postgresql_settings,
             "private_address": private_address,
             "replication_password": replication_password,
