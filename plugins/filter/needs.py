@@ -285,6 +285,12 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def valkey_report(shown: str, processes: str, instances: list[dict[str, Any]]) -> dict[str, str]:
+    """Return {"text", "problem"} of the instances of a host, see `valkey.report`."""
+    text, problem = valkey.report(shown, processes, {one["name"]: one["memory_max_mb"] for one in instances})
+    return {"text": text, "problem": problem}
+
+
 def _needs(service: str, model: Any, app_hosts: Any, hostvars: Any) -> Iterator[tuple[str, Any, list[str]]]:
     """Yield each app that needs a service, what it needs, and its hosts. No other key of an app is read."""
     needs: dict[str, Any] = {}
@@ -345,4 +351,5 @@ class FilterModule:
             "replication_settings": replication_settings,
             "sha256": sha256,
             "valkey_instances": valkey_instances,
+            "valkey_report": valkey_report,
         }

@@ -27,7 +27,7 @@ def report(answer: Answer, peer: str) -> tuple[str, str]:
         f"{answer['connections']} of {answer['connections_max']} connections"
     )
     if answer["is_replica"]:
-        text += f"; {answer['receiver'] or 'not connected'}, has commits until {answer['replayed_at'] or 'its copy'}"
+        text += f"; {answer['receiver'] or 'not connected'}, last commit {answer['replayed_at'] or 'before it was made'}"
         problem = "gets nothing from its primary. Next: /var/log/postgresql/ there"
         return text, "" if answer["receiver"] == "streaming" else problem
     if not peer:
@@ -93,8 +93,8 @@ class Databases:
             new,
             "",
             [
-                f"{new} becomes the primary without {old}. It has WAL up to {answer['received']}, and commits until "
-                f"{answer['replayed_at'] or 'its copy'}. {lost}",
+                f"{new} becomes the primary without {old}. It has WAL up to {answer['received']}, its last commit is "
+                f"{'of ' + answer['replayed_at'] if answer['replayed_at'] else 'older than its copy'}. {lost}",
                 f"If {old} comes back, no app uses it. To make it a replica then: {FAILOVER} -e rebuild={old}",
             ],
         )

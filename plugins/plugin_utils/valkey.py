@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from .addresses import endpoint
@@ -44,3 +45,25 @@ def remote_url(scheme: str, name: str, address: str, secret: str) -> str:
     user = f":{secret}@" if secret else ""
     query = urlencode({"ssl_cert_reqs": "required", "ssl_ca_certs": certificate(address)}, safe="/")
     return f"{_OVER_TLS[scheme]}://{user}{endpoint(address, port(name))}/0?{query}"
+
+
+def report(shown: str, processes: str, bounds_mb: Mapping[str, int]) -> tuple[str, str]:
+    """Return how the instances do, and which of them do not run; "" if all do.
+
+    Args:
+        shown: What `systemctl show` says of their units: Id, ActiveState and MainPID.
+        processes: What `ps` says of these processes: number and resident memory in kB.
+        bounds_mb: Memory for data, by name.
+    """
+    resident_kb = dict(line.split() for line in processes.splitlines())
+    texts, down = [], []
+    for unit in shown.strip().split("\n\n"):
+        said = dict(line.split("=", 1) for line in unit.splitlines())
+        name = said["Id"].partition("@")[2].removesuffix(".service")
+        if said["ActiveState"] == "active":
+            memory_mb = int(resident_kb.get(said["MainPID"], 0)) / 1024
+            texts.append(f"Valkey of {name}: {memory_mb:.0f} MB of memory, bound of its data {bounds_mb[name]} MB")
+        else:
+            texts.append(f"Valkey of {name}: {said['ActiveState']}")
+            down.append(f"{said['Id']} is {said['ActiveState']}. Next: journalctl -u {said['Id']}")
+    return "; ".join(texts), "; ".join(down)
