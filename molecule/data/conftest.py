@@ -40,6 +40,8 @@ def apart() -> tuple[Host, Host]:
     assert not site.failed, site.output
     # Nothing that a run says has a secret in it.
     app_host = reached("data-app")
-    for password in passwords(app_host):
+    database = reached("data-database")
+    of_replication = database.check_output("cut -d: -f5 /etc/postgresql/17/main/farrier.pgpass")
+    for password in [*passwords(app_host), of_replication]:
         assert password not in site.output
-    return reached("data-database"), app_host
+    return database, app_host

@@ -88,12 +88,16 @@ class Databases:
                     "Connections break, and writes pause for some seconds.",
                 ],
             )
-        lost = "None is lost: commits waited for it." if self.is_synchronous else f"What {old} had after it is lost."
+        lost = (
+            "None is lost: commits waited for it (postgresql_synchronous)."
+            if self.is_synchronous
+            else f"What {old} had after it is lost."
+        )
         return (
             new,
             "",
             [
-                f"{new} becomes the primary without {old}. It has WAL up to {answer['received']}, its last commit is "
+                f"{new} becomes the primary without {old}. It has WAL up to {answer['received']}, and its last commit is "
                 f"{'of ' + answer['replayed_at'] if answer['replayed_at'] else 'older than its copy'}. {lost}",
                 f"If {old} comes back, no app uses it. To make it a replica then: {FAILOVER} -e rebuild={old}",
             ],
@@ -111,7 +115,9 @@ class Databases:
             return source, f"{host} is what apps use. Its data would be replaced by those of {source}", []
         lines = [f"{source} is copied anew to {host}, which is its replica then."]
         if own is None or not own["is_replica"]:
-            lines.append(f"What {host} had as a primary stays in a directory beside; remove it when you need none of it.")
+            lines.append(
+                f"What {host} had as a primary stays in a directory beside; remove it when you need none of it."
+            )
         return source, "", lines
 
     def _refusal(self, old: str, new: str) -> str:
@@ -121,7 +127,11 @@ class Databases:
             return f"{', '.join(self.silent)} cannot be led to another primary without an answer from there"
         if not old:
             return self.problem or "It is not known which host was the primary"
-        return "" if self.answers[new] is not None else f"PostgreSQL on {new} does not answer, so it cannot take over"
+        return (
+            ""
+            if self.answers[new] is not None
+            else f"PostgreSQL on {new} does not answer, so it cannot take over"
+        )
 
     def _live_refusal(self, old: str, new: str) -> str:
         answer, to = self.answers[old], self.answers[new] or {}
@@ -137,7 +147,9 @@ class Databases:
     def _dead_refusal(self, old: str, new: str) -> str:
         answer = self.answers[old]
         if answer is not None and not answer["is_replica"]:
-            return f"PostgreSQL on {old} answers, so it is not dead. Leave out -e primary=dead, or stop it there"
+            return (
+                f"PostgreSQL on {old} answers, so it is not dead. Leave out -e primary=dead, or stop it there"
+            )
         return ""
 
 

@@ -62,7 +62,9 @@ def report(shown: str, processes: str, bounds_mb: Mapping[str, int]) -> tuple[st
         name = said["Id"].partition("@")[2].removesuffix(".service")
         if said["ActiveState"] == "active":
             memory_mb = int(resident_kb.get(said["MainPID"], 0)) / 1024
-            texts.append(f"Valkey of {name}: {memory_mb:.0f} MB of memory, bound of its data {bounds_mb[name]} MB")
+            texts.append(
+                f"Valkey of {name}: {memory_mb:.0f} MB of memory, bound of its data {bounds_mb[name]} MB"
+            )
         else:
             texts.append(f"Valkey of {name}: {said['ActiveState']}")
             down.append(f"{said['Id']} is {said['ActiveState']}. Next: journalctl -u {said['Id']}")

@@ -134,9 +134,14 @@ def changed(directory: Path, groups: dict[str, object] | None = None, **keys: ob
         ({}, {"needs": {"mysql": {}}}, "key needs.mysql: is an unknown key"),
         ({"database": {"hosts": {}}}, {}, "needs a host of the group database, which has none"),
         (
-            {"database": {"hosts": {"data": None, "data-database": None}}},
+            {"database": {"hosts": {"data": None, "data-database": None, "data-app": None}}},
             {},
-            "group database: has 2 hosts (data, data-database), and Farrier sets up one",
+            "has 3 hosts (data, data-database, data-app), and Farrier sets up a primary and one replica",
+        ),
+        (
+            {"database": {"hosts": {"data": None, "data-replica": None}}},
+            {"outbound": True},
+            "but data has release 12, data-replica has release 13",
         ),
         (
             {"database": {"hosts": {"data-database": None}}},

@@ -8,6 +8,7 @@ import pytest
 from places import APART, Ask, environment, passwords
 from testinfra.host import Host
 
+from tests.harness.connections import reached
 from tests.harness.deploys import run
 
 PORTS = "ss -Hltn | awk '{print $4}'"
@@ -28,7 +29,7 @@ def test_a_second_run_changes_nothing_also_if_it_is_limited(apart: tuple[Host, H
     for options in ([], ["--limit=data-app"]):
         site = run(APART, "site", options)
         assert not site.failed, site.output
-        assert site.output.count("changed=0") == (1 if options else 2), site.output
+        assert site.output.count("changed=0") == (1 if options else 3), site.output
 
 
 def test_the_database_host_listens_at_its_address_alone(apart: tuple[Host, Host]) -> None:
@@ -42,7 +43,7 @@ def test_the_database_host_listens_at_its_address_alone(apart: tuple[Host, Host]
     assert len(listening) == 2 + 1 + 2  # sshd, PostgreSQL, an instance for each app
     assert database.check_output("stat -c %a /etc/farrier/server_key/secret") == "600"
     keys = database.check_output("stat -c '%a %G' /etc/farrier/server_key/*.key /etc/valkey/farrier.key")
-    assert keys.split() == ["640", "postgres", "640", "valkey"]
+    assert keys.split() == ["600", "root", "640", "postgres", "640", "valkey"]
 
 
 def test_a_stranger_gets_no_answer(apart: tuple[Host, Host], alone: Host) -> None:
@@ -87,8 +88,27 @@ def test_a_client_without_tls_or_with_another_certificate_is_refused(apart: tupl
     assert connect(url) == ""
     clear = url.replace("sslmode=verify-full", "sslmode=disable")
     assert "no encryption" in connect(clear)
-    other = url.replace("/etc/farrier/server_key/10.77.77.141.pem", "/etc/ssl/certs/ca-certificates.crt")
+    other = url.replace(
+        "/etc/farrier/server_key/database.farrier.internal.pem", "/etc/ssl/certs/ca-certificates.crt"
+    )
     assert "certificate verify failed" in connect(other)
+
+
+def test_the_replica_has_what_it_needs_to_be_the_primary(apart: tuple[Host, Host]) -> None:
+    """The same secret and certificate; and it is none yet: it lets nobody write."""
+    database, _ = apart
+    replica = reached("data-replica")
+    sums = "cd /etc/farrier/server_key && sha256sum secret database.farrier.internal.*"
+    assert replica.check_output(sums) == database.check_output(sums)
+    writing = "cd /; runuser -u postgres -- psql -d notes -c 'CREATE TABLE t ()'"
+    assert "read-only transaction" in replica.run(writing).stderr
+
+
+def test_a_database_host_is_not_drained(apart: tuple[Host, Host]) -> None:
+    """No edge sends it requests."""
+    drain = run(APART, "drain", host="data-database", drain="on")
+    assert drain.failed
+    assert "data-database gets no requests from an edge" in " ".join(drain.output.split())
 
 
 def test_build_hooks_know_the_place_and_not_the_password(apart: tuple[Host, Host]) -> None:
@@ -96,7 +116,7 @@ def test_build_hooks_know_the_place_and_not_the_password(apart: tuple[Host, Host
     _, app_host = apart
     settings = json.loads(app_host.file("/etc/farrier/notes/release.json").content_string)
     known = settings["needs_environment"]["DATABASE_URL"]
-    assert known.startswith("postgresql://notes@10.77.77.141:5432/notes?sslmode=verify-full")
+    assert known.startswith("postgresql://notes@database.farrier.internal:5432/notes?sslmode=verify-full")
     for password in passwords(app_host):
         assert password not in json.dumps(settings)
 

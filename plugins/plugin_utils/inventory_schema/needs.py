@@ -36,7 +36,11 @@ def needs_problems(groups: Mapping[str, list[str]], hosts: Mapping[str, HostView
         most, purpose = _MOST[service]
         if len(servers) > most:
             what = f"has {len(servers)} hosts ({', '.join(servers)}), and Farrier sets up {purpose}"
-            fix = "take hosts out of it that have no data" if most > 1 else f"leave one host in it: {servers[0]}"
+            fix = (
+                "take hosts out of it that have no data"
+                if most > 1
+                else f"leave one host in it: {servers[0]}"
+            )
             problems.append(Problem(f"group {group}", "", "", what, fix))
         elif servers:
             problems += _unreachable(hosts, servers, users)

@@ -39,7 +39,7 @@ ALONE = {"app": ["app1"], "database": ["app1"], "cache": ["app1"]}
 
 def test_a_database_for_each_app_that_needs_one_and_its_hosts_as_clients() -> None:
     """An extension brings those that it requires before it."""
-    assert needs.postgresql_databases("db1", FLEET["app"], HOSTVARS) == [
+    assert needs.postgresql_databases("db1", FLEET["app"], HOSTVARS, ["db1"]) == [
         {"name": "blog", "extensions": [], "connections_max": None, "clients": ["10.0.0.1"]},
         {
             "name": "shop",
@@ -48,8 +48,10 @@ def test_a_database_for_each_app_that_needs_one_and_its_hosts_as_clients() -> No
             "clients": ["10.0.0.1", "10.0.0.2"],
         },
     ]
-    local = needs.postgresql_databases("app1", ["app1"], HOSTVARS)
+    local = needs.postgresql_databases("app1", ["app1"], HOSTVARS, ["app1"])
     assert [database["clients"] for database in local] == [[], []]
+    pair = needs.postgresql_databases("app1", ["app1"], HOSTVARS, ["app1", "db1"])
+    assert [database["clients"] for database in pair] == [["10.0.0.1"], ["10.0.0.1"]]
 
 
 def test_an_instance_is_behind_a_socket_or_a_port_and_never_both() -> None:
@@ -68,7 +70,7 @@ def test_an_instance_is_behind_a_socket_or_a_port_and_never_both() -> None:
 def test_apps_on_the_same_machine_are_told_of_sockets() -> None:
     """They connect to no other host."""
     apps = app_defaults(APPS)
-    assert needs.needs_servers(apps, "app1", ALONE, HOSTVARS) == {}
+    assert needs.needs_servers(apps, "app1", ALONE, HOSTVARS, "app1") == {}
     assert needs.needs_environments(apps, "app1", ALONE, HOSTVARS) == {
         "shop": {
             "DATABASE_URL": "postgresql://shop@/shop?host=/run/postgresql",
@@ -82,9 +84,9 @@ def test_apps_on_the_same_machine_are_told_of_sockets() -> None:
 def test_apps_elsewhere_are_told_passwords_that_the_server_knows() -> None:
     """Both sides compute them from the server's secret."""
     apps = app_defaults(APPS)
-    assert needs.needs_servers(apps, "app1", FLEET, HOSTVARS) == {"db1": "10.0.0.9"}
-    told = needs.needs_environments(apps, "app1", FLEET, HOSTVARS, {"db1": "secret"})
-    databases = needs.postgresql_databases("db1", FLEET["app"], HOSTVARS)
+    assert needs.needs_servers(apps, "app1", FLEET, HOSTVARS, "db1") == {"10.0.0.9": "db1"}
+    told = needs.needs_environments(apps, "app1", FLEET, HOSTVARS, {"10.0.0.9": "secret"})
+    databases = needs.postgresql_databases("db1", FLEET["app"], HOSTVARS, ["db1"])
     instances = needs.valkey_instances("db1", FLEET["app"], HOSTVARS)
     passwords = needs.needs_passwords(databases, "postgresql", "secret")
     assert f"//shop:{passwords['shop']}@10.0.0.9:5432/shop" in told["shop"]["DATABASE_URL"]
@@ -94,6 +96,62 @@ def test_apps_elsewhere_are_told_passwords_that_the_server_knows() -> None:
     assert f"//:{of_valkey['shop']}@10.0.0.9:" in told["shop"]["REDIS_URL"]
     for_builds = needs.needs_environments(apps, "app1", FLEET, HOSTVARS)
     assert for_builds["shop"]["DATABASE_URL"].startswith("postgresql://shop@10.0.0.9:5432/shop?")
+
+
+def test_two_database_hosts_are_reached_by_a_name_that_a_failover_moves() -> None:
+    """Neither URL nor password nor certificate change with it, also for an app on one of them."""
+    apps = app_defaults(APPS[:1])
+    groups = {"app": ["app1"], "database": ["app1", "db1"], "cache": ["db1"]}
+    name = "database.farrier.internal"
+    for primary in ("app1", "db1"):
+        servers = needs.needs_servers(apps, "app1", groups, HOSTVARS, primary)
+        assert servers == {name: primary, "10.0.0.9": "db1"}
+    told = needs.needs_environments(apps, "app1", groups, HOSTVARS, {name: "secret"})["shop"]["DATABASE_URL"]
+    assert f"@{name}:5432/shop?sslmode=verify-full&sslrootcert=/etc/farrier/server_key/{name}.pem" in told
+
+
+def host(role: str, **facts: Any) -> dict[str, Any]:
+    """Return the variables of a database host as a run finds it."""
+    return {
+        "ansible_facts": {"farrier_host": {"postgresql": role, "version": "13.1", "database": ""} | facts}
+    }
+
+
+def test_a_failover_names_who_takes_part() -> None:
+    """A host that does not answer is not stopped, nor told anything."""
+    groups = {"app": ["app1"], "database": ["db1", "db2"]}
+    streaming = {"is_replica": True, "receiver": "streaming", "received": "0/1", "replayed_at": None}
+    hostvars = {
+        "app1": host("", database="db1"),
+        "db1": {**host("primary"), "postgresql_found": {"is_replica": False, "lag_bytes": 0}},
+        "db2": {**host("replica"), "postgresql_found": streaming},
+    }
+    assert needs.database_primary(groups, hostvars) == {
+        "primary": "db1",
+        "replica": "db2",
+        "used": "db1",
+        "problem": "",
+    }
+    plan = needs.failover_plan(groups, hostvars, False, "")
+    assert plan["groups"] == {
+        "failover_new": ["db2"],
+        "failover_apps": ["app1"],
+        "failover_old": ["db1"],
+        "failover_databases": ["db1", "db2"],
+    }
+    assert needs.failover_plan(groups, hostvars, True, "")["groups"] == {}
+    del hostvars["db1"]["postgresql_found"]
+    down = needs.failover_plan(groups, hostvars, True, "")
+    assert down["groups"] == {
+        "failover_new": ["db2"],
+        "failover_apps": ["app1"],
+        "failover_fenced": ["db1"],
+    }
+    hostvars["db1"] = {"postgresql_synchronous": "yes"}
+    dead = needs.failover_plan(groups, hostvars, True, "")
+    assert dead["groups"] == {"failover_new": ["db2"], "failover_apps": ["app1"]}
+    assert "None is lost" in dead["lines"][0]
+    assert needs.failover_plan(groups, hostvars, False, "db2")["problem"]
 
 
 def test_a_server_without_an_address_is_named() -> None:

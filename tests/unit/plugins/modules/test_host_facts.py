@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -55,3 +56,14 @@ def test_distribution_is_read_as_a_shell_would(host_facts: ModuleType) -> None:
     """With and without quotes."""
     text = '# a comment\nNAME="Debian GNU/Linux"\n\nID=debian\nVERSION_ID="12"\n'
     assert host_facts.os_release(text) == {"NAME": "Debian GNU/Linux", "ID": "debian", "VERSION_ID": "12"}
+
+
+def test_a_server_is_a_replica_by_the_file_that_a_promotion_removes(
+    host_facts: ModuleType, tmp_path: Path
+) -> None:
+    """One that was never started is neither: it has no data."""
+    assert host_facts.postgresql_role(tmp_path) == ""
+    (tmp_path / "postmaster.opts").touch()
+    assert host_facts.postgresql_role(tmp_path) == "primary"
+    (tmp_path / "standby.signal").touch()
+    assert host_facts.postgresql_role(tmp_path) == "replica"

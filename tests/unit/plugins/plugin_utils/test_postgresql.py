@@ -97,3 +97,11 @@ def test_a_password_is_of_one_secret_one_service_and_one_app() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}", one) for one in found)
     assert password("one", "postgresql", "shop") == password("one", "postgresql", "shop")
     assert password("", "postgresql", "shop") == ""
+
+
+@pytest.mark.parametrize(
+    ("disk_mb", "kept"), [(4_000, "1024MB"), (100_000, "10000MB"), (4_000_000, "65536MB")]
+)
+def test_a_replica_that_is_away_fills_a_tenth_of_the_disk(disk_mb: int, kept: str) -> None:
+    """Not less than a moment's WAL, and not more than what is quicker to copy anew."""
+    assert postgresql.replication_settings(disk_mb) == {"max_slot_wal_keep_size": kept}

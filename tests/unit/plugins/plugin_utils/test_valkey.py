@@ -31,3 +31,15 @@ def test_urls(scheme: str, local: str, remote: str) -> None:
 def test_ports_are_none_of_an_apps_own() -> None:
     """On one machine both may listen."""
     assert not {valkey.port(f"app-{n}") for n in range(500)} & {ports.derived(f"app-{n}") for n in range(500)}
+
+
+def test_a_report_has_the_memory_of_each_instance_and_what_is_down() -> None:
+    """By the process, since the instance lets in its app alone."""
+    shown = (
+        "MainPID=41\nId=valkey-server@shop.service\nActiveState=active\n\n"
+        "MainPID=0\nId=valkey-server@blog.service\nActiveState=failed\n"
+    )
+    text, problem = valkey.report(shown, "  41 15360\n", {"shop": 128, "blog": 16})
+    assert text == "Valkey of shop: 15 MB of memory, bound of its data 128 MB; Valkey of blog: failed"
+    assert "valkey-server@blog.service is failed" in problem
+    assert "shop" not in problem

@@ -89,6 +89,7 @@ def test_a_fleet_that_has_what_its_apps_need() -> None:
     """On one machine, or on another one; a database host needs no `apps`."""
     assert fleet({"database": ["app1"]}) == []
     assert fleet({"database": ["db1"]}) == []
+    assert fleet({"database": ["app1", "db1"]}) == []
     assert fleet({"database": ["app1"]}, outbound=False) == []
 
 
@@ -107,9 +108,20 @@ def test_a_fleet_that_has_what_its_apps_need() -> None:
         ),
         ({"databases": ["db1"]}, {}, "rename the group databases to database"),
         (
-            {"database": ["db1", "db2"]},
+            {"database": ["db1", "db2", "db3"]},
             {},
-            "group database, : has 2 hosts (db1, db2), and Farrier sets up one",
+            "group database, : has 3 hosts (db1, db2, db3), and Farrier sets up a primary and one replica",
+        ),
+        (
+            {"cache": ["db1", "db2"]},
+            {"needs": {}},
+            "group cache, : has 2 hosts (db1, db2), and Farrier sets up one; leave one host in it: db1",
+        ),
+        ({"database": ["db1", "unknown"]}, {"needs": {}}, "host unknown, private_address: is not set"),
+        (
+            {"database": ["app1", "db1"]},
+            {"outbound": False},
+            "app shop, outbound: leaves the app no network, but needs.postgresql is on another machine, db1",
         ),
         (
             {"database": ["db1"]},
