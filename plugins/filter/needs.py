@@ -61,10 +61,10 @@ def postgresql_databases(
         inventory_hostname: The database host.
         app_hosts: Hosts of the group `app`.
         hostvars: Variables by host.
-        database_hosts: Hosts of the group `database`. If there are two, an app on one of them is a client, too.
+        database_hosts: Hosts of the group `database`. Of two, an app on one of them is a client, too.
 
     Returns:
-        Each as {"name", "extensions", "connections_max", "clients"}: addresses of the hosts that connect by TLS.
+        Each as {"name", "extensions", "connections_max", "clients"}: addresses of hosts that connect by TLS.
     """
     from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import Postgresql, extensions
 

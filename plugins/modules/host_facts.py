@@ -14,9 +14,9 @@ DOCUMENTATION = r"""
 module: host_facts
 short_description: Gather the few facts of a host that the roles need
 description:
-  - Returns distribution, memory, processors, disk space and users of the host, which host has the databases of
-    its apps, and whether its own PostgreSQL is a primary or a replica. M(ansible.builtin.setup) returns most of
-    it too, but looks at every device first, which takes seconds.
+  - Returns distribution, memory, processors, disk space and users of the host, which host has the databases
+    of its apps, and whether its own PostgreSQL is a primary or a replica. M(ansible.builtin.setup) returns
+    most of it too, but looks at every device first, which takes seconds.
   - Changes nothing.
 options: {}
 author: [The Farrier developers (@farrier)]

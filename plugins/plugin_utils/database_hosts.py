@@ -1,4 +1,4 @@
-"""Which of the database hosts is the primary, from what was found on them and what app hosts have recorded."""
+"""Which of the database hosts is the primary, by what is on them and what app hosts have recorded."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def primary(hosts: list[str], found: Mapping[str, Found], recorded: Iterable[str
         return "", _two(primaries, used)
     if primaries and used in unasked:
         return "", (
-            f"{primaries[0]} is a primary, but apps use {used}, which was not asked. Bring {used} back. If it "
-            f"is dead, and {primaries[0]} is to take its place: {FAILOVER} -e primary=dead"
+            f"{primaries[0]} is a primary, but apps use {used}, which was not asked. Bring {used} back. If "
+            f"it is dead, and {primaries[0]} is to take its place: {FAILOVER} -e primary=dead"
         )
     if not primaries and by_role["replica"] and not unasked:
         return "", _none(by_role["replica"], hosts)
@@ -55,8 +55,8 @@ def primary(hosts: list[str], found: Mapping[str, Found], recorded: Iterable[str
 def _other_release(releases: Mapping[str, str]) -> str:
     said = ", ".join(f"{host} has release {release}" for host, release in releases.items())
     return (
-        f"A replica needs the version of PostgreSQL of its primary, which follows from the distribution, but {said}. "
-        "Install the same release on both hosts, or leave one of them in the group database"
+        "A replica needs the version of PostgreSQL of its primary, which follows from the distribution, but "
+        f"{said}. Install the same release on both hosts, or leave one of them in the group database"
     )
 
 
@@ -64,16 +64,16 @@ def _two(primaries: list[str], used: str) -> str:
     stale = next((host for host in primaries if host != used), "") if used in primaries else "HOST"
     of_apps = f"Apps use {used}" if used in primaries else "Look which of them has the data"
     return (
-        f"{' and '.join(primaries)} are both primaries, each with data of its own. {of_apps}. To make {stale} a "
-        f"replica, and keep its data in a directory beside: {FAILOVER} -e rebuild={stale}"
+        f"{' and '.join(primaries)} are both primaries, each with data of its own. {of_apps}. To make "
+        f"{stale} a replica, and keep its data in a directory beside: {FAILOVER} -e rebuild={stale}"
     )
 
 
 def _none(replicas: list[str], hosts: list[str]) -> str:
     if len(hosts) == 1:
         return (
-            f"{hosts[0]} is a replica, and its primary is not in the group database. Put it back. If it is dead, "
-            f"put it back as well, and run {FAILOVER} -e primary=dead"
+            f"{hosts[0]} is a replica, and its primary is not in the group database. Put it back. If it is "
+            f"dead, put it back as well, and run {FAILOVER} -e primary=dead"
         )
     return (
         f"None of {', '.join(hosts)} is a primary, and {' and '.join(replicas)} can become one: "

@@ -1,4 +1,4 @@
-"""What PostgreSQL says of itself, by roles/postgresql/files/status.sql: as a report, and as a plan of a failover."""
+"""What PostgreSQL says of itself, by the role's status.sql: as a report, and as a plan of a failover."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ def report(answer: Answer, peer: str) -> tuple[str, str]:
     """
     if answer is None:
         return "PostgreSQL does not answer", "does not answer. Next: journalctl -u 'postgresql@*' there"
+    role = "replica" if answer["is_replica"] else "primary"
     text = (
-        f"PostgreSQL {answer['version']}, {'replica' if answer['is_replica'] else 'primary'}, {_size(answer['bytes'])}, "
+        f"PostgreSQL {answer['version']}, {role}, {_size(answer['bytes'])}, "
         f"{answer['connections']} of {answer['connections_max']} connections"
     )
     if answer["is_replica"]:
-        text += f"; {answer['receiver'] or 'not connected'}, last commit {answer['replayed_at'] or 'before it was made'}"
+        last = answer["replayed_at"] or "before it was made"
+        text += f"; {answer['receiver'] or 'not connected'}, last commit {last}"
         problem = "gets nothing from its primary. Next: /var/log/postgresql/ there"
         return text, "" if answer["receiver"] == "streaming" else problem
     if not peer:
@@ -77,31 +79,7 @@ class Databases:
             self._dead_refusal(old, new) if is_dead else self._live_refusal(old, new)
         ):
             return new, problem, []
-        answer = self.answers[new] or {}
-        if not is_dead:
-            lag = (self.answers[old] or {})["lag_bytes"]
-            return (
-                new,
-                "",
-                [
-                    f"{new} becomes the primary, and {old} its replica. {new} is {_size(lag)} behind. No commit is lost.",
-                    "Connections break, and writes pause for some seconds.",
-                ],
-            )
-        lost = (
-            "None is lost: commits waited for it (postgresql_synchronous)."
-            if self.is_synchronous
-            else f"What {old} had after it is lost."
-        )
-        return (
-            new,
-            "",
-            [
-                f"{new} becomes the primary without {old}. It has WAL up to {answer['received']}, and its last commit is "
-                f"{'of ' + answer['replayed_at'] if answer['replayed_at'] else 'older than its copy'}. {lost}",
-                f"If {old} comes back, no app uses it. To make it a replica then: {FAILOVER} -e rebuild={old}",
-            ],
-        )
+        return new, "", self._dead_lines(old, new) if is_dead else self._live_lines(old, new)
 
     def rebuild(self, host: str) -> tuple[str, str, list[str]]:
         """Return the primary that is copied to a host, why that cannot be, and what is going to happen."""
@@ -115,10 +93,27 @@ class Databases:
             return source, f"{host} is what apps use. Its data would be replaced by those of {source}", []
         lines = [f"{source} is copied anew to {host}, which is its replica then."]
         if own is None or not own["is_replica"]:
-            lines.append(
-                f"What {host} had as a primary stays in a directory beside; remove it when you need none of it."
-            )
+            lines.append(f"What {host} had as a primary stays in a directory beside, until you remove it.")
         return source, "", lines
+
+    def _live_lines(self, old: str, new: str) -> list[str]:
+        lag = _size((self.answers[old] or {})["lag_bytes"])
+        return [
+            f"{new} becomes the primary, and {old} its replica. {new} is {lag} behind. No commit is lost.",
+            "Connections break, and writes pause for some seconds.",
+        ]
+
+    def _dead_lines(self, old: str, new: str) -> list[str]:
+        answer = self.answers[new] or {}
+        last = f"of {answer['replayed_at']}" if answer["replayed_at"] else "older than its copy"
+        lost = f"What {old} had after it is lost."
+        if self.is_synchronous:
+            lost = "None is lost: commits waited for it (postgresql_synchronous)."
+        return [
+            f"{new} becomes the primary without {old}. It has WAL up to {answer['received']}, and its last "
+            f"commit is {last}. {lost}",
+            f"If {old} comes back, no app uses it. To make it a replica then: {FAILOVER} -e rebuild={old}",
+        ]
 
     def _refusal(self, old: str, new: str) -> str:
         if len(self.answers) < 2:
@@ -127,21 +122,19 @@ class Databases:
             return f"{', '.join(self.silent)} cannot be led to another primary without an answer from there"
         if not old:
             return self.problem or "It is not known which host was the primary"
-        return (
-            ""
-            if self.answers[new] is not None
-            else f"PostgreSQL on {new} does not answer, so it cannot take over"
-        )
+        if self.answers[new] is None:
+            return f"PostgreSQL on {new} does not answer, so it cannot take over"
+        return ""
 
     def _live_refusal(self, old: str, new: str) -> str:
         answer, to = self.answers[old], self.answers[new] or {}
         if self.problem:
             return self.problem
         if answer is None:
-            return f"PostgreSQL on {old} does not answer. Start it, or, if it is dead, run {FAILOVER} -e primary=dead"
+            return f"PostgreSQL on {old} does not answer. Start it. If it is dead: {FAILOVER} -e primary=dead"
         lag = answer["lag_bytes"]
         if lag is None or to["receiver"] != "streaming":
-            return f"{new} does not stream from {old}, so it lacks commits. Next: ansible-playbook farrier.kit.status"
+            return f"{new} does not stream from {old}. Next: ansible-playbook farrier.kit.status"
         return f"{new} is {_size(lag)} behind. Wait until it has caught up" if lag > _LAG_MAX_BYTES else ""
 
     def _dead_refusal(self, old: str, new: str) -> str:

@@ -116,7 +116,7 @@ def test_a_failover_that_was_interrupted_can_be_run_again() -> None:
         ({"silent": ["app2"]}, True, "app2 cannot be led to another primary"),
         ({"primary": "", "problem": "both are primaries"}, False, "both are primaries"),
         ({"primary": "", "used": "", "problem": "both are primaries"}, True, "both are primaries"),
-        ({"answers": {"db1": None, "db2": REPLICA}}, False, "if it is dead, run"),
+        ({"answers": {"db1": None, "db2": REPLICA}}, False, "If it is dead: ansible-playbook"),
         ({"answers": {"db1": PRIMARY, "db2": None}}, False, "PostgreSQL on db2 does not answer"),
         ({"answers": {"db1": None, "db2": None}}, True, "PostgreSQL on db2 does not answer"),
         (
