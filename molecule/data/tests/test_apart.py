@@ -104,6 +104,16 @@ def test_the_replica_has_what_it_needs_to_be_the_primary(apart: tuple[Host, Host
     assert "read-only transaction" in replica.run(writing).stderr
 
 
+def test_an_upgrade_takes_the_replica_before_its_primary(apart: tuple[Host, Host]) -> None:
+    """Whatever the order of the inventory; and each is back before the next one begins."""
+    upgrade = run(APART, "upgrade", reboot="never")
+    assert not upgrade.failed, upgrade.output
+    said = " ".join(upgrade.output.split())
+    replica = said.index("On data-replica: PostgreSQL 17, replica")
+    pause = said.index("Apps have no cache and no database while it restarts on data-database.")
+    assert replica < pause < said.index("On data-database: PostgreSQL 17, primary")
+
+
 def test_a_database_host_is_not_drained(apart: tuple[Host, Host]) -> None:
     """No edge sends it requests."""
     drain = run(APART, "drain", host="data-database", drain="on")
