@@ -136,7 +136,7 @@ def changed(directory: Path, groups: dict[str, object] | None = None, **keys: ob
         (
             {"database": {"hosts": {"data": None, "data-database": None, "data-app": None}}},
             {},
-            "has 3 hosts (data, data-database, data-app), and Farrier sets up a primary and one replica",
+            "has 3 hosts (data, data-app, data-database), and Farrier sets up a primary and one replica",
         ),
         (
             {"database": {"hosts": {"data": None, "data-replica": None}}},
