@@ -12,12 +12,14 @@ from pydantic import BaseModel
 sys.path.append(str(Path(__file__).resolve().parents[1] / "collections"))
 
 from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import (
+    Allowed,
     App,
     Backup,
     Certificate,
     Edge,
     EdgePath,
     Fleet,
+    Guard,
     Hooks,
     Keep,
     Needs,
@@ -165,6 +167,8 @@ def page() -> str:
         f"{FLEET.format(summary=Fleet.__doc__)}\n{table(Fleet)}\n",
         f"## Variables of backups\n\n{Backup.__doc__}\nThey are the same for all hosts.\n\n{table(Backup)}\n",
         f"## Keys of `backup_keep`\n\n{Keep.__doc__}\n\n{table(Keep)}\n",
+        f"## Variables of firewall and SSH server\n\n{Guard.__doc__}\n\n{table(Guard)}\n",
+        f"## Keys of an entry in `firewall_allow`\n\n{Allowed.__doc__}\n\n{table(Allowed)}\n",
         rules,
     ]
     return "\n".join(parts)

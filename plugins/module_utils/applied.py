@@ -27,6 +27,7 @@ class File:
         group: Of a file; "" for that of whoever writes it.
         force: Whether to replace what is there.
         apply: Command that applies the file.
+        due: Whether it is to be applied in any case.
     """
 
     dest: Path
@@ -37,6 +38,7 @@ class File:
     group: str = ""
     force: bool = True
     apply: Sequence[str] = ()
+    due: bool = False
 
 
 def differs(file: File) -> bool:

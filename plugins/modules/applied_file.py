@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.farrier.kit.plugins.module_utils import applied
+from ansible_collections.farrier.kit.plugins.module_utils import applied, way_back
 
 DOCUMENTATION = r"""
 module: applied_file
@@ -56,6 +56,19 @@ options:
         type: list
         elements: str
         default: []
+      due:
+        description: Whether to apply the file in any case, since the host is known not to go by it.
+        type: bool
+        default: false
+  undo:
+    description:
+      - Command that makes the host go by the files that were there before. With it, a change is guarded. The host
+        puts back what was after a minute, unless M(farrier.kit.guard_confirmation) lets the change stay.
+      - If a command fails, what was there is put back at once.
+      - The host needs the role P(farrier.kit.guard#role).
+    type: list
+    elements: str
+    default: []
 author: [The Farrier developers (@farrier)]
 """
 
@@ -88,13 +101,17 @@ EACH = {
     "mode": {"type": "str", "default": "0644"},
     "group": {"type": "str", "default": "root"},
     "force": {"type": "bool", "default": True},
+    "due": {"type": "bool", "default": False},
 }
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
-        argument_spec={"files": {"type": "list", "elements": "dict", "required": True, "options": EACH}},
+        argument_spec={
+            "files": {"type": "list", "elements": "dict", "required": True, "options": EACH},
+            "undo": {"type": "list", "elements": "str", "default": []},
+        },
         supports_check_mode=True,
     )
     files = [applied.File(**each | {"dest": Path(each["dest"])}) for each in module.params["files"]]
@@ -103,23 +120,30 @@ def main() -> None:
         file
         for file in files
         if (file in differing and file.apply == RELOAD)
-        or (file.apply and not applied.is_applied(file.dest, file.content or ""))
+        or (file.apply and (file.due or not applied.is_applied(file.dest, file.content or "")))
     ]
     result = {"changed": bool(differing or due), "applied": bool(due)}
     diff = [applied.difference(file) for file in differing]
     if module.check_mode:
         module.exit_json(diff=diff, **result)
+    undo = module.params["undo"] if differing or due else []
     try:
+        if undo:
+            way_back.keep([file.dest for file in differing], undo)
+            module.run_command(way_back.START_THE_CLOCK, check_rc=True)
         for file in differing:
             applied.write(file)
     except (OSError, LookupError) as error:
-        module.fail_json(msg=f"Cannot write {file.dest}: {error}")
+        module.fail_json(msg=f"Cannot write {', '.join(str(file.dest) for file in differing)}: {error}")
     for command in dict.fromkeys(tuple(file.apply) for file in due):
         code, _, stderr = module.run_command(list(command))
         of = [file for file in due if tuple(file.apply) == command]
         if code != 0:
             written = ", ".join(str(file.dest) for file in of)
-            module.fail_json(msg=f"{written} was written, but {' '.join(command)} failed: {stderr.strip()}")
+            told = f"{written} was written, but {' '.join(command)} failed: {stderr.strip()}"
+            if undo and module.run_command(way_back.PUT_BACK)[0] == 0:
+                told += "\nWhat was there before is back."
+            module.fail_json(msg=told)
         for file in of:
             applied.record(file.dest, file.content or "")
     module.exit_json(diff=diff, **result)

@@ -7,6 +7,7 @@ from .batches import staying
 from .explain import app_problems, model_problems
 from .extra_variables import extra_variable_problems
 from .fleet_settings import Fleet, private_address, resolved_address
+from .guard_settings import Allowed, Guard
 from .hosts import MISSING, HostView, site
 from .inventory import GROUPS, OTHER_GROUPS, SETTINGS, inventory_problems
 from .locations import locations
@@ -35,12 +36,14 @@ __all__ = [
     "MISSING",
     "OTHER_GROUPS",
     "SETTINGS",
+    "Allowed",
     "App",
     "Backup",
     "Certificate",
     "Edge",
     "EdgePath",
     "Fleet",
+    "Guard",
     "Hidden",
     "Hooks",
     "HostView",

@@ -11,6 +11,7 @@ from .certificates import Reader, certificate_problems, read_plainly
 from .explain import app_problems, shown, subject_of, suggestion
 from .fleet_checks import fleet_problems
 from .fleet_settings import Fleet
+from .guard_settings import Guard, guard_problems
 from .hosts import MISSING, HostView
 from .limits import limit_problems
 from .mistakes import Problem, Unresolved, merge
@@ -20,7 +21,7 @@ from .sources import snippet_problems, source_problems
 
 GROUPS = {"edge": "nginx and TLS", "app": "gunicorn and the releases"}
 # What the contract looks at beside `apps`.
-SETTINGS = (*Fleet.model_fields, *Backup.model_fields, "ansible_host")
+SETTINGS = (*Fleet.model_fields, *Backup.model_fields, *Guard.model_fields, "ansible_host")
 # Those that an inventory may do without.
 OTHER_GROUPS = (*SERVICES.values(), "backup")
 
@@ -56,6 +57,7 @@ def inventory_problems(
         *fleet_problems(groups, hosts),
         *backup_problems(groups, everywhere),
         *needs_problems(groups, everywhere),
+        *guard_problems(everywhere),
     ]
 
 

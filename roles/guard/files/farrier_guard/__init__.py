@@ -1,0 +1,1 @@
+"""Take back changes that no new connection has confirmed."""
