@@ -13,7 +13,7 @@ from .mistakes import MistakeError, Problem, merge
 from .model import Network, Strict, key
 
 
-def comment(value: str) -> str:
+def nft_comment(value: str) -> str:
     """A comment as nft has it."""
     if not value.isprintable() or '"' in value or not 1 <= len(value.encode()) <= 120:
         raise MistakeError(
@@ -30,7 +30,7 @@ class Allowed(Strict):
     addresses: list[Network] = key(
         "Addresses and networks that are let in. `[]`: everyone.", "list of addresses", ["10.0.0.0/8"], []
     )
-    comment: Annotated[str, AfterValidator(comment)] = key(
+    comment: Annotated[str, AfterValidator(nft_comment)] = key(
         "What it is for. `nft list table inet farrier` shows it.", "text", "the old site"
     )
 

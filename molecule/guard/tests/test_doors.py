@@ -1,0 +1,128 @@
+"""Hosts let in what the inventory explains, and everything that has worked goes on."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ADDRESSES, guard, open_ports, side_by_side
+from testinfra.host import Host
+
+from tests.harness.connections import SSH_CONFIG
+from tests.harness.deploys import run
+from tests.harness.outside import Outside
+
+APP_PORT = 29324
+DROP_IN = "/etc/ssh/sshd_config.d/00-farrier.conf"
+
+
+def test_others_find_open_what_the_inventory_explains(edge: Host, database: Host) -> None:
+    """And no other port. The app and the database answer the host that needs them."""
+    by_a_stranger, by_a_stranger_there, by_the_edge = side_by_side(
+        lambda: open_ports("guard12", seen_from="stranger"),
+        lambda: open_ports("guard13", seen_from="stranger"),
+        lambda: open_ports("guard13", seen_from="guard12"),
+    )
+    assert by_a_stranger == {22, 80, 443}
+    assert by_a_stranger_there == {22}
+    assert by_the_edge == {22, 5432, 9000, APP_PORT}
+
+
+def test_what_is_broken_by_hand_is_put_right(edge: Host, database: Host) -> None:
+    """Also where the files say what they should, and the kernel has something else."""
+    edge.check_output("nft delete table inet farrier")
+    database.check_output("nft add rule inet farrier input tcp dport 9000 accept")
+    edge.check_output(f"rm {DROP_IN} && systemctl reload ssh")
+    database.check_output(f"sed -i 's/^PasswordAuthentication.*/PasswordAuthentication yes/' {DROP_IN}")
+    database.check_output("systemctl reload ssh")
+    broken = side_by_side(
+        lambda: open_ports("guard12", seen_from="stranger"),
+        lambda: open_ports("guard13", seen_from="stranger"),
+    )
+    assert broken == [{22, 80, 443, 9000}, {22, 9000}]
+    assert_hardened(edge, database, "yes")
+
+    again = guard()
+    assert not again.failed, again.output
+    assert_hardened(edge, database, "no")
+    mended = side_by_side(
+        lambda: open_ports("guard12", seen_from="stranger"),
+        lambda: open_ports("guard13", seen_from="stranger"),
+    )
+    assert mended == [{22, 80, 443}, {22}]
+    assert guard().output.count("changed=0") == len(ADDRESSES) - 1
+
+
+def assert_hardened(edge: Host, database: Host, passwords: str) -> None:
+    """Check what the servers say of passwords."""
+    for host in (edge, database):
+        assert f"passwordauthentication {passwords}" in host.check_output("sshd -T").splitlines()
+
+
+@pytest.mark.parametrize("name", ["guard12", "guard13"])
+def test_ssh_audit_has_no_warning(stranger: Host, name: str) -> None:
+    """On either Debian. Of a server as Debian leaves it, it warns."""
+    audited = stranger.run(f"ssh-audit --skip-rate-test {ADDRESSES[name]}")
+    assert audited.rc == 0, audited.stdout
+    assert "[warn]" not in audited.stdout
+    assert "[fail]" not in audited.stdout
+    assert "[fail]" in stranger.run("ssh-audit --skip-rate-test localhost").stdout
+
+
+@pytest.mark.parametrize("name", ["guard12", "guard13"])
+def test_files_come_and_go_by_scp_and_sftp(name: str, tmp_path: Path) -> None:
+    """As with any server, on a connection of their own."""
+    (tmp_path / "there").write_text("there and back")
+    for legacy in ([], ["-O"]):
+        copy = ["scp", "-q", "-F", str(SSH_CONFIG), *legacy]
+        subprocess.run([*copy, tmp_path / "there", f"{name}:copy"], check=True)
+        subprocess.run([*copy, f"{name}:copy", tmp_path / "back"], check=True)
+        assert (tmp_path / "back").read_text() == "there and back"
+
+
+def test_the_app_answers_through_nginx_and_reaches_its_database() -> None:
+    """From both hosts, one of which is not that of the database."""
+    for _ in range(4):
+        assert Outside(ADDRESSES["guard12"]).https("notes.lab.test", "/healthz").body == b"notes"
+
+
+def test_what_the_operator_has_loaded_stays(edge: Host, database: Host) -> None:
+    """A table beside that of the kit, also after the kit has loaded its own anew."""
+    for host in (edge, database):
+        host.check_output("systemctl reload farrier-firewall")
+        assert 'tcp dport 4444 drop comment "mine"' in host.check_output("nft list table inet operator")
+        assert host.check_output("systemctl is-enabled farrier-firewall") == "enabled"
+
+
+def test_lynis_has_no_warning_of_firewall_and_ssh(edge: Host, database: Host) -> None:
+    """What it suggests beside is left out for a reason, see docs/guard.md."""
+    left_out = {"AllowTcpForwarding", "MaxAuthTries", "MaxSessions", "Port", "TCPKeepAlive"}
+
+    def audited(host: Host) -> None:
+        host.check_output("lynis audit system --quick --quiet --tests-from-group firewalls,ssh")
+        report = host.check_output("cat /var/log/lynis-report.dat").splitlines()
+        told = [line for line in report if line.startswith(("warning[]", "suggestion[]"))]
+        of_ssh = {line.split("|")[2].split()[0] for line in told if "SSH-7408" in line}
+        others = [line for line in told if "SSH-7408" not in line and "LYNIS" not in line]
+        assert not others
+        assert of_ssh == left_out
+
+    side_by_side(lambda: audited(edge), lambda: audited(database))
+
+
+def test_core_dumps_are_off_and_the_network_is_hardened(edge: Host, database: Host) -> None:
+    """By what the kernel goes by, and by what a new service gets."""
+    for host in (edge, database):
+        assert host.check_output("sysctl --values net.ipv4.conf.default.send_redirects") == "0"
+        assert host.check_output("systemd-run --quiet --pipe --wait sh -c 'ulimit -c'") == "0"
+
+
+def test_status_tells_a_pending_reboot(database: Host) -> None:
+    """Of a host that runs neither nginx nor has a backup, too."""
+    database.check_output("touch /run/reboot-required")
+    told = run(Path(__file__).resolve().parents[1] / "inventory", "status")
+    database.check_output("rm /run/reboot-required")
+    assert not told.failed, told.output
+    assert told.output.count("has to be rebooted") == 1
+    assert "guard13 has to be rebooted" in told.output
