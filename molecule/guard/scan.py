@@ -1,4 +1,4 @@
-"""Print the TCP ports of an address that answer: python3 scan.py ADDRESS. One that drops packets never answers."""
+"""Print the TCP ports of an address that answer: python3 scan.py ADDRESS"""
 
 import errno
 import resource

@@ -55,7 +55,7 @@ def firewall_rules(
 
 
 def firewall_ssh_clients(inventory_hostname: str, groups: Any, hostvars: Any) -> list[str]:
-    """Return the addresses of the hosts that reach a host by SSH: those that save to it, if it has backups."""
+    """Return the addresses of the hosts that reach a host by SSH, which are those that save to it."""
     if inventory_hostname not in groups.get("backup", []):
         return []
     clients = [host for group in ("app", "database") for host in groups.get(group, [])]

@@ -17,8 +17,8 @@ class Session:
 
     Attributes:
         user: Who has logged in.
-        started: When the server began to serve the user, in seconds since the boot. Further sessions in the same
-            connection, as of ssh's ControlMaster, have the same one.
+        started: When the server began to serve the user, in seconds since the boot. Further sessions in the
+            same connection, as of ssh's ControlMaster, have the same one.
         address: Where the connection comes from; "" if it is not known.
         port: Where it has arrived; 0 if it is not known.
     """

@@ -10,7 +10,7 @@ REPEATED = ("hostkey", "port", "listenaddress", "acceptenv", "subsystem")
 
 
 def settings(said: str) -> dict[str, str]:
-    """Return by keyword what `sshd -T` prints; values of a keyword that comes several times, joined by spaces."""
+    """Return by keyword what `sshd -T` prints; if a keyword comes several times, all its values."""
     found: dict[str, str] = {}
     for line in said.splitlines():
         keyword, _, value = line.partition(" ")
@@ -31,7 +31,12 @@ def set_by(path: Path) -> dict[str, str]:
 
 
 def set_before(path: Path, drop_in: Path) -> dict[str, str] | None:
-    """Return what `set_by` does of the lines before a file, which need not be there yet; None: it is not included."""
+    """Return what `set_by` does of the lines before a file; None: it is not included.
+
+    Args:
+        path: sshd_config.
+        drop_in: The file, which need not be there yet.
+    """
     found: dict[str, str] = {}
     for file, number, keyword in _lines(path, drop_in):
         if file == drop_in:

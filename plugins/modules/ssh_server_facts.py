@@ -15,8 +15,8 @@ DOCUMENTATION = r"""
 module: ssh_server_facts
 short_description: Look at the SSH server, and at how Ansible gets in
 description:
-  - Returns what the SSH server goes by, which files say it, what it supports, and whether the user of Ansible has a
-    key.
+  - Returns what the SSH server goes by, which files say it, what it supports, and whether the user of Ansible
+    has a key.
   - Changes nothing.
 options:
   drop_in:

@@ -30,7 +30,7 @@ class Rule:
 
 
 def sources(addresses: Iterable[str]) -> Iterator[str]:
-    """Yield what matches packets from these addresses: one statement of each family; "" for all, if none are given."""
+    """Yield what matches packets from these addresses, by family; "" if all do, since none are given."""
     given = sorted({ipaddress.ip_network(address) for address in addresses}, key=str)
     if not given:
         yield ""
@@ -110,6 +110,7 @@ def _unexplained(
             of = f" ({one['unit']})" if one["unit"] else ""
             allowed = f"{{port: {one['port']}, protocol: {one['protocol']}, comment: {one['process']}}}"
             yield (
-                f"{one['process']}{of} listens on {one['protocol']} port {one['port']}, which would be closed. To "
-                f"leave it open, add to firewall_allow: {allowed}. To close it, firewall_close: [{one['port']}]"
+                f"{one['process']}{of} listens on {one['protocol']} port {one['port']}, which would be closed. "
+                f"To leave it open, add to firewall_allow: {allowed}. "
+                f"To close it, add to firewall_close: [{one['port']}]"
             )

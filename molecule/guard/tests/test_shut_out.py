@@ -13,12 +13,12 @@ from tests.harness.deploys import Playbook
 RUNS_LAST = True
 RULES = "/etc/farrier/firewall.nft"
 FORGET = f"systemctl stop farrier-firewall && rm {RULES}"
-SHUT_OUT = {"firewall_first_statements": ["tcp dport 22 ct state new drop"], "guard_seconds": 30}
+SHUT_OUT = {"firewall_first_statements": ["tcp dport 22 ct state new drop"], "guard_seconds": 12}
 BACK_SECONDS = 120.0
 
 
 def test_a_first_run_stops_before_it_shuts_out_what_is_in_use(edge: Host, database: Host) -> None:
-    """A listener that nobody has explained, the address of Ansible, a server that reads something else first."""
+    """A listener that nobody explains, the address of Ansible, a server that reads something else first."""
     edge.check_output(FORGET)
     database.check_output("sed -i '1i PasswordAuthentication yes' /etc/ssh/sshd_config")
     of_the_firewall, of_the_server = side_by_side(

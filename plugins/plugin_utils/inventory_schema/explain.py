@@ -229,13 +229,13 @@ def _outside_limit(kind: str, model: type[BaseModel], path: Path, details: Any) 
 
 
 def _model_at(model: type[BaseModel], path: Path) -> type[BaseModel]:
-    """The model whose keys are at a path; a part may be the name of an entry in a mapping of models."""
+    """The model whose keys are at a path; a part may name an entry in a mapping or a list of models."""
     parts = iter(path)
     for part in parts:
         annotation = _given(model.model_fields[str(part)].annotation)
-        if get_origin(annotation) is dict:
+        if get_origin(annotation) in (dict, list):
             next(parts)
-            annotation = get_args(annotation)[1]
+            annotation = get_args(annotation)[-1]
         assert isinstance(annotation, type)
         model = annotation
     return model
@@ -256,9 +256,9 @@ def _example_of(model: type[BaseModel], path: Path) -> str:
             break
         example = f"{part}: {json.dumps(field.examples[0], ensure_ascii=False)}"
         annotation: Any = _given(field.annotation)
-        if get_origin(annotation) is dict:
+        if get_origin(annotation) in (dict, list):
             next(parts, None)
-            annotation = get_args(annotation)[1]
+            annotation = get_args(annotation)[-1]
         if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
             break
         model = annotation

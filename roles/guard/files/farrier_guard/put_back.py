@@ -1,4 +1,4 @@
-"""Put files back as they were, and apply them. What to put back comes from plugins/module_utils/way_back.py."""
+"""Put files back as they were, and apply them. What plugins/module_utils/way_back.py keeps is read here."""
 
 from __future__ import annotations
 
