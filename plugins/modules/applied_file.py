@@ -63,7 +63,8 @@ options:
   undo:
     description:
       - Command that makes the host go by the files that were there before. With it, a change is guarded.
-        The host puts back what was after a minute, unless M(farrier.kit.guard_confirmation) lets the change stay.
+        The host puts back what was after a minute, unless M(farrier.kit.guard_confirmation) lets the change
+        stay.
       - If a command fails, what was there is put back at once.
       - The host needs the role P(farrier.kit.guard#role).
     type: list

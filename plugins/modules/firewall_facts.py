@@ -16,8 +16,8 @@ DOCUMENTATION = r"""
 module: firewall_facts
 short_description: Look at what a host lets in, and at what a firewall would shut out
 description:
-  - Returns who listens on the host, which other firewalls there are, and whether the host goes by the rules in
-    a file.
+  - Returns who listens on the host, which other firewalls there are, and whether the host goes by the rules
+    in a file.
   - Changes nothing.
 options:
   rules:

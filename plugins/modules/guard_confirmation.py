@@ -10,8 +10,8 @@ DOCUMENTATION = r"""
 module: guard_confirmation
 short_description: Let a guarded change of a host stay
 description:
-  - Confirms what M(farrier.kit.applied_file) has written with O(farrier.kit.applied_file#module:undo), so that
-    the host does not put back what was there.
+  - Confirms what M(farrier.kit.applied_file) has written with O(farrier.kit.applied_file#module:undo), so
+    that the host does not put back what was there.
   - Fails unless the SSH connection that it comes over is newer than the change. Close the old one before,
     with C(meta: reset_connection).
 options: {}

@@ -110,7 +110,7 @@ def _unexplained(
             of = f" ({one['unit']})" if one["unit"] else ""
             allowed = f"{{port: {one['port']}, protocol: {one['protocol']}, comment: {one['process']}}}"
             yield (
-                f"{one['process']}{of} listens on {one['protocol']} port {one['port']}, which would be closed. "
-                f"To leave it open, add to firewall_allow: {allowed}. "
+                f"{one['process']}{of} listens on {one['protocol']} port {one['port']}, which would be "
+                f"closed. To leave it open, add to firewall_allow: {allowed}. "
                 f"To close it, add to firewall_close: [{one['port']}]"
             )

@@ -87,8 +87,8 @@ def problems(facts: Mapping[str, Any], wanted: list[tuple[str, str]], drop_in: s
         return
     if facts["is_socket_activated"]:
         yield (
-            "systemd listens in the place of sshd (ssh.socket), so that `sshd -T` does not tell how to get in. "
-            "Give it back to sshd: systemctl disable --now ssh.socket && systemctl enable --now ssh.service"
+            "systemd listens in the place of sshd (ssh.socket), so that `sshd -T` does not tell how to get "
+            "in. Next: systemctl disable --now ssh.socket && systemctl enable --now ssh.service"
         )
     if facts["set_before"] is None:
         yield (
@@ -100,8 +100,8 @@ def problems(facts: Mapping[str, Any], wanted: list[tuple[str, str]], drop_in: s
             yield f"{place} sets {keyword} before {drop_in} does, and the first one counts. Remove it there"
     if not facts["has_key"]:
         yield (
-            f"{session['user']}, as whom Ansible logs in, has no key on the host, and would be shut out without "
-            "a password. From your machine: ssh-copy-id"
+            f"{session['user']}, as whom Ansible logs in, has no key on the host, and would be shut out "
+            "without a password. From your machine: ssh-copy-id"
         )
     if not host_keys(facts):
         yield "the host has no key of Ed25519. Make one there: ssh-keygen -A"

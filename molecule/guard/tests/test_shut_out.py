@@ -13,7 +13,7 @@ from tests.harness.deploys import Playbook
 RUNS_LAST = True
 RULES = "/etc/farrier/firewall.nft"
 FORGET = f"systemctl stop farrier-firewall && rm {RULES}"
-SHUT_OUT = {"firewall_first_statements": ["tcp dport 22 ct state new drop"], "guard_seconds": 12}
+SHUT_OUT = {"firewall_first_statements": ["tcp dport 22 ct state new drop"], "guard_seconds": 30}
 BACK_SECONDS = 120.0
 
 
