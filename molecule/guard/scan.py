@@ -7,7 +7,7 @@ import socket
 import sys
 import time
 
-AT_A_TIME = 4000
+AT_A_TIME = 8000
 WAIT_SECONDS = 1.0
 
 

@@ -67,6 +67,11 @@ def firewall_statements(rules: Any) -> list[str]:
     return firewall.statements(rules)
 
 
+def firewall_public_ports(rules: Any, published: Any) -> dict[str, list[int]]:
+    """Return by protocol the ports that everyone is let in to, see `firewall.public_ports`."""
+    return firewall.public_ports(rules, published)
+
+
 def firewall_sources(addresses: Any) -> list[str]:
     """Return what matches packets from addresses, see `firewall.sources`."""
     return list(firewall.sources(addresses))
@@ -106,6 +111,7 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "firewall_problems": firewall_problems,
+            "firewall_public_ports": firewall_public_ports,
             "firewall_rules": firewall_rules,
             "firewall_sources": firewall_sources,
             "firewall_ssh_clients": firewall_ssh_clients,

@@ -54,6 +54,18 @@ def statements(rules: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def public_ports(
+    rules: Iterable[Mapping[str, Any]], published: Iterable[Mapping[str, Any]]
+) -> dict[str, list[int]]:
+    """Return by protocol the ports that everyone is let in to, and that are not passed on to containers."""
+    passed_on = {(one["protocol"], one["port"]) for one in published}
+    found: dict[str, set[int]] = {}
+    for rule in rules:
+        if not rule["addresses"] and (rule["protocol"], rule["port"]) not in passed_on:
+            found.setdefault(rule["protocol"], set()).add(rule["port"])
+    return {protocol: sorted(ports) for protocol, ports in found.items()}
+
+
 def problems(
     facts: Mapping[str, Any],
     rules: Iterable[Mapping[str, Any]],

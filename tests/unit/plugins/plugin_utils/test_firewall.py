@@ -8,6 +8,7 @@ import pytest
 from ansible_collections.farrier.kit.plugins.plugin_utils.firewall import (
     Rule,
     problems,
+    public_ports,
     sources,
     statements,
 )
@@ -52,6 +53,18 @@ def test_a_rule_is_a_statement_of_each_family() -> None:
         'ip saddr { 10.0.0.1 } tcp dport 5432 accept comment "PostgreSQL"',
         'ip6 saddr { fd00::1 } tcp dport 5432 accept comment "PostgreSQL"',
     ]
+
+
+def test_ports_for_everyone_are_not_tracked() -> None:
+    """But for those that are passed on to containers: that needs a memory of connections."""
+    rules = [
+        Rule(443, "nginx").as_dict(),
+        Rule(80, "nginx").as_dict(),
+        Rule(443, "nginx, HTTP/3", "udp").as_dict(),
+        Rule(5432, "PostgreSQL", addresses=["10.0.0.1"]).as_dict(),
+    ]
+    assert public_ports(rules, []) == {"tcp": [80, 443], "udp": [443]}
+    assert public_ports(rules, [{"port": 80, "protocol": "tcp"}]) == {"tcp": [443], "udp": [443]}
 
 
 def test_a_listener_that_nobody_explains_is_named_with_both_ways_out() -> None:
