@@ -39,10 +39,9 @@ def firewall_rules(
             if edges.get(app["name"])
         ]
     if inventory_hostname in groups.get("database", []):
-        databases = needs.postgresql_databases(inventory_hostname, groups.get("app", []), hostvars)
-        clients = {client for database in databases for client in database["clients"]}
-        clients |= set(_addresses(groups["database"], inventory_hostname, hostvars))
-        rules += [Rule(POSTGRESQL_PORT, "PostgreSQL", addresses=sorted(clients))] if clients else []
+        users = [host for host in groups.get("app", []) if _needs_postgresql(hostvars[host])]
+        clients = _addresses([*users, *groups["database"]], inventory_hostname, hostvars)
+        rules += [Rule(POSTGRESQL_PORT, "PostgreSQL", addresses=clients)] if clients else []
     if inventory_hostname in groups.get("cache", []):
         rules += [
             Rule(instance["port"], f"Valkey of {instance['name']}", addresses=instance["clients"])
@@ -90,6 +89,10 @@ def _edges_of_apps(inventory_hostname: str, edge_hosts: Any, hostvars: Any) -> d
         for name, _ in sites & inventory._sites(edge, hostvars) if edge != inventory_hostname else ():
             found.setdefault(name, []).append(needs.private_address(edge, hostvars))
     return found
+
+
+def _needs_postgresql(variables: Any) -> bool:
+    return any((app.get("needs") or {}).get("postgresql") is not None for app in variables.get("apps") or [])
 
 
 def _addresses(hosts: Iterable[str], but: str, hostvars: Any) -> list[str]:

@@ -127,7 +127,7 @@ def main() -> None:
     diff = [applied.difference(file) for file in differing]
     if module.check_mode:
         module.exit_json(diff=diff, **result)
-    undo = module.params["undo"] if differing or due else []
+    undo = module.params["undo"] if due else []
     try:
         if undo:
             way_back.keep([file.dest for file in differing], undo)

@@ -13,7 +13,7 @@ description:
   - Confirms what M(farrier.kit.applied_file) has written with O(farrier.kit.applied_file#module:undo), so
     that the host does not put back what was there.
   - Fails unless the SSH connection that it comes over is newer than the change. Close the old one before,
-    with C(meta: reset_connection).
+    with the task C(reset_connection) of M(ansible.builtin.meta).
 options: {}
 author: [The Farrier developers (@farrier)]
 """
