@@ -13,14 +13,15 @@ description:
   - Confirms what M(farrier.kit.applied_file) has written with O(farrier.kit.applied_file#module:undo), so
     that the host does not put back what was there.
   - Fails unless the SSH connection that it comes over is newer than the change. Close the old one before,
-    with the task C(reset_connection) of M(ansible.builtin.meta).
+    as M(ansible.builtin.wait_for_connection) does.
 options: {}
 author: [The Farrier developers (@farrier)]
 """
 
 EXAMPLES = r"""
-- name: Close the connection
-  ansible.builtin.meta: reset_connection
+- name: Connect again
+  ansible.builtin.wait_for_connection:
+    timeout: 20
 
 - name: Confirm the change over a new connection
   farrier.kit.guard_confirmation:

@@ -41,8 +41,6 @@ KNOWN = (
     "Use of strategy plugins not included in ansible.builtin",
     # ansible-core 2.20 and later, of a collection within itself, when mitogen lists the collections.
     "ansible_collections/ansible/_protomatter' does not have a MANIFEST.json",
-    # The same, of mitogen, when a connection is reset.
-    "Direct access to the `_loader` internal attribute",
 )
 
 
