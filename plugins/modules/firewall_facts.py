@@ -52,9 +52,10 @@ ansible_facts:
 """
 
 TABLE = ["inet", "farrier"]
-LIST = ["nft", "--stateless", "--terse", "list", "table", *TABLE]
+NFT = "/usr/sbin/nft"
+LIST = [NFT, "--stateless", "--terse", "list", "table", *TABLE]
 # What the rules come to, in a network that nobody has.
-EXPECTED = ["unshare", "--net", "sh", "-c", 'nft -f "$0" && exec "$@"']
+EXPECTED = ["unshare", "--net", "sh", "-c", '/usr/sbin/nft -f "$0" && exec "$@"']
 LOOPBACK = re.compile(r"^(127\.|\[::1\]|\[::ffff:127\.|\S+%lo:)")
 PUBLISHED = re.compile(r"\b(tcp|udp) dport (\d+)\b.* dnat (?:ip |ip6 )?to ")
 DHCP_PORTS = [68, 546]
@@ -95,8 +96,8 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={"rules": {"type": "path", "required": True}}, supports_check_mode=True
     )
-    rules, has_nft = module.params["rules"], Path("/usr/sbin/nft").exists()
-    loaded = _said(module, LIST) if has_nft else ""
+    rules = module.params["rules"]
+    loaded = _said(module, LIST)
     first, last = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
     session = ssh_session.current()
     managers = {}
@@ -110,11 +111,11 @@ def main() -> None:
         "is_first": not Path(rules).exists(),
         "is_loaded": bool(loaded) and loaded == _said(module, [*EXPECTED, rules, *LIST]),
         "managers": managers,
-        "tables": _said(module, ["nft", "list", "tables"]).replace("table ", "").splitlines()
-        if has_nft
-        else [],
-        "published": published(_said(module, ["nft", "list", "ruleset"])) if has_nft else [],
-        "ssh_ports": sorted(set(map(int, re.findall(r"^port (\d+)$", _said(module, ["sshd", "-T"]), re.M)))),
+        "tables": _said(module, [NFT, "list", "tables"]).replace("table ", "").splitlines(),
+        "published": published(_said(module, [NFT, "list", "ruleset"])),
+        "ssh_ports": sorted(
+            set(map(int, re.findall(r"^port (\d+)$", _said(module, ["/usr/sbin/sshd", "-T"]), re.M)))
+        ),
         "dhcp_ports": DHCP_PORTS,
         "session": asdict(session) if session else None,
         "listeners": listeners.listeners(
@@ -126,7 +127,9 @@ def main() -> None:
 
 
 def _said(module: AnsibleModule, command: list[str]) -> str:
-    """Return what a command prints, "" if it fails."""
+    """Return what a command prints, "" if it fails, or if a fresh host does not have it yet."""
+    if command[0] == NFT and not Path(NFT).exists():
+        return ""
     code, said, _ = module.run_command(command)
     return said if code == 0 else ""
 

@@ -77,7 +77,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={"drop_in": {"type": "path", "required": True}}, supports_check_mode=True
     )
-    code, said, error = module.run_command(["sshd", "-T"])
+    code, said, error = module.run_command(["/usr/sbin/sshd", "-T"])
     settings = sshd_configuration.settings(said)
     session = ssh_session.current()
     facts = {
