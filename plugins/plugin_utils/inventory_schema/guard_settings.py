@@ -48,10 +48,10 @@ class Guard(Strict):
         [],
     )
     firewall_close: list[Annotated[int, key("", "number", 9000, ge=1, le=65_535)]] = key(
-        "Ports whose listeners the first run may close. It stops and names them otherwise.",
+        "Ports whose listeners the first run may close. It stops at others. By default: mDNS and LLMNR.",
         "list of numbers",
         [9000],
-        [],
+        [5353, 5355],
     )
     firewall_ssh_from: list[Network] = key(
         "Addresses and networks that SSH lets in. `[]`: everyone.", "list of addresses", ["192.0.2.0/24"], []
