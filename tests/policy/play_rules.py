@@ -86,6 +86,19 @@ def every_role_is_fully_qualified(root: Path) -> Iterator[str]:
                 yield f"{task.path}: {task.name!r} uses the role {name}"
 
 
+def tags_reach_what_is_included(root: Path) -> Iterator[str]:
+    """Tags of an include are not those of what it includes: with --tags, it would include nothing."""
+    for task in tasks(root):
+        for module in ("ansible.builtin.include_role", "ansible.builtin.include_tasks"):
+            if module not in task.data or "tags" not in task.data:
+                continue
+            options = task.data[module]
+            applied = options.get("apply", {}) if isinstance(options, dict) else {}
+            if applied.get("tags") != task.data["tags"]:
+                what = f"{task.path}: {task.name!r}"
+                yield f"{what} has tags that do not reach what it includes: repeat them by apply"
+
+
 def every_task_has_a_name_of_its_own(root: Path) -> Iterator[str]:
     """A name says what the task does, and finds it: unique within a list of tasks."""
     lists = [(path, list(walk(path, load_yaml(path)))) for path in task_files(root)]

@@ -28,6 +28,11 @@ SOUND = {
   tasks:
     - name: Install the web server
       ansible.builtin.import_role: {name: farrier.kit.web}
+    - name: Prepare the site
+      ansible.builtin.include_role:
+        name: farrier.kit.web
+        apply: {tags: web}
+      tags: web
     - name: Do several things
       block:
         - name: Write a secret
@@ -163,6 +168,13 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
         "  args: {creates: /key}\n",
         "  args: {chdir: /}\n",
         "'Write the key' runs a command without changed_when",
+    ),
+    (
+        play_rules.tags_reach_what_is_included,
+        "playbooks/site.yml",
+        "        apply: {tags: web}\n",
+        "",
+        "'Prepare the site' has tags that do not reach what it includes",
     ),
     (
         play_rules.every_module_is_fully_qualified,
@@ -491,7 +503,7 @@ def test_sound_tree_is_read(sound_tree: Path) -> None:
     assert [path.name for path in roles(sound_tree)] == ["other", "web"]
     assert {task.name for task in tasks(sound_tree)} == {
         *("Check the contract", "Do several things", "Write a secret", "Report the failure"),
-        "Install the web server",
+        *("Install the web server", "Prepare the site"),
         *("Get the version", "Write the key", "Reload the web server"),
         *("Create the account", "Create the token", "Write the token"),
         *("Create the site", "Show the site"),
