@@ -62,6 +62,9 @@ bench-reload: demo ## The same load on the stock and on the hand-over worker dur
 bench-overlap: demo ## How long clients wait for another master, by an overlap and by a restart
 	@python -m tests.benchmarks.overlap
 
+bench-slow-import: packages-lab $(TEST_READY) ## The slowest request while an app is reloaded that takes 3 s to import
+	@python -m tests.benchmarks.slow_import
+
 bench-workers: demo ## Requests per second of the hand-over worker against the stock one, with no reload
 	@python -m tests.benchmarks.workers
 
@@ -116,4 +119,4 @@ clean: ## Remove all labs of this machine, also those of other clones, and what 
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-kills bench-workers bench-servers bench-balance bench-innocents bench-jobs bench-wild bench-migration bench-deploy bench-restore demo test test-load test-million lint unit ssh newest-servers newest-python lock docs clean
+.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-slow-import bench-kills bench-workers bench-servers bench-balance bench-innocents bench-jobs bench-wild bench-migration bench-deploy bench-restore demo test test-load test-million lint unit ssh newest-servers newest-python lock docs clean
