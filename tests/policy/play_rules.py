@@ -99,6 +99,19 @@ def tags_reach_what_is_included(root: Path) -> Iterator[str]:
                 yield f"{what} has tags that do not reach what it includes: repeat them by apply"
 
 
+def no_set_decides_an_order(root: Path) -> Iterator[str]:
+    """These filters return another order in each run: what is written or said by it changes by itself."""
+    of_sets = r"\| *(intersect|difference|union|symmetric_difference)\("
+    # Between colons, it is a pattern of hosts.
+    joined = re.compile(of_sets + r"[^|]*\) *\| *join\((?!':'\))")
+    for path in sorted([*playbooks(root), *task_files(root)]):
+        if joined.search(path.read_text()):
+            yield f"{path}: joins the result of a filter of sets; use select or reject"
+    for path in sorted(root.glob("roles/*/templates/**/*.j2")):
+        if re.search(of_sets, path.read_text()):
+            yield f"{path}: uses a filter of sets; use select or reject"
+
+
 def every_task_has_a_name_of_its_own(root: Path) -> Iterator[str]:
     """A name says what the task does, and finds it: unique within a list of tasks."""
     lists = [(path, list(walk(path, load_yaml(path)))) for path in task_files(root)]

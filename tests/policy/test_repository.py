@@ -19,6 +19,7 @@ RULES: list[Rule] = [
     play_rules.every_module_is_fully_qualified,
     play_rules.every_role_is_fully_qualified,
     play_rules.tags_reach_what_is_included,
+    play_rules.no_set_decides_an_order,
     play_rules.every_task_has_a_name_of_its_own,
     play_rules.every_task_file_fits_a_screen,
     role_rules.every_role_has_complete_specs,

@@ -177,6 +177,20 @@ BREAKS: list[tuple[Rule, str, str, str | None, str]] = [
         "'Prepare the site' has tags that do not reach what it includes",
     ),
     (
+        play_rules.no_set_decides_an_order,
+        "roles/web/tasks/main.yml",
+        "of {{ web_apps | map(attribute='name') }}",
+        "of {{ web_apps | difference(web_sites) | join(', ') }}",
+        "joins the result of a filter of sets",
+    ),
+    (
+        play_rules.no_set_decides_an_order,
+        "roles/web/templates/etc/nginx.conf.j2",
+        "{{ web_port }}",
+        "{{ web_port | union([1]) }}",
+        "uses a filter of sets",
+    ),
+    (
         play_rules.every_module_is_fully_qualified,
         "playbooks/site.yml",
         "ansible.builtin.fail",
