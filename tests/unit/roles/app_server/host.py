@@ -149,7 +149,17 @@ class Host:
         }
 
     def wait_until_serving(self) -> None:
-        wait_for(lambda: len(self.ready()) >= self.settings["workers"], "the workers are ready", self)
+        wait_for(
+            lambda: len(self.ready()) >= self.settings["workers"] and self.has_taken_over(),
+            "the workers are ready",
+            self,
+        )
+
+    def has_taken_over(self) -> bool:
+        """Whether the master counts on its workers: until then, one that goes is a failed start."""
+        master = status.read_master(self.run_directory)
+        is_stock = self.settings["worker_class"].startswith("stock")
+        return is_stock or (master is not None and master.candidate is None)
 
     def wait_until_one_is_replaced(self) -> None:
         """Call it when one worker is about to end."""
