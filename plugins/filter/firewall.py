@@ -7,10 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from ansible_collections.farrier.kit.plugins.filter import inventory, needs
-from ansible_collections.farrier.kit.plugins.plugin_utils import firewall
+from ansible_collections.farrier.kit.plugins.plugin_utils import firewall, postgresql
 from ansible_collections.farrier.kit.plugins.plugin_utils.firewall import Rule
-
-POSTGRESQL_PORT = 5432
 
 
 def firewall_rules(
@@ -41,7 +39,7 @@ def firewall_rules(
     if inventory_hostname in groups.get("database", []):
         users = [host for host in groups.get("app", []) if _needs_postgresql(hostvars[host])]
         clients = _addresses([*users, *groups["database"]], inventory_hostname, hostvars)
-        rules += [Rule(POSTGRESQL_PORT, "PostgreSQL", addresses=clients)] if clients else []
+        rules += [Rule(postgresql.PORT, "PostgreSQL", addresses=clients)] if clients else []
     if inventory_hostname in groups.get("cache", []):
         rules += [
             Rule(instance["port"], f"Valkey of {instance['name']}", addresses=instance["clients"])
@@ -49,7 +47,7 @@ def firewall_rules(
             if instance["clients"]
         ]
     allowed = hostvars[inventory_hostname].get("firewall_allow") or []
-    rules += [Rule(**Allowed.model_validate(needs._plain(one)).model_dump()) for one in allowed]
+    rules += [Rule(**Allowed.model_validate(needs.plain(one)).model_dump()) for one in allowed]
     return [rule.as_dict() for rule in rules]
 
 
@@ -83,10 +81,10 @@ def firewall_problems(facts: Any, rules: Any, closed: Any, ssh_from: Any) -> lis
 
 def _edges_of_apps(inventory_hostname: str, edge_hosts: Any, hostvars: Any) -> dict[str, list[str]]:
     """Return by app the addresses of the edges on other machines that serve it."""
-    sites = inventory._sites(inventory_hostname, hostvars)
+    own = inventory.sites_of(inventory_hostname, hostvars)
     found: dict[str, list[str]] = {}
     for edge in edge_hosts:
-        for name, _ in sites & inventory._sites(edge, hostvars) if edge != inventory_hostname else ():
+        for name, _ in own & inventory.sites_of(edge, hostvars) if edge != inventory_hostname else ():
             found.setdefault(name, []).append(needs.private_address(edge, hostvars))
     return found
 

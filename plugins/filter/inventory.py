@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleFilterError, AnsibleUndefinedVariable
+from ansible_collections.farrier.kit.plugins.filter import needs
 
 
 def app_defaults(apps: Any) -> list[dict[str, Any]]:
@@ -151,8 +152,8 @@ def acme_peers(inventory_hostname: str, edge_hosts: Any, hostvars: Any) -> list[
     """
     from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
 
-    own = _sites(inventory_hostname, hostvars)
-    peers = [host for host in edge_hosts if host != inventory_hostname and own & _sites(host, hostvars)]
+    own = sites_of(inventory_hostname, hostvars)
+    peers = [host for host in edge_hosts if host != inventory_hostname and own & sites_of(host, hostvars)]
     try:
         addresses = [inventory_schema.resolved_address(host, hostvars[host]) for host in peers]
     except inventory_schema.MistakeError as mistake:
@@ -225,7 +226,7 @@ def upstream_servers(
     """
     from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import site
 
-    sites = {host: _sites(host, hostvars) for host in app_hosts}
+    sites = {host: sites_of(host, hostvars) for host in app_hosts}
     return {
         app["name"]: [
             {
@@ -255,7 +256,7 @@ def private_listeners(apps: Any, inventory_hostname: str, edge_hosts: Any, hostv
     """
     from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import site
 
-    others = [_sites(edge, hostvars) for edge in edge_hosts if edge != inventory_hostname]
+    others = [sites_of(edge, hostvars) for edge in edge_hosts if edge != inventory_hostname]
     return {
         app["name"]: _endpoint(inventory_hostname, app, hostvars)
         for app in apps
@@ -280,14 +281,14 @@ def remote_edge_addresses(inventory_hostname: str, edge_hosts: Any, hostvars: An
 
 def balancing_edges(inventory_hostname: str, edge_hosts: Any, app_hosts: Any, hostvars: Any) -> list[str]:
     """Return the edges that pass requests on to an app host and to others, so that it can be taken out."""
-    own = _sites(inventory_hostname, hostvars)
+    own = sites_of(inventory_hostname, hostvars)
     shared: set[Any] = set()
     for host in app_hosts:
         if shared == own:  # mostly with the first: each host of a large fleet asks this
             break
         if host != inventory_hostname:
-            shared |= own & _sites(host, hostvars)
-    return [str(edge) for edge in edge_hosts if shared & _sites(edge, hostvars)]
+            shared |= own & sites_of(host, hostvars)
+    return [str(edge) for edge in edge_hosts if shared & sites_of(edge, hostvars)]
 
 
 def apps_of_host(apps: Any, inventory_hostname: str, app_hosts: Any, hostvars: Any) -> list[dict[str, Any]]:
@@ -311,7 +312,8 @@ def apps_of_host(apps: Any, inventory_hostname: str, app_hosts: Any, hostvars: A
     return [{**app, "processes": here(app, "processes"), "timers": here(app, "timers")} for app in apps]
 
 
-def _sites(host: str, hostvars: Any) -> set[Any]:
+def sites_of(host: str, hostvars: Any) -> set[Any]:
+    """Return the apps of a host that have domains, to compare with those of other hosts."""
     from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import site
 
     # Nothing else of an app is looked at: it may be for the host alone to resolve.
@@ -322,11 +324,7 @@ def _sites(host: str, hostvars: Any) -> set[Any]:
 def _endpoint(host: str, app: Any, hostvars: Any) -> str:
     from ansible_collections.farrier.kit.plugins.plugin_utils import inventory_schema
 
-    try:
-        address = inventory_schema.private_address(host, hostvars[host])
-    except inventory_schema.MistakeError as mistake:
-        raise AnsibleFilterError(f"host {host}: private_address {mistake}") from None
-    return inventory_schema.endpoint(address, app["port"])
+    return inventory_schema.endpoint(needs.private_address(host, hostvars), app["port"])
 
 
 def batches_before(inventory_hostname: str, hosts: Any, spec: Any) -> int:

@@ -300,17 +300,18 @@ def _needs(service: str, model: Any, app_hosts: Any, hostvars: Any) -> Iterator[
             need = (app.get("needs") or {}).get(service)
             if need is not None:
                 name = str(app["name"])
-                needs.setdefault(name, model.model_validate(_plain(need)))
+                needs.setdefault(name, model.model_validate(plain(need)))
                 hosts.setdefault(name, []).append(str(host))
     for name in sorted(needs):
         yield name, needs[name], hosts[name]
 
 
-def _plain(need: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value of the inventory without what Ansible has wrapped around it."""
     from ansible.errors import AnsibleError, AnsibleUndefinedVariable
     from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema.resolve import Resolver
 
-    return Resolver(lambda value: value, AnsibleError, AnsibleUndefinedVariable).resolve(need)
+    return Resolver(lambda value: value, AnsibleError, AnsibleUndefinedVariable).resolve(value)
 
 
 def _address(group: str, groups: Any, hostvars: Any) -> str:

@@ -46,13 +46,12 @@ class UwsgiWorker(WsgiHandover):
         self._nobody.setblocking(False)
         self._is_accepting = True
         self._seen_idle_turns = 0
-        drain_seconds = max(1, self.generation.configuration.graceful_timeout_seconds)
         options: dict[str, Any] = {
             "module": "farrier_gunicorn.uwsgi_module",
             "threads": self.cfg.threads,
             "socket-timeout": self.cfg.timeout,
             "buffer-size": _HEADER_BYTES,
-            "worker-reload-mercy": drain_seconds,
+            "worker-reload-mercy": self.generation.configuration.graceful_timeout_seconds,
         }
         flags = [
             *("enable-threads", "single-interpreter", "disable-logging", "need-app"),
