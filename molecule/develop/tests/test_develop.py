@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-from browser import browser
 from tiny import DOMAIN, OWNER, PAGE, START_SECONDS, STOP_SECONDS
 
 from lab import develop
+from tests.harness.browser import browser
 from tests.harness.outside import Outside
 
 SEEN_SECONDS = 3.0

@@ -22,15 +22,19 @@ FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--rem
 
 
 class Page:
-    """The page.
+    """The page. Errors of its scripts and what was refused are in `complaints`, what it asked for in `requests`.
 
     Args:
         devtools: connection to it.
     """
 
     def __init__(self, devtools: ClientConnection) -> None:
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
         self._devtools = devtools
         self._number = 0
+        for domain in ("Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Call a method of the protocol and return its result."""
@@ -38,10 +42,19 @@ class Page:
         self._devtools.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
         while True:
             message: dict[str, Any] = json.loads(self._devtools.recv(timeout=START_SECONDS))
+            self._note(message.get("method", ""), message.get("params", {}))
             if message.get("id") == self._number:
                 assert "error" not in message, message
                 result: dict[str, Any] = message["result"]
                 return result
+
+    def _note(self, event: str, said: dict[str, Any]) -> None:
+        if event == "Runtime.exceptionThrown":
+            self.complaints.append(json.dumps(said["exceptionDetails"]))
+        if event == "Log.entryAdded" and said["entry"]["level"] == "error":
+            self.complaints.append(said["entry"]["text"])
+        if event == "Network.requestWillBeSent":
+            self.requests.append(said["request"]["url"])
 
     def open(self, url: str) -> None:
         """Go to an address, again while interfaces of other hosts of the lab come and go."""
@@ -51,24 +64,33 @@ class Page:
             assert time.monotonic() < until, navigated
             time.sleep(0.2)
 
+    def evaluate(self, expression: str) -> Any:
+        """Return what an expression of JavaScript comes to, also when it is a promise."""
+        result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
     def text(self, selector: str) -> str:
         """Text of an element; empty while there is none."""
-        expression = f"document.querySelector('{selector}')?.textContent ?? ''"
-        return str(self.call("Runtime.evaluate", expression=expression)["result"]["value"])
+        return str(self.evaluate(f"document.querySelector({json.dumps(selector)})?.textContent ?? ''"))
+
+
+def _trust(certificate: Path) -> str:
+    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
+    digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+    return f"--ignore-certificate-errors-spki-list={base64.b64encode(digest).decode()}"
 
 
 @contextmanager
-def browser(profile: Path, certificate: Path) -> Iterator[Page]:
-    """Run a browser that trusts one certificate.
+def browser(profile: Path, certificate: Path | None = None) -> Iterator[Page]:
+    """Run a browser.
 
     Args:
         profile: directory for what it keeps.
-        certificate: of the site.
+        certificate: of the site, trusted.
     """
-    key = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
-    digest = hashlib.sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
-    trust = f"--ignore-certificate-errors-spki-list={base64.b64encode(digest).decode()}"
-    command = ["chromium", *FLAGS, trust, f"--user-data-dir={profile}", "about:blank"]
+    trust = [_trust(certificate)] if certificate else []
+    command = ["chromium", *FLAGS, *trust, f"--user-data-dir={profile}", "about:blank"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         file = profile / "DevToolsActivePort"
