@@ -47,6 +47,10 @@ lint: $(TEST_READY) ## Lint alone
 unit: packages-app $(TEST_READY) ## Lint and unit tests, no hosts
 	@tools/test lint unit app
 
+screenshots: packages-app $(TEST_READY) ## The pictures of docs/dashboard.md, from made-up metrics
+	@tools/prometheus
+	@python -m tests.dashboard.screenshots
+
 bench-provision: packages-lab $(TEST_READY) ## First run of site.yml against a plain shell script
 	@python tests/benchmarks/provision.py
 
@@ -119,4 +123,4 @@ clean: ## Remove all labs of this machine, also those of other clones, and what 
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready develop develop-stop bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-slow-import bench-kills bench-workers bench-servers bench-balance bench-innocents bench-jobs bench-wild bench-migration bench-deploy bench-restore demo test test-load test-million lint unit ssh newest-servers newest-python lock docs clean
+.PHONY: help ready develop develop-stop screenshots bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-slow-import bench-kills bench-workers bench-servers bench-balance bench-innocents bench-jobs bench-wild bench-migration bench-deploy bench-restore demo test test-load test-million lint unit ssh newest-servers newest-python lock docs clean

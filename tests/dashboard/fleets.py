@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +16,7 @@ MINUTE = 60.0
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 STEP_SECONDS = 20
+WORKERS = 4
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 WATCHDOG: dict[str, Any] = {"alert": "Watchdog", "expr": "vector(1)"}
 # The rules of tests: as those of the role, with labels and annotations of the agreed names.
@@ -22,10 +25,15 @@ CERTIFICATE_ENDS: dict[str, Any] = {
     "expr": "(min by (name) (farrier_certificate_expiry_timestamp_seconds) - time()) / 86400 < 14",
     "labels": {"severity": "warning"},
     "annotations": {
-        "summary": 'The certificate {{ $labels.name }} ends in {{ $value | printf "%.0f" }} days.',
+        "summary": 'The certificate of {{ $labels.name }} ends in {{ $value | printf "%.0f" }} days.',
         "runbook_url": "https://example.org/docs/alerts.md#certificateends",
     },
 }
+
+
+def release_name(at: float, version: str) -> str:
+    """Return what a release is called that went live at a moment: the time is that of its build."""
+    return f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(at - 90))}-{version}"
 
 
 @dataclass
@@ -35,6 +43,11 @@ class Live:
     release: str
     at: float
     undo: bool = False
+
+
+def deployed(at: float, version: str) -> Live:
+    """Return what a deploy makes live."""
+    return Live(release_name(at, version), at)
 
 
 @dataclass
@@ -66,32 +79,30 @@ class Fleet:
         self._moments = [now - STEP_SECONDS * back for back in range(count, -1, -1)]
         self._random = random.Random(17)
 
-    def gauge(self, name: str, value: float | Callable[[float], float], /, **labels: str) -> None:
-        """Add a series of the textfile, or of another exporter by its `job`."""
-        at = value if callable(value) else lambda _: value
-        self.samples.add(name, [(moment, at(moment)) for moment in self._moments], **{"job": "node", **labels})
+    def gauge(self, metric: str, value: float | Sequence[float], /, **labels: str) -> None:
+        """Add a series of the node exporter, or of another `job`: one value, or one for each moment."""
+        values = value if isinstance(value, Sequence) else [value] * len(self._moments)
+        self.samples.add(metric, zip(self._moments, values, strict=True), **{"job": "node", **labels})
 
-    def counter(self, name: str, rate: Callable[[float], float], /, **labels: str) -> None:
-        """Add a series that grows by `rate` a second."""
-        total, values = 0.0, []
-        for moment in self._moments:
-            total += rate(moment) * STEP_SECONDS
-            values.append((moment, total))
-        self.samples.add(name, values, **{"job": "node", **labels})
+    def counter(self, metric: str, rates: Sequence[float], part: float = 1.0, /, **labels: str) -> None:
+        """Add a series that grows by a part of these rates, of a second, at each moment."""
+        self.gauge(metric, [part * STEP_SECONDS * total for total in itertools.accumulate(rates)], **labels)
 
-    def noise(self, part: float = 0.08) -> float:
-        """Return a factor near 1."""
-        return 1 + self._random.uniform(-part, part)
+    def noise(self, part: float = 0.08) -> list[float]:
+        """Return a factor near 1 for each moment."""
+        return [1 + self._random.uniform(-part, part) for _ in self._moments]
 
-    def host(self, host: str, up: bool = True, processor: float = 0.2, disk: float = 0.4, ill: bool = False) -> None:
+    def host(
+        self, host: str, up: bool = True, processor: float = 0.2, disk: float = 0.4, ill: bool = False
+    ) -> None:
         """Add what the node exporter says."""
         self.gauge("up", float(up), instance=host)
         if not up:
             return
         for mode, share in (("idle", 1 - processor), ("user", processor)):
-            self.counter("node_cpu_seconds_total", lambda _, s=share: s * self.noise(), instance=host, cpu="0", mode=mode)
+            self.counter("node_cpu_seconds_total", self.noise(), share, instance=host, cpu="0", mode=mode)
         self.gauge("node_memory_MemTotal_bytes", 4e9, instance=host)
-        self.gauge("node_memory_MemAvailable_bytes", lambda _: 2.2e9 * self.noise(), instance=host)
+        self.gauge("node_memory_MemAvailable_bytes", [2.2e9 * noise for noise in self.noise()], instance=host)
         for mount, used in (("/", disk / 2), ("/var", disk)):
             labels = {"instance": host, "mountpoint": mount, "fstype": "ext4", "device": "/dev/vda"}
             self.gauge("node_filesystem_size_bytes", 4e10, **labels)
@@ -106,57 +117,56 @@ class Fleet:
 
     def app(self, app: App, edges: Sequence[str]) -> None:
         """Add what app hosts and edges say of an app."""
+        lives = [
+            [live for live in app.lives if live.at <= moment or live is app.lives[0]][-1]
+            for moment in self._moments
+        ]
         for host in app.hosts:
-            self._on_host(app, host)
+            self._on_host(app, host, lives)
         for edge in edges:
-            self._on_edge(app, edge, 1 / len(edges))
+            self._on_edge(app, edge, lives, 1 / len(edges))
 
-    def _live(self, app: App, moment: float) -> Live:
-        return [live for live in app.lives if live.at <= moment or live is app.lives[0]][-1]
-
-    def _on_host(self, app: App, host: str) -> None:
-        labels = {"app": app.name, "instance": host}
-        for release in {live.release for live in app.lives}:
-            when = [(at, 1.0) for at in self._moments if self._live(app, at).release == release]
-            self.samples.add("farrier_release_info", when, job="node", release=release, **labels)
-        self.gauge("farrier_release_live_timestamp_seconds", lambda at: self._live(app, at).at, **labels)
-        undos = [live.at for live in app.lives if live.undo]
-        for undo in undos:
+    def _on_host(self, app: App, host: str, lives: Sequence[Live]) -> None:
+        labels = {"job": "node", "app": app.name, "instance": host}
+        for release in dict.fromkeys(live.release for live in app.lives):
+            when = [
+                (at, 1.0) for at, live in zip(self._moments, lives, strict=True) if live.release == release
+            ]
+            self.samples.add("farrier_release_info", when, release=release, **labels)
+        self.gauge("farrier_release_live_timestamp_seconds", [live.at for live in lives], **labels)
+        for undo in [live.at for live in app.lives if live.undo]:
             when = [(at, undo) for at in self._moments if undo <= at]
-            self.samples.add("farrier_deploy_timestamp_seconds", when, job="node", result="undone", **labels)
+            self.samples.add("farrier_deploy_timestamp_seconds", when, result="undone", **labels)
         self.gauge("farrier_deploy_under_way", 0, **labels)
         self.gauge("farrier_service_active", 1, unit=f"{app.name}.service", **labels)
         self.gauge("farrier_service_restarts_total", 0, unit=f"{app.name}.service", **labels)
-        self.gauge("farrier_workers", 4, state="ready", **labels)
-        self.gauge("farrier_workers_wanted", 4, **labels)
-        for worker in range(4):
-            memory = 1.1e8 + worker * 4e6
-            grown = lambda at, m=memory: m + 9e6 * min((at - self._live(app, at).at) / HOUR, 3)  # noqa: E731
-            self.gauge("farrier_worker_memory_bytes", grown, worker=str(worker), **labels)
-            lag = lambda _: 0.004 * math.exp(self._random.gauss(0, 0.6))  # noqa: E731
+        self.gauge("farrier_workers", WORKERS, state="ready", **labels)
+        self.gauge("farrier_workers_wanted", WORKERS, **labels)
+        hours = [(at - live.at) / HOUR for at, live in zip(self._moments, lives, strict=True)]
+        for worker in range(WORKERS):
+            memory = [1.1e8 + worker * 4e6 + 9e6 * min(hour, 3) for hour in hours]
+            lag = [0.004 * math.exp(self._random.gauss(0, 0.6)) for _ in self._moments]
+            self.gauge("farrier_worker_memory_bytes", memory, worker=str(worker), **labels)
             self.gauge("farrier_worker_loop_lag_seconds", lag, worker=str(worker), **labels)
 
-    def _on_edge(self, app: App, edge: str, share: float) -> None:
-        def wave(at: float) -> float:
-            return 1 + 0.25 * math.sin(at / HOUR * 1.7) + 0.1 * math.sin(at / HOUR * 7)
-
-        rates = {at: app.per_second * share * wave(at) * self.noise() for at in self._moments}
-
+    def _on_edge(self, app: App, edge: str, lives: Sequence[Live], share: float) -> None:
         labels = {"app": app.name, "instance": edge}
-        for release in {live.release for live in app.lives}:
-            answers = lambda at, r=release: rates[at] if self._live(app, at).release == r else 0.0  # noqa: E731
+        waves = [1 + math.sin(at / HOUR * 1.7) / 4 + math.sin(at / HOUR * 7) / 10 for at in self._moments]
+        all_rates = [app.per_second * share * w * noise for w, noise in zip(waves, self.noise(), strict=True)]
+        for release in dict.fromkeys(live.release for live in app.lives):
+            rates = [
+                rate if live.release == release else 0.0 for rate, live in zip(all_rates, lives, strict=True)
+            ]
             bad = app.bad.get(release, app.errors)
             for code, part in (("200", 0.96 - bad), ("304", 0.03), ("404", 0.01), ("502", bad)):
-                counted = lambda at, p=part, a=answers: a(at) * p  # noqa: E731
-                self.counter("farrier_http_requests_total", counted, code=code, release=release, **labels)
-            name = "farrier_http_request_duration_seconds"
-            slow = app.seconds * (2.2 if bad > app.errors else 1)
+                self.counter("farrier_http_requests_total", rates, part, code=code, release=release, **labels)
+            metric = "farrier_http_request_duration_seconds"
+            seconds = app.seconds * (2.2 if release in app.bad else 1)
             for bound in (*BOUNDS, math.inf):
-                below = 1 - math.exp(-bound / slow)
-                counted = lambda at, p=below, a=answers: a(at) * p  # noqa: E731
                 le = "+Inf" if bound == math.inf else str(bound)
-                self.counter(f"{name}_bucket", counted, le=le, release=release, **labels)
-            self.counter(f"{name}_count", answers, release=release, **labels)
+                part = 1 - math.exp(-bound / seconds)
+                self.counter(f"{metric}_bucket", rates, part, le=le, release=release, **labels)
+            self.counter(f"{metric}_count", rates, release=release, **labels)
         self.gauge("farrier_maintenance", 0, **labels)
 
 
@@ -170,29 +180,36 @@ def few(now: float) -> Fleet:
         fleet.host(host, processor=processor, disk=disk)
     for edge in ("edge1", "edge2"):
         fleet.exporter("nginx", edge)
-        fleet.gauge("farrier_certificate_expiry_timestamp_seconds", now + 61 * DAY, instance=edge, name="shop")
-        fleet.gauge("farrier_certificate_expiry_timestamp_seconds", now + 11.6 * DAY, instance=edge, name="reports")
+        fleet.gauge(
+            "farrier_certificate_expiry_timestamp_seconds", now + 61 * DAY, instance=edge, name="shop"
+        )
+        fleet.gauge(
+            "farrier_certificate_expiry_timestamp_seconds", now + 11.6 * DAY, instance=edge, name="reports"
+        )
     for database, primary in (("db1", 1), ("db2", 0)):
         fleet.exporter("postgresql", database)
         fleet.gauge("farrier_postgresql_primary", primary, instance=database)
     fleet.exporter("valkey", "db1")
-    old = "20261118T090312Z-v2.3.1"
-    shop = [Live(old, now - 9 * DAY), Live("20261128T001500Z-v2.4.0", now - 130 * MINUTE)]
-    shop += [Live("20261128T014000Z-v2.4.1", now - 45 * MINUTE), Live(shop[1].release, now - 38 * MINUTE, undo=True)]
+    shop = [
+        deployed(now - 9 * DAY, "v2.3.1"),
+        deployed(now - 130 * MINUTE, "v2.4.0"),
+        deployed(now - 45 * MINUTE, "v2.4.1"),
+    ]
+    shop.append(Live(shop[1].release, now - 38 * MINUTE, undo=True))
+    observatory = [deployed(now - 8 * DAY, "3f2c1ab"), deployed(now - 70 * MINUTE, "9be07d4")]
     apps = [
         App("shop", ["app1", "app2", "app3"], shop, 84, bad={shop[2].release: 0.06}),
-        App(
-            "observatory",
-            ["app1", "app2"],
-            [Live("20261120T101500Z-3f2c1ab", now - 8 * DAY), Live("20261128T005500Z-9be07d4", now - 70 * MINUTE)],
-            31,
-            0.008,
-        ),
-        App("reports", ["app3"], [Live("20261014T161044Z-v11", now - 45 * DAY)], 1.6, 0.19, 0.0),
+        App("observatory", ["app1", "app2"], observatory, 31, 0.008),
+        App("reports", ["app3"], [deployed(now - 45 * DAY, "v11")], 1.6, 0.19, 0.0),
     ]
     for app in apps:
         fleet.app(app, ["edge1", "edge2"])
-    for name, age, proof in (("shop", 3.2, 2.1), ("observatory", 3.4, 2.2), ("reports", 3.1, 2.0), ("postgresql", 5.5, 3.1)):
+    for name, age, proof in (
+        ("shop", 3.2, 2.1),
+        ("observatory", 3.4, 2.2),
+        ("reports", 3.1, 2.0),
+        ("postgresql", 5.5, 3.1),
+    ):
         host = "db1" if name == "postgresql" else "app3"
         fleet.gauge("farrier_backup_timestamp_seconds", now - age * HOUR, instance=host, name=name)
         fleet.gauge("farrier_backup_proof_timestamp_seconds", now - proof * DAY, instance=host, name=name)
@@ -213,7 +230,7 @@ def crowd(now: float, names: Sequence[str], release: str) -> Fleet:
     for host in hosts:
         fleet.host(host, up=host != "app50", ill=host == "app8")
     for name in names:
-        lives = [Live("20261114T120000Z-v1.0.0", now - 14 * DAY)]
+        lives = [deployed(now - 14 * DAY, "v1.0.0")]
         fleet.app(App(name, hosts[:49], lives), ["app1", "app2"])
     last = {"app": names[-1], "instance": "app50"}
     fleet.gauge("farrier_release_info", 1, release=release, **last)

@@ -57,8 +57,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def prometheus(directory: Path, samples: Samples, rules: list[dict[str, Any]], prefix: str = "") -> Iterator[str]:
-    """Run Prometheus on these samples until the rules have been evaluated, and yield the address of the pages.
+def prometheus(
+    directory: Path, samples: Samples, rules: list[dict[str, Any]], prefix: str = ""
+) -> Iterator[str]:
+    """Run Prometheus on these samples, and yield the address of the pages once its rules are evaluated.
 
     Args:
         directory: empty one for all that it keeps.
@@ -66,14 +68,24 @@ def prometheus(directory: Path, samples: Samples, rules: list[dict[str, Any]], p
         rules: alerting rules.
         prefix: path below which everything lies, as behind a proxy.
     """
+    assert (PROGRAMS / "promtool").exists(), "Prometheus is missing: run tools/prometheus"
     (directory / "samples").write_text(samples.text())
     subprocess.run(
-        [PROGRAMS / "promtool", "tsdb", "create-blocks-from", "openmetrics", directory / "samples", directory / "data"],
+        [
+            PROGRAMS / "promtool",
+            "tsdb",
+            "create-blocks-from",
+            "openmetrics",
+            directory / "samples",
+            directory / "data",
+        ],
         check=True,
         capture_output=True,
     )
     # YAML is a superset of JSON.
-    (directory / "rules").write_text(json.dumps({"groups": [{"name": "test", "interval": "1s", "rules": rules}]}))
+    (directory / "rules").write_text(
+        json.dumps({"groups": [{"name": "test", "interval": "1s", "rules": rules}]})
+    )
     (directory / "configuration").write_text(json.dumps({"rule_files": [str(directory / "rules")]}))
     address = f"http://127.0.0.1:{(port := free_port())}{prefix}"
     process = subprocess.Popen(
@@ -92,7 +104,8 @@ def prometheus(directory: Path, samples: Samples, rules: list[dict[str, Any]], p
     try:
         until = time.monotonic() + START_SECONDS
         while not is_ready(address):
-            assert process.poll() is None and time.monotonic() < until, (directory / "log").read_text()
+            assert process.poll() is None, (directory / "log").read_text()
+            assert time.monotonic() < until, (directory / "log").read_text()
             time.sleep(0.1)
         yield f"{address}/consoles"
     finally:

@@ -18,11 +18,18 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from websockets.sync.client import ClientConnection, connect
 
 START_SECONDS = 30.0
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--remote-debugging-port=0")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--window-size=1300,1000",
+    "--remote-debugging-port=0",
+)
 
 
 class Page:
-    """The page. Errors of its scripts and what was refused are in `complaints`, what it asked for in `requests`.
+    """The page; `complaints` are errors of its scripts and what was refused, `requests` what it asked for.
 
     Args:
         devtools: connection to it.
@@ -33,7 +40,7 @@ class Page:
         self.requests: list[str] = []
         self._devtools = devtools
         self._number = 0
-        for domain in ("Runtime", "Log", "Network"):
+        for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
