@@ -26,6 +26,11 @@ HOST_DOWN: dict[str, Any] = {
         "runbook_url": "javascript:alert(1)",
     },
 }
+APP_DOWN: dict[str, Any] = {
+    "alert": "AppDown",
+    "expr": "vector(1)",
+    "labels": {"severity": "page", "app": "alpha", "instance": "app2", "url": "https://alpha.example.org/"},
+}
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +55,7 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Fifty hosts with ten apps each, some of whose names want to be HTML."""
     names = ["alpha", NASTY_APP, *(f"app-{number}" for number in range(7)), "omega"]
     fleet = fleets.crowd(time.time(), names, NASTY_RELEASE)
-    rules = [fleets.WATCHDOG, NOTICE, HOST_DOWN]
+    rules = [fleets.WATCHDOG, NOTICE, HOST_DOWN, APP_DOWN]
     with prometheus(tmp_path_factory.mktemp("crowd"), fleet.samples, rules) as address:
         yield address
 

@@ -7,16 +7,18 @@ import math
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .prometheus import Samples
+from .prometheus import LOOKBACK_SECONDS, Samples
 
 MINUTE = 60.0
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 STEP_SECONDS = 20
 WORKERS = 4
+RECORD_SECONDS = 3.0
+FUTURE_SECONDS = 5 * MINUTE
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 WATCHDOG: dict[str, Any] = {"alert": "Watchdog", "expr": "vector(1)"}
 # The rules of tests: as those of the role, with labels and annotations of the agreed names.
@@ -38,16 +40,35 @@ def release_name(at: float, version: str) -> str:
 
 @dataclass
 class Live:
-    """A release that an app serves from a moment on, until the next one; an undo brings an old one back."""
+    """A release that an app serves from a moment on, until the next one.
+
+    An undo brings an old one back, which has been live `since` it was deployed. A rollback deploys one anew.
+    """
 
     release: str
     at: float
-    undo: bool = False
+    since: float
+    result: str = "live"
 
 
 def deployed(at: float, version: str) -> Live:
     """Return what a deploy makes live."""
-    return Live(release_name(at, version), at)
+    return Live(release_name(at, version), at, since=at)
+
+
+def undone(at: float, origin: Live) -> Live:
+    """Return what an undo makes live."""
+    return Live(origin.release, at, since=origin.since, result="undone")
+
+
+def failed(at: float, origin: Live) -> Live:
+    """Return what goes on being live when a deploy fails early."""
+    return Live(origin.release, at, since=origin.since, result="failed")
+
+
+def rolled_back(at: float, origin: Live) -> Live:
+    """Return what a rollback makes live."""
+    return Live(origin.release, at, since=at, result="rolled_back")
 
 
 @dataclass
@@ -60,6 +81,8 @@ class App:
     per_second: float = 20.0
     seconds: float = 0.02
     errors: float = 0.0005
+    # How long after a host the next one follows.
+    stagger_seconds: float = 0.0
     # Of a release that answers badly, the share of errors.
     bad: dict[str, float] = field(default_factory=dict)
 
@@ -68,15 +91,14 @@ class Fleet:
     """What Prometheus would know of some hosts.
 
     Args:
-        now: until when.
+        now: what the tests take for now; there are samples for as long as they may run after it.
         past_seconds: since when.
     """
 
     def __init__(self, now: float, past_seconds: float) -> None:
-        self.now = now
         self.samples = Samples()
-        count = int(past_seconds / STEP_SECONDS)
-        self._moments = [now - STEP_SECONDS * back for back in range(count, -1, -1)]
+        first, last = int(-past_seconds / STEP_SECONDS), int(FUTURE_SECONDS / STEP_SECONDS)
+        self._moments = [now + STEP_SECONDS * step for step in range(first, last + 1)]
         self._random = random.Random(17)
 
     def gauge(self, metric: str, value: float | Sequence[float], /, **labels: str) -> None:
@@ -117,39 +139,48 @@ class Fleet:
 
     def app(self, app: App, edges: Sequence[str]) -> None:
         """Add what app hosts and edges say of an app."""
-        lives = [
-            [live for live in app.lives if live.at <= moment or live is app.lives[0]][-1]
-            for moment in self._moments
-        ]
-        for host in app.hosts:
-            self._on_host(app, host, lives)
+        for number, host in enumerate(app.hosts):
+            later = number * app.stagger_seconds
+            self._on_host(
+                app.name,
+                host,
+                [replace(live, at=live.at + later, since=live.since + later) for live in app.lives],
+            )
         for edge in edges:
-            self._on_edge(app, edge, lives, 1 / len(edges))
+            self._on_edge(app, edge, 1 / len(edges))
 
-    def _on_host(self, app: App, host: str, lives: Sequence[Live]) -> None:
-        labels = {"job": "node", "app": app.name, "instance": host}
-        for release in dict.fromkeys(live.release for live in app.lives):
-            when = [
-                (at, 1.0) for at, live in zip(self._moments, lives, strict=True) if live.release == release
-            ]
+    def _live(self, lives: Sequence[Live]) -> list[Live]:
+        """Return what is live at each moment."""
+        return [[live for live in lives if live.at <= at or live is lives[0]][-1] for at in self._moments]
+
+    def _on_host(self, app: str, host: str, lives: Sequence[Live]) -> None:
+        labels = {"job": "node", "app": app, "instance": host}
+        live_at = list(zip(self._moments, self._live(lives), strict=True))
+        # Nothing for as long as Prometheus looks back, so that it sees one release at a time.
+        seen = [(at, live) for at, live in live_at if live is lives[0] or at - live.at > LOOKBACK_SECONDS]
+        for release in dict.fromkeys(live.release for live in lives):
+            when = [(at, 1.0) for at, live in seen if live.release == release]
             self.samples.add("farrier_release_info", when, release=release, **labels)
-        self.gauge("farrier_release_live_timestamp_seconds", [live.at for live in lives], **labels)
-        for undo in [live.at for live in app.lives if live.undo]:
-            when = [(at, undo) for at in self._moments if undo <= at]
-            self.samples.add("farrier_deploy_timestamp_seconds", when, result="undone", **labels)
+        since = [(at, live.since) for at, live in seen]
+        self.samples.add("farrier_release_live_timestamp_seconds", since, **labels)
+        for result in dict.fromkeys(live.result for live in lives):
+            ends = [live.at + RECORD_SECONDS for live in lives if live.result == result]
+            last = [(at, max(end for end in ends if end <= at)) for at in self._moments if ends[0] <= at]
+            self.samples.add("farrier_deploy_timestamp_seconds", last, result=result, **labels)
         self.gauge("farrier_deploy_under_way", 0, **labels)
-        self.gauge("farrier_service_active", 1, unit=f"{app.name}.service", **labels)
-        self.gauge("farrier_service_restarts_total", 0, unit=f"{app.name}.service", **labels)
+        self.gauge("farrier_service_active", 1, unit=f"{app}.service", **labels)
+        self.gauge("farrier_service_restarts_total", 0, unit=f"{app}.service", **labels)
         self.gauge("farrier_workers", WORKERS, state="ready", **labels)
         self.gauge("farrier_workers_wanted", WORKERS, **labels)
-        hours = [(at - live.at) / HOUR for at, live in zip(self._moments, lives, strict=True)]
+        hours = [(at - live.at) / HOUR for at, live in live_at]
         for worker in range(WORKERS):
             memory = [1.1e8 + worker * 4e6 + 9e6 * min(hour, 3) for hour in hours]
             lag = [0.004 * math.exp(self._random.gauss(0, 0.6)) for _ in self._moments]
             self.gauge("farrier_worker_memory_bytes", memory, worker=str(worker), **labels)
             self.gauge("farrier_worker_loop_lag_seconds", lag, worker=str(worker), **labels)
 
-    def _on_edge(self, app: App, edge: str, lives: Sequence[Live], share: float) -> None:
+    def _on_edge(self, app: App, edge: str, share: float) -> None:
+        lives = self._live(app.lives)
         labels = {"app": app.name, "instance": edge}
         waves = [1 + math.sin(at / HOUR * 1.7) / 4 + math.sin(at / HOUR * 7) / 10 for at in self._moments]
         all_rates = [app.per_second * share * w * noise for w, noise in zip(waves, self.noise(), strict=True)]
@@ -195,12 +226,16 @@ def few(now: float) -> Fleet:
         deployed(now - 130 * MINUTE, "v2.4.0"),
         deployed(now - 45 * MINUTE, "v2.4.1"),
     ]
-    shop.append(Live(shop[1].release, now - 38 * MINUTE, undo=True))
+    shop.append(undone(now - 38 * MINUTE, shop[1]))
     observatory = [deployed(now - 8 * DAY, "3f2c1ab"), deployed(now - 70 * MINUTE, "9be07d4")]
+    observatory += [undone(now - 69 * MINUTE, observatory[0]), deployed(now - 50 * MINUTE, "5d21e0f")]
+    reports = [deployed(now - 45 * DAY, "v11"), deployed(now - 20 * DAY, "v12")]
+    reports.append(rolled_back(now - 100 * MINUTE, reports[0]))
+    reports.append(failed(now - 30 * MINUTE, reports[-1]))
     apps = [
-        App("shop", ["app1", "app2", "app3"], shop, 84, bad={shop[2].release: 0.06}),
+        App("shop", ["app1", "app2", "app3"], shop, 84, stagger_seconds=90, bad={shop[2].release: 0.06}),
         App("observatory", ["app1", "app2"], observatory, 31, 0.008),
-        App("reports", ["app3"], [deployed(now - 45 * DAY, "v11")], 1.6, 0.19, 0.0),
+        App("reports", ["app3"], reports, 1.6, 0.19, 0.0),
     ]
     for app in apps:
         fleet.app(app, ["edge1", "edge2"])

@@ -41,6 +41,7 @@ CONTRASTS = """(() => {
 })()"""
 MARKS = """[...document.querySelectorAll("SELECTOR line[data-at]")].map((line) => ({
   kind: line.getAttribute("class"), at: Number(line.dataset.at), x: Number(line.getAttribute("x1")),
+  band: Number(line.parentElement.querySelector("rect").getAttribute("width")),
   stroke: getComputedStyle(line).stroke, dashes: getComputedStyle(line).strokeDasharray,
 }))"""
 # Where the first line of the graph of errors is highest.
@@ -98,6 +99,15 @@ def marks(page: Page, selector: str) -> list[dict[str, Any]]:
     return found
 
 
+def deploys(page: Page) -> list[list[str]]:
+    """Return what the page of an app lists of each deploy: what it was, and the release afterwards."""
+    listed: list[list[str]] = page.evaluate(
+        "[...document.querySelectorAll('#events tr')]"
+        ".map((row) => [...row.cells].slice(1).map((cell) => cell.innerText))"
+    )
+    return listed
+
+
 @pytest.mark.parametrize("alone", [fleets.WATCHDOG], indirect=True)
 def test_says_that_all_is_well(page: Page, alone: str) -> None:
     """In one calm line, with what that is said of; where there are no apps, the page says so."""
@@ -137,7 +147,7 @@ def test_the_fleet_in_numbers(page: Page, few: tuple[str, float]) -> None:
     assert shop == {
         "State": "runs",
         "Live release": fleets.release_name(now - 130 * 60, "v2.4.0"),
-        "Live for": "38m",
+        "Live for": "2h 7m",
         "Requests and deploys, 3 hours": "",
         "Errors (5xx)": "0.05 %",
         "95 % within": "71 ms",
@@ -167,20 +177,21 @@ def test_deploys_are_drawn_where_they_were(page: Page, few: tuple[str, float]) -
     address, now = few
     show(page, f"{address}/app.html", app="shop")
     found = marks(page, ".graph")
-    expected = [("deploy", now - 130 * 60), ("deploy", now - 45 * 60), ("undo", now - 38 * 60)]
+    expected = [
+        ("deploy", now - 130 * 60),
+        ("deploy", now - 45 * 60),
+        ("undo", now - 38 * 60 + fleets.RECORD_SECONDS),
+    ]
     assert len(found) == GRAPHS * len(expected)
     for of_graph in (found[first : first + 3] for first in range(0, len(found), 3)):
         assert [mark["kind"] for mark in of_graph] == [kind for kind, _ in expected]
         assert [mark["at"] for mark in of_graph] == [pytest.approx(at, abs=1) for _, at in expected]
         first, second, undo = of_graph
-        assert (second["x"] - first["x"]) / (undo["x"] - second["x"]) == pytest.approx(85 / 7, rel=0.01)
+        assert (second["x"] - first["x"]) / (undo["x"] - second["x"]) == pytest.approx(85 / 7.05, rel=0.01)
         assert undo["stroke"] != second["stroke"]
         assert (undo["dashes"], second["dashes"]) == ("5px, 3px", "none")
+        assert second["band"] / (undo["x"] - second["x"]) == pytest.approx(3 / 7.05, rel=0.01)
     assert found[1]["x"] < page.evaluate(PEAK) <= found[2]["x"] + 1
-    told = page.evaluate(
-        "[...document.querySelectorAll('#events tr')]"
-        ".map((row) => [...row.cells].slice(1).map((cell) => cell.innerText))"
-    )
     old, good, bad = (
         fleets.release_name(at, version)
         for at, version in (
@@ -189,10 +200,30 @@ def test_deploys_are_drawn_where_they_were(page: Page, few: tuple[str, float]) -
             (now - 45 * 60, "v2.4.1"),
         )
     )
-    assert told == [["undo", good], ["deploy", bad], ["deploy", good]]
+    assert deploys(page) == [["undo", "the one before"], ["deploy", bad], ["deploy", good]]
     answered = rows(page, "answered")
     assert set(answered) == {old, good, bad}
     assert int(answered[bad]["Errors (5xx)"]) > 1000
+
+
+def test_what_became_of_deploys(page: Page, few: tuple[str, float]) -> None:
+    """An undo in the watch does not hide its deploy; a deploy that changed nothing is not drawn."""
+    address, now = few
+    names = [
+        fleets.release_name(now - ago * 60, version) for ago, version in ((50, "5d21e0f"), (70, "9be07d4"))
+    ]
+    for app, told in {
+        "observatory": [["deploy", names[0]], ["undo", "the one before"], ["deploy", names[1]]],
+        "reports": [
+            ["failed deploy", "as before"],
+            ["rollback", fleets.release_name(now - 45 * fleets.DAY, "v11")],
+        ],
+    }.items():
+        show(page, f"{address}/app.html", app=app)
+        assert deploys(page) == told
+        drawn = {"deploy": "deploy", "undo": "undo", "rollback": "undo"}
+        expected = [drawn[what] for what, _ in reversed(told) if what in drawn]
+        assert [mark["kind"] for mark in marks(page, ".graph:first-child")] == expected
 
 
 def test_the_hours_can_be_chosen(page: Page, few: tuple[str, float]) -> None:
@@ -226,9 +257,10 @@ def test_a_crowd(page: Page, crowd: str) -> None:
     assert hosts["app1"]["What runs there"] == "10 apps"
     apps = rows(page, "apps")
     assert len(apps) == 10
-    assert apps["alpha"]["State"] == "maintenance mode\nruns"
+    assert apps["alpha"]["State"] == "AppDown\nmaintenance mode\nruns"
     assert apps["omega"]["State"] == "omega.service does not run on 1 host\ndeploy under way"
-    assert page.text(".status h2") == "1 alert fires"
+    assert page.text(".status h2") == "2 alerts fire"
+    assert rows(page, "wrong")["AppDown"]["What to do"] == "docs/alerts.md#appdown"
 
 
 def test_names_are_text(page: Page, crowd: str) -> None:
@@ -237,9 +269,7 @@ def test_names_are_text(page: Page, crowd: str) -> None:
     assert NASTY_APP in rows(page, "apps")
     assert NASTY_RELEASE in rows(page, "apps")["omega"]["Live release"]
     assert rows(page, "wrong")["HostDown"]["What"] == "<u>app50</u> does not answer."
-    assert (
-        page.evaluate("document.querySelector('.todo a').href") == crowd.removesuffix("consoles") + "alerts"
-    )
+    assert page.evaluate("document.querySelectorAll('.todo a').length") == 0
     where = page.evaluate(
         f"[...document.querySelectorAll('#apps ~ table a')].find((a) => a.innerText === {NASTY_APP!r}).href"
     )
