@@ -229,7 +229,7 @@ def few(now: float) -> Fleet:
     shop.append(undone(now - 38 * MINUTE, shop[1]))
     observatory = [deployed(now - 8 * DAY, "3f2c1ab"), deployed(now - 70 * MINUTE, "9be07d4")]
     observatory += [undone(now - 69 * MINUTE, observatory[0]), deployed(now - 50 * MINUTE, "5d21e0f")]
-    reports = [deployed(now - 45 * DAY, "v11"), deployed(now - 20 * DAY, "v12")]
+    reports = [deployed(now - 45 * DAY, "v11"), deployed(now - 101 * MINUTE, "v12")]
     reports.append(rolled_back(now - 100 * MINUTE, reports[0]))
     reports.append(failed(now - 30 * MINUTE, reports[-1]))
     apps = [

@@ -209,14 +209,20 @@ def test_deploys_are_drawn_where_they_were(page: Page, few: tuple[str, float]) -
 def test_what_became_of_deploys(page: Page, few: tuple[str, float]) -> None:
     """An undo in the watch does not hide its deploy; a deploy that changed nothing is not drawn."""
     address, now = few
-    names = [
-        fleets.release_name(now - ago * 60, version) for ago, version in ((50, "5d21e0f"), (70, "9be07d4"))
-    ]
+
+    def name(ago_minutes: int, version: str) -> str:
+        return fleets.release_name(now - ago_minutes * 60, version)
+
     for app, told in {
-        "observatory": [["deploy", names[0]], ["undo", "the one before"], ["deploy", names[1]]],
+        "observatory": [
+            ["deploy", name(50, "5d21e0f")],
+            ["undo", "the one before"],
+            ["deploy", name(70, "9be07d4")],
+        ],
         "reports": [
             ["failed deploy", "as before"],
-            ["rollback", fleets.release_name(now - 45 * fleets.DAY, "v11")],
+            ["rollback", name(45 * 24 * 60, "v11")],
+            ["deploy", name(101, "v12")],
         ],
     }.items():
         show(page, f"{address}/app.html", app=app)
