@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import time
+import urllib.error
 import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -97,6 +99,15 @@ def marks(page: Page, selector: str) -> list[dict[str, Any]]:
     """Return the deploys and undos that are drawn into the graphs that a selector finds."""
     found: list[dict[str, Any]] = page.evaluate(MARKS.replace("SELECTOR", selector))
     return found
+
+
+def status(url: str) -> int:
+    """Return the status of the answer to a request."""
+    try:
+        with urllib.request.urlopen(url) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
 
 
 def deploys(page: Page) -> list[list[str]]:
@@ -204,6 +215,14 @@ def test_deploys_are_drawn_where_they_were(page: Page, few: tuple[str, float]) -
     answered = rows(page, "answered")
     assert set(answered) == {old, good, bad}
     assert int(answered[bad]["Errors (5xx)"]) > 1000
+
+
+def test_the_pages_of_prometheus_are_there(page: Page, few: tuple[str, float]) -> None:
+    """Debian's are elsewhere than those of others. Without the package installed, they lack their templates."""
+    show(page, f"{few[0]}/index.html")
+    links = page.evaluate("[...document.querySelectorAll('nav a')].map((link) => link.href)")
+    assert len(links) == 3
+    assert [status(link) for link in links if status(link) not in (200, 500)] == []
 
 
 def test_what_became_of_deploys(page: Page, few: tuple[str, float]) -> None:
