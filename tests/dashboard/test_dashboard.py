@@ -218,7 +218,7 @@ def test_deploys_are_drawn_where_they_were(page: Page, few: tuple[str, float]) -
 
 
 def test_the_pages_of_prometheus_are_there(page: Page, few: tuple[str, float]) -> None:
-    """Debian's are elsewhere than those of others. Without the package installed, they lack their templates."""
+    """Debian's are elsewhere than those of others. Without the package, they lack their templates."""
     show(page, f"{few[0]}/index.html")
     links = page.evaluate("[...document.querySelectorAll('nav a')].map((link) => link.href)")
     assert len(links) == 3
