@@ -62,8 +62,8 @@ def crowd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def alone(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """One host with nothing on it, and the rule of the test's parameter."""
+    """One host with nothing on it, and the rules of the test's parameter."""
     fleet = fleets.Fleet(time.time(), 5 * fleets.MINUTE)
     fleet.host("only")
-    with prometheus(tmp_path, fleet.samples, [request.param]) as address:
+    with prometheus(tmp_path, fleet.samples, request.param) as address:
         yield address

@@ -21,6 +21,13 @@ PATIENCE_SECONDS = 30.0
 QUICK_SECONDS = 5.0  # on a machine that does other things too; 0.1 s when it is quiet
 LEAST_CONTRAST = 4.5  # WCAG 2, level AA
 GRAPHS = 6
+MANY_ALERTS = [
+    {"alert": name, "expr": "vector(1)", "labels": {"severity": severity}}
+    for name, severity in (
+        *((f"Alert{letter}", "warning") for letter in "SRQPONMLKJIHGFEDCBA"),
+        ("Worst", "page"),
+    )
+]
 # Of each text: the words, and its contrast with what is behind it. No background of the pages is transparent.
 CONTRASTS = """(() => {
   const rgb = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -119,7 +126,7 @@ def deploys(page: Page) -> list[list[str]]:
     return listed
 
 
-@pytest.mark.parametrize("alone", [fleets.WATCHDOG], indirect=True)
+@pytest.mark.parametrize("alone", [[fleets.WATCHDOG]], indirect=True)
 def test_says_that_all_is_well(page: Page, alone: str) -> None:
     """In one calm line, with what that is said of; where there are no apps, the page says so."""
     show(page, f"{alone}/index.html")
@@ -128,12 +135,23 @@ def test_says_that_all_is_well(page: Page, alone: str) -> None:
     assert "No app reports." in page.text("main")
 
 
-@pytest.mark.parametrize("alone", [NOTICE], indirect=True)
+@pytest.mark.parametrize("alone", [[NOTICE]], indirect=True)
 def test_does_not_say_so_when_nobody_watches(page: Page, alone: str) -> None:
     """Without the alert that always fires, no other can be trusted to. A notice is no alert."""
     show(page, f"{alone}/index.html")
     assert "Nobody watches." in page.text(".status")
     assert "All is well" not in page.text("body")
+
+
+@pytest.mark.parametrize("alone", [MANY_ALERTS], indirect=True)
+def test_many_alerts(page: Page, alone: str) -> None:
+    """The worst are on top, and what does not fit is folded, so that the apps are not far below."""
+    show(page, f"{alone}/index.html")
+    assert page.text(".status h2") == "20 alerts fire"
+    names = page.evaluate("[...document.querySelectorAll('[data-alert] th')].map((cell) => cell.textContent)")
+    assert names == ["Worst", *(f"Alert{letter}" for letter in "ABCDEFGHIJKLMNOPQRS")]
+    assert page.text("summary") == "Further alerts, from AlertJ on"
+    assert page.evaluate("document.querySelectorAll('details [data-alert]').length") == 10
 
 
 def test_an_alert_says_what_to_do(page: Page, few: tuple[str, float]) -> None:
