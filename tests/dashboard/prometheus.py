@@ -86,7 +86,7 @@ def prometheus(
     )
     # YAML is a superset of JSON.
     (directory / "rules").write_text(
-        json.dumps({"groups": [{"name": "test", "interval": "1s", "rules": rules}]})
+        json.dumps({"groups": [{"name": "test", "interval": "200ms", "rules": rules}]})
     )
     # The samples reach into the future, and those of the rules come before their end.
     storage = {"tsdb": {"out_of_order_time_window": "1h"}}
