@@ -13,8 +13,9 @@ WAIT_SECONDS = 1.0
 
 def answering(address, ports):
     poll, waiting, found = select.poll(), {}, []
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
     for port in ports:
-        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        connection = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         if connection.connect_ex((address, port)) == errno.EINPROGRESS:
             waiting[connection.fileno()] = port, connection
             poll.register(connection, select.POLLOUT)

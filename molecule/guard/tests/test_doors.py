@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
-from conftest import ADDRESSES, guard, open_ports, side_by_side
+from conftest import ADDRESSES, ADDRESSES6, guard, open_ports, side_by_side
 from testinfra.host import Host
 
 from tests.harness.connections import SSH_CONFIG
@@ -19,7 +19,7 @@ DROP_IN = "/etc/ssh/sshd_config.d/00-farrier.conf"
 
 
 def test_others_find_open_what_the_inventory_explains(edge: Host, database: Host) -> None:
-    """And no other port, also after somebody has broken it by hand, be it in the kernel alone.
+    """And no other port, on IPv4 and IPv6, also after somebody has broken it, be it in the kernel alone.
 
     The app and the database answer the host that needs them.
     """
@@ -29,8 +29,8 @@ def test_others_find_open_what_the_inventory_explains(edge: Host, database: Host
     database.check_output(f"sed -i 's/^PasswordAuthentication.*/PasswordAuthentication yes/' {DROP_IN}")
     database.check_output("systemctl reload ssh")
     broken = side_by_side(
-        lambda: open_ports("guard12", seen_from="stranger"),
-        lambda: open_ports("guard13", seen_from="stranger"),
+        lambda: open_ports(ADDRESSES["guard12"], seen_from="stranger"),
+        lambda: open_ports(ADDRESSES["guard13"], seen_from="stranger"),
     )
     assert broken == [{22, 80, 443, 9000}, {22, 9000}]
     assert_hardened(edge, database, "yes")
@@ -39,11 +39,13 @@ def test_others_find_open_what_the_inventory_explains(edge: Host, database: Host
     assert not again.failed, again.output
     assert_hardened(edge, database, "no")
     mended = side_by_side(
-        lambda: open_ports("guard12", seen_from="stranger"),
-        lambda: open_ports("guard13", seen_from="stranger"),
-        lambda: open_ports("guard13", seen_from="guard12"),
+        lambda: open_ports(ADDRESSES["guard12"], seen_from="stranger"),
+        lambda: open_ports(ADDRESSES["guard13"], seen_from="stranger"),
+        lambda: open_ports(ADDRESSES6["guard12"], seen_from="stranger"),
+        lambda: open_ports(ADDRESSES6["guard13"], seen_from="stranger"),
+        lambda: open_ports(ADDRESSES["guard13"], seen_from="guard12"),
     )
-    assert mended == [{22, 80, 443}, {22}, {22, 5432, 9000, APP_PORT}]
+    assert mended == [*[{22, 80, 443}, {22}] * 2, {22, 5432, 9000, APP_PORT}]
 
 
 def assert_hardened(edge: Host, database: Host, passwords: str) -> None:
@@ -52,6 +54,7 @@ def assert_hardened(edge: Host, database: Host, passwords: str) -> None:
         assert f"passwordauthentication {passwords}" in host.check_output("sshd -T").splitlines()
 
 
+@pytest.mark.usefixtures("audits")
 @pytest.mark.parametrize("name", ["guard12", "guard13"])
 def test_ssh_audit_has_no_warning(stranger: Host, name: str) -> None:
     """On either Debian. Of a server as Debian leaves it, it warns."""
@@ -87,23 +90,6 @@ def test_what_the_operator_has_loaded_stays(edge: Host, database: Host) -> None:
         assert host.check_output("systemctl is-enabled farrier-firewall") == "enabled"
 
 
-def test_lynis_has_no_warning_of_firewall_and_ssh(edge: Host, database: Host) -> None:
-    """What it suggests beside is left out for a reason, see docs/guard.md."""
-    left_out = {"AllowTcpForwarding", "MaxAuthTries", "MaxSessions", "Port", "TCPKeepAlive"}
-
-    def audited(host: Host, group: str) -> list[str]:
-        host.check_output(f"lynis audit system --quick --quiet --tests-from-group {group}")
-        report = host.check_output("cat /var/log/lynis-report.dat").splitlines()
-        assert [line for line in report if line.startswith("tests_executed=") and group[:3].upper() in line]
-        return [line for line in report if re.match(r"(warning|suggestion)\[\]=(FIRE|SSH)-", line)]
-
-    for host in (edge, database):
-        assert audited(host, "firewalls") == []
-        told = audited(host, "ssh")
-        assert {line.split("|")[2].split()[0] for line in told} == left_out
-        assert not [line for line in told if "warning" in line]
-
-
 def test_core_dumps_are_off_and_the_network_is_hardened(edge: Host, database: Host) -> None:
     """By what the kernel goes by, and by what a new service gets."""
     for host in (edge, database):
@@ -119,3 +105,17 @@ def test_status_tells_a_pending_reboot(database: Host) -> None:
     assert not told.failed, told.output
     assert told.output.count("has to be rebooted") == 1
     assert "guard13 has to be rebooted" in told.output
+
+
+def test_lynis_finds_little(audits: list[Future[str]]) -> None:
+    """The index of docs/guard.md, no warning, and of firewall and SSH server only what is left out there."""
+    left_out = {"AllowTcpForwarding", "MaxAuthTries", "MaxSessions", "Port"}
+    for audit, index in zip(audits, (75, 73), strict=True):
+        report = audit.result().splitlines()
+        found = {key: value for key, _, value in (line.partition("=") for line in report)}
+        assert int(found["hardening_index"]) >= index
+        assert {"FIRE-4590", "SSH-7408"} <= set(found["tests_executed"].split("|"))
+        assert [line for line in report if line.startswith("warning[]=")] == []
+        told = [line.partition("=")[2].split("|") for line in report if line.startswith("suggestion[]=")]
+        assert [one for one in told if one[0].startswith("FIRE-")] == []
+        assert {one[2].split()[0] for one in told if one[0].startswith("SSH-")} == left_out

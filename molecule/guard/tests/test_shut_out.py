@@ -12,6 +12,7 @@ from tests.harness.connections import hang_up
 from tests.harness.deploys import Playbook
 
 RUNS_LAST = True
+DROP_IN = "/etc/ssh/sshd_config.d/00-farrier.conf"
 RULES = "/etc/farrier/firewall.nft"
 FORGET = f"systemctl stop farrier-firewall && rm {RULES}"
 SHUT_OUT = {"firewall_first_statements": ["tcp dport 22 ct state new drop"], "guard_seconds": 30}
@@ -34,6 +35,17 @@ def test_a_first_run_stops_before_it_shuts_out_what_is_in_use(edge: Host, databa
     assert edge.run("nft list table inet farrier").failed
     assert of_the_server.failed
     assert "/etc/ssh/sshd_config:1 sets PasswordAuthentication before" in of_the_server.output
+
+
+def test_a_server_that_refuses_the_operator_goes_back(edge: Host) -> None:
+    """sshd lets in only somebody else, until the host takes that back."""
+    shut_out = guard("--limit=guard12", ssh_settings={"AllowUsers": "somebody-else"}, guard_seconds=20)
+    assert shut_out.failed
+    assert "guard12 let no new connection in" in shut_out.output
+    assert shut_out.seconds < BACK_SECONDS
+    hang_up("guard12")
+    assert "allowusers" not in edge.check_output("sshd -T")
+    assert f"Put back: {DROP_IN}" in edge.check_output("journalctl --boot --unit=farrier-guard --output=cat")
 
 
 def rules(host: Host) -> tuple[str, str]:
@@ -69,7 +81,9 @@ def test_hosts_take_back_what_shuts_the_operator_out(
         assert time.monotonic() - began < BACK_SECONDS
     assert before == (rules(edge), rules(database))
     for host in (edge, database):
-        assert "Put back: " in host.check_output("journalctl --boot --unit=farrier-guard --output=cat")
+        assert f"Put back: {RULES}" in host.check_output(
+            "journalctl --boot --unit=farrier-guard --output=cat"
+        )
     monkeypatch.undo()
     again = guard()
     assert not again.failed, again.output
