@@ -21,7 +21,7 @@ DROP_IN = "/etc/ssh/sshd_config.d/00-farrier.conf"
 def test_others_find_open_what_the_inventory_explains(edge: Host, database: Host) -> None:
     """And no other port, on IPv4 and IPv6, also after somebody has broken it, be it in the kernel alone.
 
-    The app and the database answer the host that needs them.
+    The app and the database answer the host that needs them. Ansible may log in as root.
     """
     edge.check_output("nft delete table inet farrier")
     database.check_output("nft add rule inet farrier input tcp dport 9000 accept")
@@ -35,7 +35,7 @@ def test_others_find_open_what_the_inventory_explains(edge: Host, database: Host
     assert broken == [{22, 80, 443, 9000}, {22, 9000}]
     assert_hardened(edge, database, "yes")
 
-    again = guard()
+    again = guard(ansible_user="root")
     assert not again.failed, again.output
     assert_hardened(edge, database, "no")
     mended = side_by_side(
@@ -83,11 +83,16 @@ def test_the_app_answers_through_nginx_and_reaches_its_database() -> None:
 
 
 def test_what_the_operator_has_loaded_stays(edge: Host, database: Host) -> None:
-    """A table beside that of the kit, also after the kit has loaded its own anew."""
+    """A table beside that of the kit, when this is loaded anew; that of the kit, when nftables flushes all."""
     for host in (edge, database):
         host.check_output("systemctl reload farrier-firewall")
         assert 'tcp dport 4444 drop comment "mine"' in host.check_output("nft list table inet operator")
         assert host.check_output("systemctl is-enabled farrier-firewall") == "enabled"
+        host.check_output("nft list table inet operator > /run/operator.nft")
+        host.check_output(
+            "systemctl restart nftables && nft --file /run/operator.nft && systemctl start farrier-firewall"
+        )
+        assert "policy drop" in host.check_output("nft list table inet farrier")
 
 
 def test_core_dumps_are_off_and_the_network_is_hardened(edge: Host, database: Host) -> None:
@@ -108,14 +113,14 @@ def test_status_tells_a_pending_reboot(database: Host) -> None:
 
 
 def test_lynis_finds_little(audits: list[Future[str]]) -> None:
-    """The index of docs/guard.md, no warning, and of firewall and SSH server only what is left out there."""
+    """The index of docs/guard.md, and what it warns of and says of firewall and SSH server is left out there."""
     left_out = {"AllowTcpForwarding", "MaxAuthTries", "MaxSessions", "Port"}
     for audit, index in zip(audits, (75, 73), strict=True):
         report = audit.result().splitlines()
         found = {key: value for key, _, value in (line.partition("=") for line in report)}
         assert int(found["hardening_index"]) >= index
         assert {"FIRE-4590", "SSH-7408"} <= set(found["tests_executed"].split("|"))
-        assert [line for line in report if line.startswith("warning[]=")] == []
+        assert {line.partition("|")[0] for line in report if "warning[]=" in line} <= {"warning[]=DBS-1828"}
         told = [line.partition("=")[2].split("|") for line in report if line.startswith("suggestion[]=")]
         assert [one for one in told if one[0].startswith("FIRE-")] == []
         assert {one[2].split()[0] for one in told if one[0].startswith("SSH-")} == left_out
