@@ -83,7 +83,7 @@ def test_the_app_answers_through_nginx_and_reaches_its_database() -> None:
 
 
 def test_what_the_operator_has_loaded_stays(edge: Host, database: Host) -> None:
-    """A table beside that of the kit, when this is loaded anew; that of the kit, when nftables flushes all."""
+    """A table beside that of the kit, when this is loaded anew. When nftables flushes all, this comes back."""
     for host in (edge, database):
         host.check_output("systemctl reload farrier-firewall")
         assert 'tcp dport 4444 drop comment "mine"' in host.check_output("nft list table inet operator")
@@ -113,7 +113,7 @@ def test_status_tells_a_pending_reboot(database: Host) -> None:
 
 
 def test_lynis_finds_little(audits: list[Future[str]]) -> None:
-    """The index of docs/guard.md, and what it warns of and says of firewall and SSH server is left out there."""
+    """The index of docs/guard.md; its warnings, and words on firewall and SSH server, are left out there."""
     left_out = {"AllowTcpForwarding", "MaxAuthTries", "MaxSessions", "Port"}
     for audit, index in zip(audits, (75, 73), strict=True):
         report = audit.result().splitlines()
