@@ -83,7 +83,7 @@ def test_the_app_answers_through_nginx_and_reaches_its_database() -> None:
 
 
 def test_what_the_operator_has_loaded_stays(edge: Host, database: Host) -> None:
-    """A table beside that of the kit, when this is loaded anew. When nftables flushes all, this comes back."""
+    """A table beside that of the kit, which is loaded anew, and comes back when nftables flushes all."""
     for host in (edge, database):
         host.check_output("systemctl reload farrier-firewall")
         assert 'tcp dport 4444 drop comment "mine"' in host.check_output("nft list table inet operator")
