@@ -31,8 +31,10 @@ def test_others_find_open_what_the_inventory_explains(edge: Host, database: Host
     broken = side_by_side(
         lambda: open_ports(ADDRESSES["guard12"], seen_from="stranger"),
         lambda: open_ports(ADDRESSES["guard13"], seen_from="stranger"),
+        lambda: open_ports(ADDRESSES6["guard12"], seen_from="stranger"),
+        lambda: open_ports(ADDRESSES6["guard13"], seen_from="stranger"),
     )
-    assert broken == [{22, 80, 443, 9000}, {22, 9000}]
+    assert broken == [{22, 80, 443, 9000}, {22, 9000}] * 2
     assert_hardened(edge, database, "yes")
 
     again = guard(ansible_user="root")
@@ -45,7 +47,7 @@ def test_others_find_open_what_the_inventory_explains(edge: Host, database: Host
         lambda: open_ports(ADDRESSES6["guard13"], seen_from="stranger"),
         lambda: open_ports(ADDRESSES["guard13"], seen_from="guard12"),
     )
-    assert mended == [*[{22, 80, 443}, {22}] * 2, {22, 5432, 9000, APP_PORT}]
+    assert mended == [{22, 80, 443}, {22}, {22, 80, 443}, {22}, {22, 5432, 9000, APP_PORT}]
 
 
 def assert_hardened(edge: Host, database: Host, passwords: str) -> None:
