@@ -48,7 +48,7 @@ The inventory says two things:
 - **Which machines.** Hosts of the group `edge` run nginx and hold the certificates. Hosts of the group `app`
   run gunicorn and the releases. If an app `needs` it, a host of `database` runs PostgreSQL, and the host of
   `cache` Valkey. A host may be in all of them. A host of the group `backup`, if there is one, holds the
-  backups of app and database hosts.
+  backups of app and database hosts. The host of `monitor`, if there is one, watches all of them.
 - **Which apps.** They are in the list `apps`. Define it in `group_vars/all.yml`, where edge and app hosts
   both see it.
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError, AnsibleFilterError, AnsibleUndefinedVariable
 from ansible_collections.farrier.kit.plugins.filter import needs
+from ansible_collections.farrier.kit.plugins.plugin_utils import kit_groups
 
 
 def app_defaults(apps: Any) -> list[dict[str, Any]]:
@@ -405,6 +406,7 @@ class FilterModule:
             "edge_places": edge_places,
             "edge_users": edge_users,
             "fleet_defaults": fleet_defaults,
+            "host_pattern": kit_groups.host_pattern,
             "left_apps": left_apps,
             "min_serving_hosts": min_serving_hosts,
             "private_listeners": private_listeners,

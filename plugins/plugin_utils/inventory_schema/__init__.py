@@ -1,6 +1,7 @@
 """The inventory contract of Farrier, checked on the controller before any host is touched."""
 
 from ..addresses import endpoint
+from ..kit_groups import GROUPS, OTHER_GROUPS
 from . import requirements  # noqa: F401 - it checks that pydantic is there, before the others import it
 from .backup_settings import Backup, Keep
 from .batches import staying
@@ -9,7 +10,7 @@ from .extra_variables import extra_variable_problems
 from .fleet_settings import Fleet, private_address, resolved_address
 from .guard_settings import Allowed, Guard
 from .hosts import MISSING, HostView, site
-from .inventory import GROUPS, OTHER_GROUPS, SETTINGS, inventory_problems
+from .inventory import SETTINGS, inventory_problems
 from .locations import locations
 from .mistakes import Hidden, MistakeError, Problem, Unresolved, render
 from .model import (

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from ..kit_groups import GROUPS
 from .backup_settings import Backup, backup_problems
 from .certificates import Reader, certificate_problems, read_plainly
 from .explain import app_problems, shown, subject_of, suggestion
@@ -15,15 +16,13 @@ from .guard_settings import Guard, guard_problems
 from .hosts import MISSING, HostView
 from .limits import limit_problems
 from .mistakes import Problem, Unresolved, merge
-from .needs import SERVICES, needs_problems
+from .monitoring_settings import monitor_problems
+from .needs import needs_problems
 from .renamed import renamed_problems
 from .sources import snippet_problems, source_problems
 
-GROUPS = {"edge": "nginx and TLS", "app": "gunicorn and the releases"}
 # What the contract looks at beside `apps`.
 SETTINGS = (*Fleet.model_fields, *Backup.model_fields, *Guard.model_fields, "ansible_host")
-# Those that an inventory may do without.
-OTHER_GROUPS = (*SERVICES.values(), "backup")
 
 
 def inventory_problems(
@@ -35,7 +34,7 @@ def inventory_problems(
 
     Args:
         groups: Hosts by group, all groups of the inventory.
-        hosts: Every host of :data:`GROUPS` and :data:`OTHER_GROUPS`.
+        hosts: Every host of `kit_groups`.
         read: Returns what is in a file of the controller, see `certificate_problems`.
     """
     read = cache(read)
@@ -58,6 +57,7 @@ def inventory_problems(
         *backup_problems(groups, everywhere),
         *needs_problems(groups, everywhere),
         *guard_problems(everywhere),
+        *monitor_problems(groups, everywhere),
     ]
 
 

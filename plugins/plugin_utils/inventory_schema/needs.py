@@ -6,13 +6,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .. import valkey
+from ..kit_groups import SERVICES
 from .explain import suggestion
 from .fleet_settings import private_address
 from .hosts import HostView, without_address
 from .mistakes import MistakeError, Problem, merge
 
-# The group whose hosts have each service.
-SERVICES = {"postgresql": "database", "valkey": "cache"}
 _PURPOSES = {"postgresql": "PostgreSQL", "valkey": "Valkey"}
 # How many hosts a group may have, and what Farrier sets up on them.
 _MOST = {"postgresql": (2, "a primary and one replica"), "valkey": (1, "one")}
