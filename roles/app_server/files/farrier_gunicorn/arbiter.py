@@ -56,6 +56,7 @@ class HandoverArbiter(Arbiter):
         self.candidate = master.new_generation(self.cfg)
         self._reload_wanted = False
         self._reloads = 0
+        self._deaths = 0
         self._probation_ends_at = 0.0
         self._back_off = BackOff()
         self._boot_error: str | None = None
@@ -324,6 +325,7 @@ class HandoverArbiter(Arbiter):
     def _note_end(self, worker: Handover, ending: str) -> None:
         """A worker that was ready has ended, or will, and nobody here has ordered it."""
         self.log.error("Worker %s %s", worker.pid, ending)
+        self._deaths += 1
         generation = worker.generation
         if generation is self.candidate or self.standby is not None:
             error = f"soon after its start-up, a worker {ending}"
@@ -350,6 +352,7 @@ class HandoverArbiter(Arbiter):
             candidate=self.candidate.number if self.candidate else None,
             workers=self.num_workers,
             reloads=self._reloads,
+            deaths=self._deaths,
             settings=serving.configuration.digest if serving else "",
         )
 

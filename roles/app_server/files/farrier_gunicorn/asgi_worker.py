@@ -14,11 +14,11 @@ from farrier_gunicorn.drain import DrainTimes
 from farrier_gunicorn.handover import Handover
 from farrier_gunicorn.life import Life
 from farrier_gunicorn.lifespan import Lifespan
+from farrier_gunicorn.loop_lag import TICK_SECONDS
 from farrier_gunicorn.scope import BehindProxy
 from farrier_gunicorn.shared_state import Stage
 
 _HEARTBEAT_MOST_SECONDS = 1.0
-_TICK_SECONDS = 0.1
 
 
 class AsgiHandover(Handover):
@@ -55,6 +55,7 @@ class AsgiHandover(Handover):
             max_requests=self.max_requests,
             memory_max_mb=configuration.worker_memory_max_mb,
             on_stage=self.enter_stage,
+            on_loop_lag=self.publish_loop_lag,
         )
 
     def enter_stage(self, stage: Stage) -> None:
@@ -161,7 +162,7 @@ async def _serve_until_drained(life: Life, server: AsgiServer) -> bool:
     """Serve until there is another order, then drain. Returns whether the worker has been called back."""
     counter = 0
     while life.goes_on(counter):
-        await asyncio.sleep(_TICK_SECONDS)
+        await asyncio.sleep(TICK_SECONDS)
         counter += 1
     server.stop_accepting()
     return await life.drain(server)

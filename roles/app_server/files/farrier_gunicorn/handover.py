@@ -9,6 +9,7 @@ import signal
 import sys
 import time
 import traceback
+from dataclasses import replace
 from typing import Any
 
 from gunicorn import util
@@ -76,19 +77,26 @@ class Handover(Worker):
 
     def enter_stage(self, stage: Stage) -> None:
         """Tell the master, and whoever reads the status files, how far this worker is."""
-        configuration = self.generation.configuration
-        record = status.WorkerStatus(
-            self.pid, self.generation.number, configuration.release, _STATES[stage], time.time()
+        release = self.generation.configuration.release
+        self._publish(
+            status.WorkerStatus(self.pid, self.generation.number, release, _STATES[stage], time.time())
         )
-        try:
-            status.write(status.worker_path(configuration.run_directory, self.pid), record)
-        except OSError as error:
-            _logger.warning("The status of worker %s cannot be written: %s", self.pid, error)
         if stage is Stage.READY:
             self.notify()
         self.shared_state.stage = stage
         if os.getppid() == self.ppid:
             os.kill(self.ppid, signal.SIGCHLD)  # wakes the master up
+
+    def publish_loop_lag(self, seconds: float) -> None:
+        """Tell whoever reads the status files by how much the event loop was late at most."""
+        self._publish(replace(self._status, loop_lag_seconds=round(seconds, 3)))
+
+    def _publish(self, record: status.WorkerStatus) -> None:
+        self._status = record
+        try:
+            status.write(status.worker_path(self.generation.configuration.run_directory, self.pid), record)
+        except OSError as error:
+            _logger.warning("The status of worker %s cannot be written: %s", self.pid, error)
 
     def _report_failure(self, error: BaseException) -> None:
         if self.startup_failure is not None:

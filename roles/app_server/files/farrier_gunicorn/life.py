@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from farrier_gunicorn.application import ServedApplication
 from farrier_gunicorn.drain import DrainTimes, MemoryLimit
+from farrier_gunicorn.loop_lag import LoopLag
 from farrier_gunicorn.shared_state import Order, SharedState, Stage
 
 _logger = logging.getLogger("gunicorn.error")
@@ -44,6 +45,7 @@ class Life:
         max_requests: number of requests and WebSockets after which the worker is replaced.
         memory_max_mb: at which it is replaced; 0 for never.
         on_stage: is told every stage that the worker enters.
+        on_loop_lag: is told the longest delay of the event loop from time to time, in seconds.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Life:
         max_requests: int,
         memory_max_mb: int,
         on_stage: Callable[[Stage], None],
+        on_loop_lag: Callable[[float], None],
     ) -> None:
         self._application = application
         self._shared_state = shared_state
@@ -64,6 +67,7 @@ class Life:
         self._max_requests = max_requests
         self._memory = MemoryLimit(memory_max_mb)
         self._on_stage = on_stage
+        self._loop_lag = LoopLag(on_loop_lag)
         self._told_to_go_at: float | None = None
         self.was_terminated = False
         """Whether somebody has sent SIGTERM."""
@@ -78,10 +82,12 @@ class Life:
     def serve_again(self) -> None:
         """Say that the worker serves, after a drain."""
         self._application.closing = False
+        self._loop_lag.restart()
         self._on_stage(Stage.READY)
 
     def goes_on(self, counter: int) -> bool:
         """Whether to go on serving; asks for a replacement when it is time. For ten calls a second."""
+        self._loop_lag.tick()
         if self.was_killed or self._order() is not Order.SERVE:
             return False
         if self._shared_state.stage is Stage.READY and self._is_used_up(counter):

@@ -104,7 +104,7 @@ class Master:
         return self.generation
 
     def publish(
-        self, *, generation: int, candidate: int | None, workers: int, reloads: int, settings: str
+        self, *, generation: int, candidate: int | None, workers: int, reloads: int, settings: str, deaths: int = 0
     ) -> None:
         """Rewrite the status file when something has changed; `settings` is the digest of what serves."""
         release_change = self.release_change
@@ -128,6 +128,7 @@ class Master:
             settings=settings,
             worker_class=self.configuration.worker_class,
             listeners=self._listeners,
+            deaths=deaths,
         )
         if record == self._published:
             return

@@ -64,6 +64,8 @@ class MasterStatus:
     worker_class: str = ""
     listeners: list[str] = field(default_factory=list)
     """Paths and ADDRESS:PORT of the sockets that systemd has handed over."""
+    deaths: int = 0
+    """Workers that served and have ended though nobody here has ordered it."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,8 @@ class WorkerStatus:
     release: str
     state: WorkerState
     since: float
+    loop_lag_seconds: float | None = None
+    """Longest delay of its event loop lately, rewritten every ten seconds; None without an event loop."""
 
 
 @dataclass(frozen=True)
@@ -205,6 +209,7 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "int": _number,
     "int | None": lambda value: None if value is None else _number(value),
     "float": _seconds,
+    "float | None": lambda value: None if value is None else _seconds(value),
     "bool": _flag,
     "str": _text,
     "str | None": lambda value: None if value is None else _text(value),
