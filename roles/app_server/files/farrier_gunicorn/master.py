@@ -104,7 +104,14 @@ class Master:
         return self.generation
 
     def publish(
-        self, *, generation: int, candidate: int | None, workers: int, reloads: int, settings: str, deaths: int = 0
+        self,
+        *,
+        generation: int,
+        candidate: int | None,
+        workers: int,
+        reloads: int,
+        settings: str,
+        deaths: int = 0,
     ) -> None:
         """Rewrite the status file when something has changed; `settings` is the digest of what serves."""
         release_change = self.release_change
