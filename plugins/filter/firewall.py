@@ -10,6 +10,10 @@ from ansible_collections.farrier.kit.plugins.filter import inventory, needs
 from ansible_collections.farrier.kit.plugins.plugin_utils import firewall, postgresql
 from ansible_collections.farrier.kit.plugins.plugin_utils.firewall import Rule
 
+NODE_EXPORTER_PORT = 9100
+# By the group whose hosts have it.
+EXPORTERS = {"edge": (9113, "nginx"), "database": (9187, "PostgreSQL"), "cache": (9121, "Valkey")}
+
 
 def firewall_rules(
     inventory_hostname: str, groups: Any, hostvars: Any, apps: Any, has_http3: bool = False
@@ -46,6 +50,7 @@ def firewall_rules(
             for instance in needs.valkey_instances(inventory_hostname, groups.get("app", []), hostvars)
             if instance["clients"]
         ]
+    rules += _exporters(inventory_hostname, groups, hostvars)
     allowed = hostvars[inventory_hostname].get("firewall_allow") or []
     rules += [Rule(**Allowed.model_validate(needs.plain(one)).model_dump()) for one in allowed]
     return [rule.as_dict() for rule in rules]
@@ -77,6 +82,14 @@ def firewall_sources(addresses: Any) -> list[str]:
 def firewall_problems(facts: Any, rules: Any, closed: Any, ssh_from: Any) -> list[str]:
     """Return why the rules must not be loaded, see `firewall.problems`."""
     return firewall.problems(facts, rules, closed, ssh_from)
+
+
+def _exporters(inventory_hostname: str, groups: Any, hostvars: Any) -> list[Rule]:
+    """Return what lets the monitor ask the exporters of a host; it asks its own by the loopback interface."""
+    monitors = _addresses(groups.get("monitor", []), inventory_hostname, hostvars)
+    here = [name for name in EXPORTERS if inventory_hostname in groups.get(name, [])]
+    ports = [(NODE_EXPORTER_PORT, "node"), *(EXPORTERS[name] for name in here)]
+    return [Rule(port, f"{name} exporter", addresses=monitors) for port, name in ports] if monitors else []
 
 
 def _edges_of_apps(inventory_hostname: str, edge_hosts: Any, hostvars: Any) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 SELECT
   array(SELECT name FROM pg_settings WHERE pending_restart ORDER BY 1) AS settings,
+  (SELECT json_agg(rolname) FROM pg_roles WHERE pg_has_role(oid, 'pg_monitor', 'usage') AND rolcanlogin) AS monitors,
   (SELECT json_agg(json_build_object(
       'name', datname,
       'comment', shobj_description(pg_database.oid, 'pg_database'),

@@ -78,3 +78,18 @@ def test_a_backup_host_lets_in_those_that_save_to_it() -> None:
     """By SSH, whatever else may use that."""
     assert firewall_ssh_clients("vault", GROUPS, HOSTVARS) == ["10.0.0.3", "10.0.0.4", "10.0.0.5", "fd00::2"]
     assert firewall_ssh_clients("app1", GROUPS, HOSTVARS) == []
+
+
+def test_exporters_let_in_the_monitor_alone() -> None:
+    """Those of each group. The monitor asks its own by the loopback interface."""
+    groups = {**GROUPS, "monitor": ["vault"]}
+    vault = ("10.0.0.6",)
+
+    def added(host: str) -> set[tuple[str, int, tuple[str, ...]]]:
+        rules = firewall_rules(host, groups, HOSTVARS, HOSTVARS[host].get("apps", []))
+        return {(one["protocol"], one["port"], tuple(one["addresses"])) for one in rules} - let_in(host)
+
+    assert added("edge1") == {("tcp", 9100, vault), ("tcp", 9113, vault)}
+    assert added("app1") == {("tcp", 9100, vault)}
+    assert added("db1") == {("tcp", 9100, vault), ("tcp", 9187, vault), ("tcp", 9121, vault)}
+    assert added("vault") == set()
