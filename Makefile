@@ -99,6 +99,9 @@ bench-deploy: demo ## Seconds of a deploy, of a deploy of nothing new, of a roll
 bench-restore: packages-lab $(TEST_READY) ## Seconds of a restore of 1 GB of PostgreSQL to a moment, against a plain copy
 	@python -m tests.benchmarks.restore
 
+bench-monitoring: packages-lab $(TEST_READY) ## Processor time of a request with all of monitoring and without, and the memory of its units
+	@python -m tests.benchmarks.monitoring
+
 bench-fleet: packages-lab $(TEST_READY) ## Seconds of a deploy to up to 8 app hosts and up to 1000 stand-ins, and the controller's memory
 	@python -m tests.benchmarks.fleet_deploys
 
@@ -123,4 +126,4 @@ clean: ## Remove all labs of this machine, also those of other clones, and what 
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready develop develop-stop screenshots bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-slow-import bench-kills bench-workers bench-servers bench-balance bench-innocents bench-jobs bench-wild bench-migration bench-deploy bench-restore demo test test-load test-million lint unit ssh newest-servers newest-python lock docs clean
+.PHONY: help ready develop develop-stop screenshots bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-slow-import bench-kills bench-workers bench-servers bench-balance bench-innocents bench-jobs bench-wild bench-migration bench-deploy bench-restore bench-monitoring demo test test-load test-million lint unit ssh newest-servers newest-python lock docs clean
