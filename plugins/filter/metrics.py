@@ -22,18 +22,9 @@ def metrics_apps(apps: Any) -> list[dict[str, Any]]:
     ]
 
 
-def metrics_sockets(instances: Any) -> list[str]:
-    """Return the names of the instances of Valkey that have a unix socket: those without clients elsewhere.
-
-    Args:
-        instances: What `valkey_instances` returns.
-    """
-    return [instance["name"] for instance in instances if not instance["clients"]]
-
-
 class FilterModule:
     """The filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
-        return {"metrics_apps": metrics_apps, "metrics_sockets": metrics_sockets}
+        return {"metrics_apps": metrics_apps}

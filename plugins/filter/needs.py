@@ -275,6 +275,11 @@ def replication_password(secret: str) -> str:
     return server_keys.password(secret, "replication", "")
 
 
+def monitoring_password(secret: str) -> str:
+    """Return the password by which the exporter of a cache host asks its instances; "" without its secret."""
+    return server_keys.password(secret, "valkey monitoring", "")
+
+
 def replication_settings(disk_mb: int) -> dict[str, str]:
     """Return settings of a pair of database hosts, see `postgresql.replication_settings`."""
     return postgresql.replication_settings(int(disk_mb))
@@ -348,6 +353,7 @@ class FilterModule:
             "postgresql_report": postgresql_report,
             "postgresql_settings": postgresql_settings,
             "private_address": private_address,
+            "monitoring_password": monitoring_password,
             "replication_password": replication_password,
             "replication_settings": replication_settings,
             "sha256": sha256,

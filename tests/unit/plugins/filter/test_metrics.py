@@ -1,8 +1,8 @@
-"""What the role metrics is told of apps and of Valkey."""
+"""What the role metrics is told of apps."""
 
 from __future__ import annotations
 
-from ansible_collections.farrier.kit.plugins.filter.metrics import metrics_apps, metrics_sockets
+from ansible_collections.farrier.kit.plugins.filter.metrics import metrics_apps
 
 
 def test_an_app_is_told_with_the_copies_of_its_processes() -> None:
@@ -13,9 +13,3 @@ def test_an_app_is_told_with_the_copies_of_its_processes() -> None:
         {"name": "shop", "is_web": True, "processes": {"worker": 2}},
         {"name": "bot", "is_web": False, "processes": {}},
     ]
-
-
-def test_an_instance_with_clients_elsewhere_has_no_socket() -> None:
-    """It listens at an address alone."""
-    instances = [{"name": "shop", "clients": []}, {"name": "bot", "clients": ["10.0.0.3"]}]
-    assert metrics_sockets(instances) == ["shop"]

@@ -38,6 +38,7 @@ def test_first_one_begins_at_the_end(log: Path, follower: Follower) -> None:
 
 
 def test_half_a_line_waits_for_the_rest(log: Path, follower: Follower) -> None:
+    """nginx may be in the middle of it."""
     _append(log, "a\nb")
     assert _read(follower) == b"a\n"
     _append(log, "c\n")
@@ -69,6 +70,7 @@ def test_restart_goes_on_where_it_was(log: Path, follower: Follower, settings: S
 
 
 def test_emptied_log_is_read_from_its_beginning(log: Path, follower: Follower) -> None:
+    """As `copytruncate` of logrotate does."""
     _append(log, "a\n" * 10)
     _read(follower)
     log.write_text("b\n")
@@ -76,6 +78,7 @@ def test_emptied_log_is_read_from_its_beginning(log: Path, follower: Follower) -
 
 
 def test_log_that_comes_later_is_read_whole(settings: Settings) -> None:
+    """nginx makes it when it starts."""
     follower = Follower(settings.access_log, settings.state)
     assert _read(follower) == b""
     settings.access_log.write_text("a\n")

@@ -62,6 +62,7 @@ def test_records_of_farrier_backup_are_understood(
 
 @pytest.mark.parametrize("key", ["unsaved", "unproven", "uncarried"])
 def test_failure_is_a_problem_until_the_next_success(settings: Settings, state: Path, key: str) -> None:
+    """Of whatever was tried."""
     records.note("shop", key, {"why": "the disk is full"}, state)
     assert found(settings)["backup_problem{shop}"] == 1
     records.note("shop", key.removeprefix("un"), {}, state)
@@ -69,6 +70,7 @@ def test_failure_is_a_problem_until_the_next_success(settings: Settings, state: 
 
 
 def test_unsound_database_is_a_problem(settings: Settings, state: Path) -> None:
+    """It was saved as the file that it is."""
     records.note("shop", "saved", {"unsound": {"db.sqlite3": "malformed"}}, state)
     assert found(settings)["backup_problem{shop}"] == 1
 
@@ -83,6 +85,7 @@ def test_replica_saves_nothing(settings: Settings, state: Path) -> None:
 
 
 def test_host_without_databases_has_its_apps(settings: Settings, state: Path) -> None:
+    """A name that is no name is left out."""
     configure(settings, apps={"shop": "", "a\nb": ""}, databases=None)
     assert {key for key in found(settings) if key.startswith("backup_problem")} == {"backup_problem{shop}"}
 
@@ -91,11 +94,13 @@ def test_host_without_databases_has_its_apps(settings: Settings, state: Path) ->
     "record", ["[]", '{"saved": 5, "proven": {"at": "x"}}', '{"saved": {"at": NaN}}', "{"]
 )
 def test_odd_record_is_none(settings: Settings, state: Path, record: str) -> None:
+    """Then the time counts from the repository."""
     (state / "records").mkdir()
     (state / "records" / "shop.json").write_text(record)
     assert found(settings)["backup_timestamp_seconds{shop}"] == 100
 
 
 def test_it_is_an_error_not_to_know_what_is_saved(settings: Settings) -> None:
+    """The part that fails is a metric."""
     with pytest.raises(OSError, match="settings"):
         found(settings)

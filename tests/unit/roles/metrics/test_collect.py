@@ -52,6 +52,7 @@ def test_part_that_fails_is_a_metric(
 
 
 def test_host_has_the_parts_of_its_groups(settings: Settings, everything: Settings) -> None:
+    """What it does not have cannot fail."""
     bare = {key for key in values(Collector(settings).samples()) if key.startswith("metrics_errors")}
     assert bare == {"metrics_errors{reboot}"}
     parts = {key for key in values(Collector(everything).samples()) if key.startswith("metrics_errors")}
@@ -59,6 +60,7 @@ def test_host_has_the_parts_of_its_groups(settings: Settings, everything: Settin
 
 
 def test_pending_reboot_is_told(settings: Settings) -> None:
+    """By the file that Debian leaves."""
     settings.reboot_required.parent.mkdir(parents=True, exist_ok=True)
     settings.reboot_required.touch()
     assert values(Collector(settings).samples())["reboot_required"] == 1
@@ -100,6 +102,7 @@ def test_metrics_are_documented_as_they_are() -> None:
 
 
 def test_settings_of_the_role_are_understood(tmp_path: Path) -> None:
+    """As the role writes them."""
     path = tmp_path / "settings.json"
     path.write_text(
         '{"apps": [{"name": "shop", "is_web": true, "processes": {"worker": 2}}],'

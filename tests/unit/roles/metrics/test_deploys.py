@@ -41,6 +41,7 @@ def _write(path: Path, *entries: dict[str, Any]) -> None:
 
 
 def test_live_release_and_since_when(settings: Settings, root: Path) -> None:
+    """By the symlink, and by what the release says of itself."""
     (root / "releases" / RELEASE / ".farrier.json").write_text('{"activated_at": 1795774500.5}')
     assert deploys.live_release(SHOP, settings) == RELEASE
     assert values(deploys.samples(SHOP, RELEASE, settings)) == {
@@ -51,6 +52,7 @@ def test_live_release_and_since_when(settings: Settings, root: Path) -> None:
 
 
 def test_nothing_is_live_before_the_first_release(settings: Settings) -> None:
+    """There is no directory yet."""
     assert deploys.live_release(SHOP, settings) is None
     assert values(deploys.samples(SHOP, None, settings)) == {"deploy_under_way{shop}": 0}
 
@@ -81,6 +83,7 @@ def test_results_are_counted_once(settings: Settings, record: Path) -> None:
 
 
 def test_restart_is_no_deploy(settings: Settings, record: Path) -> None:
+    """It changes no release."""
     _write(record, {"result": "live", "what": "restart"})
     assert sum(values(deploys.Record(SHOP, settings).samples()).values()) == 0
 
@@ -96,6 +99,7 @@ def test_odd_lines_of_the_record_are_passed_over(settings: Settings, record: Pat
 
 
 def test_record_that_was_begun_anew_is_counted_on(settings: Settings, record: Path) -> None:
+    """A counter must not fall."""
     log = deploys.Record(SHOP, settings)
     _write(record, {"result": "live"}, {"result": "live"})
     list(log.samples())

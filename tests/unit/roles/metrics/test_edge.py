@@ -66,6 +66,7 @@ def test_drained_hosts_are_named(settings: Settings) -> None:
 
 
 def test_maintenance_mode_is_told_of_each_app(settings: Settings) -> None:
+    """Also of those that are not in it."""
     settings.maintenance_directory.mkdir(parents=True)
     (settings.maintenance_directory / "shop").touch()
     found = values(edge.maintenance(replace(settings, edge_apps=["shop", "blog"])))

@@ -49,6 +49,7 @@ def test_lines_of_nginx_have_the_form_that_is_read_quickly() -> None:
 
 
 def test_requests_are_counted_by_their_answer() -> None:
+    """Those of nginx itself have no release."""
     found = taken(line(), line(), line(status=500), line(status=502, release=""))
     assert found[f"http_requests_total{{shop,{RELEASE},200}}"] == 2
     assert found[f"http_requests_total{{shop,{RELEASE},500}}"] == 1
@@ -103,6 +104,7 @@ def test_first_failure_is_seen_as_a_change() -> None:
     ],
 )
 def test_odd_line_hides_no_other(odd: bytes) -> None:
+    """Whatever a client or an app has put into it."""
     found = taken(line(), odd, line())
     assert found[f"http_requests_total{{shop,{RELEASE},200}}"] == 2
 

@@ -56,6 +56,7 @@ def test_process_is_active_if_all_copies_are(shown: list[str], units: Units) -> 
 
 
 def test_service_that_reloads_is_active(shown: list[str], units: Units) -> None:
+    """It serves meanwhile."""
     shown[:] = [block("shop.service", "reloading")]
     assert _found(units)["service_active{shop,shop.service}"] == 1
     shown[:] = [block("shop.service", "failed")]
@@ -72,5 +73,6 @@ def test_restarts_do_not_vanish_with_an_instance(shown: list[str], units: Units)
 
 
 def test_unit_that_systemd_does_not_know_is_not_active(shown: list[str], units: Units) -> None:
+    """The output has no block for it."""
     shown[:] = ["odd\n\n=\n"]
     assert _found(units)["service_active{shop,shop.service}"] == 0

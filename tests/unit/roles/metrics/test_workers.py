@@ -70,6 +70,7 @@ def test_process_of_somebody_else_is_no_worker(settings: Settings, run: Path) ->
 
 
 def test_worker_of_wsgi_has_no_event_loop(settings: Settings, run: Path) -> None:
+    """No value is better than a made-up one."""
     write(run, 9, generation=2, state="ready", loop_lag_seconds=None)
     assert "worker_loop_lag_seconds{shop,0}" not in found(settings)
 
@@ -97,6 +98,7 @@ def test_worker_that_is_silent_is_blocked_by_now() -> None:
     ],
 )
 def test_odd_status_harms_nobody(settings: Settings, run: Path, content: bytes) -> None:
+    """Neither a worker's nor the master's."""
     (run / "workers" / "7.json").write_bytes(content)
     (run / "workers" / "1e9.json").write_bytes(content)
     assert found(settings)["workers{shop,ready}"] == 2
@@ -119,9 +121,11 @@ def test_nothing_is_followed_out_of_the_run_directory(settings: Settings, run: P
 
 
 def test_pipe_is_not_waited_for(settings: Settings, run: Path) -> None:
+    """It would hold up everything."""
     os.mkfifo(run / "workers" / "7.json")
     assert found(settings)["workers{shop,ready}"] == 2
 
 
 def test_app_that_does_not_run_has_no_workers(settings: Settings) -> None:
+    """Its run directory is gone."""
     assert found(settings) == {}
