@@ -224,3 +224,11 @@ def test_any_difference_makes_it_due(difference: dict[str, Any]) -> None:
     """Whoever has made it."""
     found = [{**FOUND, **difference}]
     assert needs.postgresql_due([SHOP], found, "of an app", {"shop": PASSWORD}) == ["shop"]
+
+
+def test_who_monitors_has_a_password_of_their_own() -> None:
+    """It follows from the secret, and is no app's. Without a secret there is none."""
+    password = needs.monitoring_password("secret")
+    of_apps = needs.needs_passwords([{"name": "shop", "clients": ["10.0.0.3"]}], "valkey", "secret")
+    assert password not in ("", *of_apps.values(), needs.replication_password("secret"))
+    assert needs.monitoring_password("") == ""
