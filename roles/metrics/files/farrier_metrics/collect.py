@@ -10,7 +10,7 @@ from farrier_metrics import backups, deploys, edge, host, workers
 from farrier_metrics.access_log import Follower
 from farrier_metrics.exposition import Sample, render
 from farrier_metrics.requests import Requests
-from farrier_metrics.settings import Settings
+from farrier_metrics.settings import App, Settings
 from farrier_metrics.units import Units
 
 Part = Callable[[], Iterable[Sample]]
@@ -23,14 +23,14 @@ class Collector:
         self._settings = settings
         self._said: dict[str, str] = {}
         self._units = Units(settings)
-        self._records = [deploys.Record(app, settings) for app in settings.apps]
+        self._records = {app.name: deploys.Record(app, settings) for app in settings.apps}
         self._live: dict[str, str] = {}
         self._parts: dict[str, Part] = {"reboot": lambda: host.reboot(settings)}
         if settings.apps:
             self._parts |= {
                 "services": self._services,
                 "releases": self._releases,
-                "deploys": lambda: (sample for record in self._records for sample in record.samples()),
+                "deploys": self._deploys,
                 "workers": self._workers,
             }
         if settings.is_edge:
@@ -69,12 +69,21 @@ class Collector:
         new.chmod(0o644)
         new.replace(output)
 
+    @property
+    def _apps(self) -> dict[str, App]:
+        """Those that nobody has removed since the settings were written."""
+        return {app.name: app for app in self._settings.apps if (self._settings.releases / app.name).is_dir()}
+
     def _services(self) -> Iterable[Sample]:
         self._units.look()
-        return self._units.samples()
+        return self._units.samples(self._apps)
+
+    def _deploys(self) -> Iterator[Sample]:
+        for name in self._apps:
+            yield from self._records[name].samples()
 
     def _releases(self) -> Iterator[Sample]:
-        for app in self._settings.apps:
+        for app in self._apps.values():
             live = deploys.live_release(app, self._settings)
             if live:
                 self._live[app.name] = live

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from farrier_metrics.exposition import Sample
@@ -65,10 +65,12 @@ class Units:
             )
             self.found = parse(shown.stdout)
 
-    def samples(self) -> Iterator[Sample]:
-        """Yield how the units do that the last look has found."""
+    def samples(self, apps: Collection[str]) -> Iterator[Sample]:
+        """Yield how the units of some apps do, as the last look has found them."""
         seen = {}
         for (app, name), count in self._wanted.items():
+            if app not in apps:
+                continue
             prefix = name.removesuffix(".service")
             units = [
                 unit

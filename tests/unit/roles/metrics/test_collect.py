@@ -59,6 +59,17 @@ def test_host_has_the_parts_of_its_groups(settings: Settings, everything: Settin
     assert len(parts) == 11
 
 
+def test_app_that_was_removed_is_not_told(everything: Settings) -> None:
+    """Or it would be a service that is down, until the next run of site.yml."""
+    (everything.releases / "shop").mkdir(parents=True)
+    collector = Collector(everything)
+    assert values(collector.samples())["service_active{shop,shop.service}"] == 0
+    (everything.releases / "shop").rmdir()
+    told = values(collector.samples())
+    assert not {key for key in told if key.startswith(("service", "deploy", "release", "worker"))}
+    assert told["metrics_errors{services}"] == 0
+
+
 def test_pending_reboot_is_told(settings: Settings) -> None:
     """By the file that Debian leaves."""
     settings.reboot_required.parent.mkdir(parents=True, exist_ok=True)

@@ -37,7 +37,7 @@ def units() -> Units:
 
 def _found(units: Units) -> dict[str, float]:
     units.look()
-    return values(units.samples())
+    return values(units.samples(["shop"]))
 
 
 def test_process_is_active_if_all_copies_are(shown: list[str], units: Units) -> None:
