@@ -1,7 +1,8 @@
 """Processor time of a request on a host that is everything, with all of monitoring and without, in turn.
 
 Counted is what the cgroups of the host have used, SSH left out: app, nginx, databases, systemd, the journal,
-and whatever monitors. Prints the ratio of each round, their median, and the memory of monitoring by unit.
+and whatever monitors. Requests come at a fixed rate, since what monitoring costs does not grow with them.
+Prints the ratio of each round, their median, and what the units of monitoring take of processor and memory.
 Bar: 1.03. Takes a host of its own and removes it.
 """
 
@@ -10,10 +11,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import aiohttp
 
@@ -24,10 +27,9 @@ HOST = "measured"
 NAME = "observatory.lab.test"
 BAR = 1.03
 MONITORING = ("farrier-metrics.service", "prometheus*.service")
-CLIENTS = 2
+CLIENTS = 4
 # What the units do at their start is not counted.
-SETTLE_SECONDS = 5.0
-MEMORY_SECONDS = 60.0
+SETTLE_SECONDS = 10.0
 # Apps are in a slice of their own.
 USED = "cd /sys/fs/cgroup && grep -H usage_usec {init.scope,farrier.slice,system.slice/*}/cpu.stat"
 MEMORY = """
@@ -43,60 +45,70 @@ def play(playbook: str, *arguments: str) -> None:
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
-def used_seconds(remote: Remote) -> float:
-    """Return how much processor time the host has used so far; a unit that ends takes its part with it."""
-    lines = remote.run("bash", "-c", USED).splitlines()
-    return sum(int(line.split()[-1]) for line in lines if "/ssh.service/" not in line) / 1e6
+def used_milliseconds(remote: Remote) -> Counter[str]:
+    """Return how much processor time each unit of the host has used since it was started."""
+    found = re.findall(r"([^/\n]+)/cpu\.stat:usage_usec (\d+)", remote.run("bash", "-c", USED))
+    return Counter({unit: int(used) / 1000 for unit, used in found if unit != "ssh.service"})
 
 
-async def ask(address: str, path: str, seconds: float) -> int:
-    """Ask the app for so long, by some clients side by side; return how many requests there were."""
-    url, until, answered = f"https://{address}{path}", time.monotonic() + seconds, 0
+async def ask(address: str, given: argparse.Namespace) -> int:
+    """Ask the app at a rate, by some clients in turn; return how many requests there were."""
+    began, answered = time.monotonic(), 0
 
-    async def client(session: aiohttp.ClientSession) -> None:
+    async def client(session: aiohttp.ClientSession, number: int) -> None:
         nonlocal answered
-        while time.monotonic() < until:
-            async with session.get(url, server_hostname=NAME, headers={"Host": NAME}) as response:
+        for index in range(number, int(given.rate * given.seconds), CLIENTS):
+            await asyncio.sleep(began + index / given.rate - time.monotonic())
+            url, headers = f"https://{address}{given.path}", {"Host": NAME}
+            async with session.get(url, server_hostname=NAME, headers=headers) as response:
                 response.raise_for_status()
                 await response.read()
                 answered += 1
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=False)) as session:
-        await asyncio.gather(*(client(session) for _ in range(CLIENTS)))
+        await asyncio.gather(*(client(session, number) for number in range(CLIENTS)))
     return answered
 
 
-def milliseconds_a_request(remote: Remote, path: str, seconds: float) -> tuple[float, int]:
-    """Return the processor time of a request, and how many requests there were."""
-    before = used_seconds(remote)
-    answered = asyncio.run(ask(remote.address(), path, seconds))
-    return 1000 * (used_seconds(remote) - before) / answered, answered
+def per_request(remote: Remote, given: argparse.Namespace) -> Counter[str]:
+    """Return the processor time of a request by unit, in milliseconds."""
+    before = used_milliseconds(remote)
+    answered = asyncio.run(ask(remote.address(), given))
+    after = used_milliseconds(remote)
+    return Counter({unit: (after[unit] - before[unit]) / answered for unit in after})
 
 
 def measure(remote: Remote, given: argparse.Namespace) -> float:
-    """Print a line a round; return the median of the ratios."""
-    ratios = []
+    """Print a line a round, and the processor time of each unit; return the median of the ratios."""
+    ratios, own = [], Counter[str]()
     for number in range(1, given.rounds + 1):
-        figures = {}
+        sums = {}
         # Each of the two comes first in every second round.
         for verb in ("start", "stop") if number % 2 else ("stop", "start"):
             remote.run("systemctl", verb, "--all", *MONITORING)
             time.sleep(SETTLE_SECONDS)
-            figures[verb], answered = milliseconds_a_request(remote, given.path, given.seconds)
-        ratios.append(figures["start"] / figures["stop"])
+            figures = per_request(remote, given)
+            sums[verb] = sum(figures.values())
+            own.update(
+                {unit: used for unit, used in figures.items() if unit.startswith(("farrier-", "prometheus"))}
+            )
+        ratios.append(sums["start"] / sums["stop"])
         print(
-            f"round {number}: {figures['start']:.3f} ms with monitoring, {figures['stop']:.3f} ms without, "
-            f"ratio {ratios[-1]:.3f} ({answered / given.seconds:.0f} requests/s)",
+            f"round {number}: {sums['start']:.3f} ms with monitoring, {sums['stop']:.3f} ms without, "
+            f"ratio {ratios[-1]:.3f}",
             flush=True,
         )
+    print(f"processor time of the units, at {given.rate} requests/s:")
+    for unit, milliseconds in own.most_common():
+        print(f"  {unit}: {given.rate * milliseconds / given.rounds:.1f} ms/s")
     return statistics.median(ratios)
 
 
 def print_memory(remote: Remote) -> None:
     """Print what each unit takes, and what it has taken at most."""
     remote.run("systemctl", "start", "--all", *MONITORING)
-    time.sleep(MEMORY_SECONDS)
-    print(f"memory after {MEMORY_SECONDS:.0f} s, and at most:")
+    time.sleep(6 * SETTLE_SECONDS)
+    print("memory a minute after the start, and at most:")
     for line in remote.run("sh", "-c", MEMORY, "sh", *MONITORING).splitlines():
         unit, most, now = line.split()
         print(f"  {unit}: {int(now) / 1024:.0f} MB, {int(most) / 1024:.0f} MB")
@@ -108,8 +120,9 @@ def main() -> int:
     parser.add_argument("--path", default="/version")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument(
-        "--seconds", type=float, default=10.0, help="of each measurement: metrics are written once"
+        "--seconds", type=float, default=10.0, help="of a measurement: metrics are written once"
     )
+    parser.add_argument("--rate", type=int, default=1000, help="requests per second")
     given = parser.parse_args()
     remote = Remote(HOST)
     try:
