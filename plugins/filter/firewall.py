@@ -8,11 +8,8 @@ from typing import Any
 
 from ansible_collections.farrier.kit.plugins.filter import inventory, needs
 from ansible_collections.farrier.kit.plugins.plugin_utils import firewall, postgresql
+from ansible_collections.farrier.kit.plugins.plugin_utils.exporters import EXPORTERS
 from ansible_collections.farrier.kit.plugins.plugin_utils.firewall import Rule
-
-NODE_EXPORTER_PORT = 9100
-# By the group whose hosts have it.
-EXPORTERS = {"edge": (9113, "nginx"), "database": (9187, "PostgreSQL"), "cache": (9121, "Valkey")}
 
 
 def firewall_rules(
@@ -87,9 +84,11 @@ def firewall_problems(facts: Any, rules: Any, closed: Any, ssh_from: Any) -> lis
 def _exporters(inventory_hostname: str, groups: Any, hostvars: Any) -> list[Rule]:
     """Return what lets the monitor ask the exporters of a host; it asks its own by the loopback interface."""
     monitors = _addresses(groups.get("monitor", []), inventory_hostname, hostvars)
-    here = [name for name in EXPORTERS if inventory_hostname in groups.get(name, [])]
-    ports = [(NODE_EXPORTER_PORT, "node"), *(EXPORTERS[name] for name in here)]
-    return [Rule(port, f"{name} exporter", addresses=monitors) for port, name in ports] if monitors else []
+    return [
+        Rule(port, f"{name} exporter", addresses=monitors)
+        for name, (port, group) in EXPORTERS.items()
+        if monitors and (not group or inventory_hostname in groups.get(group, []))
+    ]
 
 
 def _edges_of_apps(inventory_hostname: str, edge_hosts: Any, hostvars: Any) -> dict[str, list[str]]:

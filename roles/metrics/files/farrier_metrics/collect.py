@@ -50,14 +50,14 @@ class Collector:
     def samples(self) -> Iterator[Sample]:
         """Yield everything that can be had now."""
         for name, part in self._parts.items():
+            error = ""
             try:
-                found, error = list(part()), ""
+                yield from part()
             except Exception as failure:  # whatever it is, the other parts are not to miss it
-                found, error = [], f"{type(failure).__name__}: {failure}"
+                error = f"{type(failure).__name__}: {failure}"
             if error != self._said.get(name, ""):
                 self._said[name] = error
                 print(f"{name}: {error or 'all is well again'}", file=sys.stderr, flush=True)
-            yield from found
             yield Sample("farrier_metrics_errors", bool(error), {"part": name})
 
     def write(self) -> None:
@@ -65,7 +65,7 @@ class Collector:
         output = self._settings.output
         # The node exporter reads files whose names end with .prom.
         new = output.with_suffix(".new")
-        new.write_text(render(self.samples()))
+        new.write_bytes(render(self.samples()).encode(errors="replace"))
         new.chmod(0o644)
         new.replace(output)
 

@@ -22,10 +22,17 @@ class Certificates:
         self._known: dict[str, tuple[tuple[int, int], float]] = {}
 
     def samples(self) -> Iterator[Sample]:
-        """Yield when each ends; raises OSError or ValueError if one cannot be read."""
+        """Yield when each ends; raises ExceptionGroup, after the others, if some cannot be read."""
+        errors = []
         for name, directory in self._settings.certificates.items():
-            labels = {"name": name}
-            yield Sample("farrier_certificate_expiry_timestamp_seconds", self._end(name, directory), labels)
+            try:
+                end = self._end(name, directory)
+            except (OSError, ValueError, subprocess.SubprocessError) as error:
+                errors.append(error)
+            else:
+                yield Sample("farrier_certificate_expiry_timestamp_seconds", end, {"name": name})
+        if errors:
+            raise ExceptionGroup(", ".join(map(str, errors)), errors)
 
     def _end(self, name: str, directory: Path) -> float:
         path = directory / "fullchain.pem"

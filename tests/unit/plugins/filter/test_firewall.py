@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible_collections.farrier.kit.plugins.filter.firewall import firewall_rules, firewall_ssh_clients
 from ansible_collections.farrier.kit.plugins.plugin_utils import valkey
+from ansible_collections.farrier.kit.plugins.plugin_utils.exporters import EXPORTERS
 
 APP = {
     "name": "shop",
@@ -93,3 +97,10 @@ def test_exporters_let_in_the_monitor_alone() -> None:
     assert added("app1") == {("tcp", 9100, vault)}
     assert added("db1") == {("tcp", 9100, vault), ("tcp", 9187, vault), ("tcp", 9121, vault)}
     assert added("vault") == set()
+
+
+def test_the_role_metrics_has_the_ports_that_are_opened() -> None:
+    """Its exporters have Debian's names."""
+    (ports,) = re.findall("__metrics_ports: (.+)", Path("roles/metrics/vars/main.yml").read_text())
+    names = {"postgresql": "postgres", "valkey": "redis"}
+    assert yaml.safe_load(ports) == {names.get(name, name): port for name, (port, _) in EXPORTERS.items()}

@@ -49,11 +49,16 @@ def test_certificate_is_read_once(
     assert days_left(certificates) == pytest.approx(20, abs=0.01)
 
 
-def test_file_that_is_no_certificate_is_an_error(tmp_path: Path) -> None:
-    """The part that fails is a metric."""
-    (tmp_path / "fullchain.pem").write_text("none")
-    with pytest.raises(ValueError, match=r"fullchain\.pem"):
-        edge.not_after(tmp_path / "fullchain.pem")
+def test_file_that_is_no_certificate_hides_no_other(settings: Settings, certificate: Path) -> None:
+    """It is an error all the same: the part that fails is a metric."""
+    broken = certificate.parent.parent / "broken"
+    broken.mkdir()
+    (broken / "fullchain.pem").write_text("none")
+    directories = {"broken": broken, "none": broken / "none", "shop": certificate.parent}
+    told = edge.Certificates(replace(settings, certificates=directories)).samples()
+    assert next(told).labels == {"name": "shop"}
+    with pytest.raises(ExceptionGroup, match=r"(?s)broken/fullchain\.pem: .*none/fullchain\.pem"):
+        next(told)
 
 
 def test_drained_hosts_are_named(settings: Settings) -> None:
