@@ -16,7 +16,7 @@ from tests.harness.deploys import run
 from tests.harness.outside import Outside
 
 INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
-# It kills and restarts what others want to be quiet.
+# It kills a worker and the service, which rings for a while.
 RUNS_LAST = True
 APP_HOST, MONITOR = "watch12", "watch13"
 ADDRESS, DOMAIN = "10.77.77.163", "notes.lab.test"
@@ -98,7 +98,7 @@ def caused(app_host: Host, asking: Host) -> Iterator[tuple[Metrics, Metrics]]:
 
 
 def test_requests_are_counted_by_release_and_answer(caused: tuple[Metrics, Metrics]) -> None:
-    """Those that nginx has answered itself have no release."""
+    """Those that nginx has answered itself have no release; the monitor's probes are among them."""
     before, after = caused
     of_release = f',release="{live_release(after)}"}}'
     counts = {
@@ -106,7 +106,7 @@ def test_requests_are_counted_by_release_and_answer(caused: tuple[Metrics, Metri
         for code in (404, 500)
     }
     assert counts == {404: 1, 500: 2}
-    assert grown(before, after, 'farrier_http_requests_total{app="notes",code="503",release=""}') == 1
+    assert grown(before, after, 'farrier_http_requests_total{app="notes",code="503",release=""}') >= 1
 
 
 def test_durations_are_counted(caused: tuple[Metrics, Metrics]) -> None:
