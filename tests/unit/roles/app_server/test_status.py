@@ -135,6 +135,7 @@ def is_harmless(annotation: str, value: object) -> bool:
         "bool": lambda: isinstance(value, bool),
         "str | None": lambda: value is None or isinstance(value, str),
         "int | None": lambda: value is None or is_harmless("int", value),
+        "float | None": lambda: value is None or is_harmless("float", value),
         "WorkerState": lambda: value in ("booting", "ready", "draining"),
         "dict[str, str]": lambda: isinstance(value, dict) and all(isinstance(v, str) for v in value.values()),
         "list[str]": lambda: isinstance(value, list) and all(isinstance(v, str) for v in value),
