@@ -31,9 +31,9 @@ def test_longest_delay_is_published_and_then_forgotten(monkeypatch: pytest.Monke
     """Of three periods: who looks less often than it is published must not miss it."""
     monkeypatch.setattr(loop_lag, "PUBLISHED_EVERY_SECONDS", 0.25)
     published: list[float] = []
-    asyncio.run(_blocked(published, 0.5, later=14))
-    assert all(0.4 <= delay < 1 for delay in published[:3])
-    assert published[3] < 0.3
+    asyncio.run(_blocked(published, 1.5, later=14))
+    assert min(published[:3]) >= 1.3
+    assert published[3] < 1
 
 
 def test_time_without_ticks_between_two_lives_is_no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,10 +41,10 @@ def test_time_without_ticks_between_two_lives_is_no_delay(monkeypatch: pytest.Mo
     monkeypatch.setattr(loop_lag, "PUBLISHED_EVERY_SECONDS", 0.0)
     published: list[float] = []
     lag = LoopLag(published.append)
-    time.sleep(0.5)
+    time.sleep(1.5)
     lag.restart()
     asyncio.run(_tick(lag, 1))
-    assert published[0] < 0.3
+    assert published[0] < 1
 
 
 def test_worker_tells_its_longest_delay(host: Host) -> None:
