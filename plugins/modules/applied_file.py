@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.farrier.kit.plugins.module_utils import applied, way_back
@@ -56,6 +58,14 @@ options:
         type: list
         elements: str
         default: []
+      validate:
+        description:
+          - Command that checks the file before any is written. C(%s) is a copy of the file, beside copies of
+            the others, so that it may refer to them by relative paths.
+          - In check mode, a host may lack the command.
+        type: list
+        elements: str
+        default: []
       due:
         description: Whether to apply the file in any case, since the host is known not to go by it.
         type: bool
@@ -102,8 +112,35 @@ EACH = {
     "mode": {"type": "str", "default": "0644"},
     "group": {"type": "str", "default": "root"},
     "force": {"type": "bool", "default": True},
+    "validate": {"type": "list", "elements": "str", "default": []},
     "due": {"type": "bool", "default": False},
 }
+
+
+def validate(module: AnsibleModule, files: list[applied.File], checks: dict[Path, list[str]]) -> None:
+    """Fail if the command of a file refuses it, before any is written.
+
+    Args:
+        module: Runs the commands.
+        files: All files of the task.
+        checks: Command by path, of those that have one.
+    """
+    with TemporaryDirectory() as directory:
+        for file in files:
+            if file.content is not None:
+                applied.write(replace(file, dest=_copy(directory, file.dest), mode="0600", group=""))
+        for path, command in checks.items():
+            if module.check_mode and not module.get_bin_path(command[0]):
+                continue
+            words = [word.replace("%s", str(_copy(directory, path))) for word in command]
+            code, stdout, stderr = module.run_command(words)
+            if code != 0:
+                said = f"{stdout}\n{stderr}".replace(directory, "").strip()
+                module.fail_json(msg=f"{path} would be wrong, says {command[0]}. Nothing was changed. {said}")
+
+
+def _copy(directory: str, path: Path) -> Path:
+    return Path(directory, *path.parts[1:])
 
 
 def main() -> None:
@@ -115,6 +152,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    checks = {Path(each["dest"]): each.pop("validate") for each in module.params["files"]}
     files = [applied.File(**each | {"dest": Path(each["dest"])}) for each in module.params["files"]]
     differing = [file for file in files if applied.differs(file)]
     due = [
@@ -125,6 +163,8 @@ def main() -> None:
     ]
     result = {"changed": bool(differing or due), "applied": bool(due)}
     diff = [applied.difference(file) for file in differing]
+    if differing:
+        validate(module, files, {path: command for path, command in checks.items() if command})
     if module.check_mode:
         module.exit_json(diff=diff, **result)
     undo = module.params["undo"] if due else []
