@@ -27,6 +27,7 @@ from .model import (
     Timer,
     Valkey,
 )
+from .monitoring_settings import Monitoring, Receiver
 from .running_settings import running_settings, travelling_settings
 from .shared_domains import leading_apps, site_apps
 from .sizing import WorkerCount, worker_count
@@ -50,10 +51,12 @@ __all__ = [
     "HostView",
     "Keep",
     "MistakeError",
+    "Monitoring",
     "Needs",
     "Postgresql",
     "Problem",
     "Process",
+    "Receiver",
     "Sandbox",
     "Source",
     "Timer",

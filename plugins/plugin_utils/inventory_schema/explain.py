@@ -17,6 +17,11 @@ from .model import App, Needs
 
 Path = tuple[str | int, ...]
 
+# Keys whose values, and all below them, no message shows.
+SECRETS = {
+    *("secrets", "users", "backup_passphrase"),
+    *("webhook_url", "slack_url", "mail_password", "monitoring_heartbeat_url"),
+}
 _SHOWN_LENGTH = 80
 _OF_A_WEB_PROCESS = ("module", "path", "static", "app_paths", "media", "health_path")
 _TYPE_NAMES = {
@@ -86,7 +91,7 @@ def dotted(path: Path) -> str:
 
 def shown(value: object, path: Path) -> str:
     """Write a value for a message, unless it may be secret; then ""."""
-    is_secret = not {"secrets", "users", "backup_passphrase"}.isdisjoint(path)
+    is_secret = not SECRETS.isdisjoint(path)
     is_secret = is_secret or (path[:1] == ("env",) and isinstance(value, str))
     if isinstance(value, Hidden) or is_secret:
         return ""

@@ -16,13 +16,19 @@ from .guard_settings import Guard, guard_problems
 from .hosts import MISSING, HostView
 from .limits import limit_problems
 from .mistakes import Problem, Unresolved, merge
-from .monitoring_settings import monitor_problems
+from .monitoring_settings import Monitoring, monitor_problems
 from .needs import needs_problems
 from .renamed import renamed_problems
 from .sources import snippet_problems, source_problems
 
 # What the contract looks at beside `apps`.
-SETTINGS = (*Fleet.model_fields, *Backup.model_fields, *Guard.model_fields, "ansible_host")
+SETTINGS = (
+    *Fleet.model_fields,
+    *Backup.model_fields,
+    *Guard.model_fields,
+    *Monitoring.model_fields,
+    "ansible_host",
+)
 
 
 def inventory_problems(
