@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import pwd
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
@@ -48,6 +49,7 @@ ansible_facts:
 
 DATABASE_HOST = Path("/etc/farrier/database_host")
 POSTGRESQL = Path("/var/lib/postgresql")
+PROMETHEUS = Path("/var/lib/prometheus/metrics2")
 
 
 def os_release(text: str) -> dict[str, str]:
@@ -72,6 +74,17 @@ def postgresql_role(data: Path) -> str:
     return "primary" if (data / "postmaster.opts").exists() else ""
 
 
+def prometheus_disk_mb(data: Path) -> int:
+    """Return what Prometheus has for its data: what is free on the disk, and what it has taken already."""
+    there = next(path for path in (data, *data.parents) if path.is_dir())
+    disk = os.statvfs(there)
+    taken = 0
+    for path in there.rglob("*") if there == data else ():
+        with suppress(FileNotFoundError):  # Prometheus goes on
+            taken += path.lstat().st_blocks * 512
+    return (disk.f_bavail * disk.f_frsize + taken) // 2**20
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
@@ -89,6 +102,7 @@ def main() -> None:
         "database": DATABASE_HOST.read_text().strip() if DATABASE_HOST.exists() else "",
         "postgresql": next(filter(None, reversed(roles)), ""),
         "postgresql_disk_mb": disk.f_blocks * disk.f_frsize // 2**20,
+        "prometheus_disk_mb": prometheus_disk_mb(PROMETHEUS),
         "homes": {user.pw_name: user.pw_dir for user in pwd.getpwall()},
     }
     module.exit_json(changed=False, ansible_facts={"farrier_host": facts})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 # Every inventory has them.
 GROUPS = {"edge": "nginx and TLS", "app": "gunicorn and the releases"}
@@ -15,3 +15,8 @@ OTHER_GROUPS = (*SERVICES.values(), "backup", "monitor")
 def host_pattern(groups: Collection[str]) -> str:
     """Return the pattern of all hosts of the kit's groups; a play warns of a group that is not there."""
     return ":".join(group for group in (*GROUPS, *OTHER_GROUPS) if group in groups)
+
+
+def hosts(groups: Mapping[str, list[str]]) -> list[str]:
+    """Return the hosts of the kit's groups."""
+    return list(dict.fromkeys(host for group in (*GROUPS, *OTHER_GROUPS) for host in groups.get(group, [])))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -67,3 +68,16 @@ def test_a_server_is_a_replica_by_the_file_that_a_promotion_removes(
     assert host_facts.postgresql_role(tmp_path) == "primary"
     (tmp_path / "standby.signal").touch()
     assert host_facts.postgresql_role(tmp_path) == "replica"
+
+
+def test_prometheus_has_what_is_free_and_what_it_has_taken(
+    host_facts: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a disk that it fills as it may would be too small one day."""
+    free = SimpleNamespace(f_bavail=100, f_frsize=2**20)
+    monkeypatch.setattr(host_facts.os, "statvfs", lambda path: free)
+    data = tmp_path / "metrics2"
+    assert host_facts.prometheus_disk_mb(data) == 100
+    (data / "block").mkdir(parents=True)
+    (data / "block" / "chunk").write_bytes(os.urandom(5 * 2**20))
+    assert host_facts.prometheus_disk_mb(data) == 105
