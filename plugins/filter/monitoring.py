@@ -6,11 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.farrier.kit.plugins.filter import inventory, needs
-from ansible_collections.farrier.kit.plugins.plugin_utils import alertmanager, kit_groups, valkey
-
-# Port of each exporter, and the group whose hosts have it; without a group, all.
-EXPORTERS = {"node": (9100, ""), "nginx": (9113, "edge"), "postgresql": (9187, "database")}
-VALKEY_PORT = 9121
+from ansible_collections.farrier.kit.plugins.plugin_utils import (
+    alertmanager,
+    exporters,
+    kit_groups,
+    valkey,
+)
 
 
 def monitoring_targets(monitor: str, groups: Any, hostvars: Any) -> dict[str, list[dict[str, str]]]:
@@ -38,13 +39,13 @@ def monitoring_targets(monitor: str, groups: Any, hostvars: Any) -> dict[str, li
             {"instance": host, "address": endpoint(host, port)}
             for host in (groups.get(group, []) if group else everywhere)
         ]
-        for job, (port, group) in EXPORTERS.items()
+        for job, (port, group) in exporters.EXPORTERS.items()
     }
     # One exporter for all instances of a host.
     targets["valkey"] = [
         {
             "instance": host,
-            "address": endpoint(host, VALKEY_PORT),
+            "address": endpoint(host, exporters.EXPORTERS["valkey"][0]),
             "app": one["name"],
             "socket": f"unix://{valkey.socket(one['name'])}",
         }
