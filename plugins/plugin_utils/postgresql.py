@@ -48,7 +48,8 @@ def settings(memory_mb: int, vcpus: int, connections: int, *, is_shared: bool) -
         "work_mem": f"{_within(work_mb, 4, 256)}MB",
         "min_wal_size": "256MB",
         "max_wal_size": "2GB",
-        "wal_compression": "on",
+        # "on" takes a sixth of the processor time of a transaction for the same.
+        "wal_compression": "lz4",
         # Of disks without moving parts.
         "random_page_cost": "1.1",
         "effective_io_concurrency": "200",
