@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -137,6 +138,16 @@ def side_by_side(work: Callable[[Notes], T], keepers: list[Notes]) -> list[T]:
     """Do the same for each app at once; return what comes of it."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(work, keepers))
+
+
+@contextmanager
+def broken(host: Host, break_it: str, mend_it: str) -> Iterator[None]:
+    """Break something meanwhile."""
+    host.check_output(break_it)
+    try:
+        yield
+    finally:
+        host.check_output(mend_it)
 
 
 @pytest.fixture(scope="session")

@@ -153,6 +153,22 @@ def needs_environments(
     return environments
 
 
+def databases_to_save(apps: Any, name: str, app_hosts: Any, groups: Any) -> list[str]:
+    """Return the database hosts where an app is saved before it migrates; none, if it does so by itself.
+
+    Args:
+        apps: Of an app host.
+        name: Of the app.
+        app_hosts: All hosts that have the app.
+        groups: Hosts by group.
+    """
+    hosts = list(groups.get("database") or [])
+    app = next(app for app in apps if app["name"] == name)
+    is_needed = (app.get("needs") or {}).get("postgresql") is not None
+    is_saved = boolean(app.get("backup_before_migrate", False))
+    return hosts if is_needed and is_saved and hosts != list(app_hosts) else []
+
+
 def needs_passwords(entries: list[dict[str, Any]], service: str, secret: str) -> dict[str, str]:
     """Return the passwords of those databases or instances that have clients on other machines, by name."""
     return {
@@ -342,6 +358,7 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "database_primary": database_primary,
+            "databases_to_save": databases_to_save,
             "failover_plan": failover_plan,
             "moved_databases": moved_databases,
             "needs_environments": needs_environments,

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from conftest import DATABASE_HOST, INVENTORY, REPOSITORIES, Notes, side_by_side, started
+from conftest import DATABASE_HOST, INVENTORY, REPOSITORIES, Notes, broken, side_by_side, started
 from testinfra.host import Host
 
 from tests.harness.deploys import run
@@ -54,16 +51,6 @@ def test_timers_wait_for_their_time(keepers: list[Notes], vault: Host) -> None:
     units += [(keepers[1].host, "farrier-backup-wal"), (vault, "farrier-backup-prune")]
     for host, unit in units:
         assert host.check_output(f"systemctl show --value -p NextElapseUSecRealtime {unit}.timer")
-
-
-@contextmanager
-def broken(vault: Host, break_it: str, mend_it: str) -> Iterator[None]:
-    """Break something meanwhile."""
-    vault.check_output(break_it)
-    try:
-        yield
-    finally:
-        vault.check_output(mend_it)
 
 
 def fails(keepers: list[Notes], cause: str) -> None:

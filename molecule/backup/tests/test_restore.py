@@ -33,8 +33,9 @@ def moments(keepers: list[Notes]) -> list[str]:
 def test_without_the_order_nothing_changes(keepers: list[Notes], moments: list[str]) -> None:
     """A live app goes on; the run says which backup it would restore, its size, and what that replaces."""
     before = [(notes.read(), notes.host.check_output("ls /var/lib/farrier")) for notes in keepers]
-    dry = run(INVENTORY, "restore", at=moments[0])
+    dry = run(INVENTORY, "restore", ["-e", f"at={moments[0]}"])
     assert not dry.failed, dry.output
+    assert f"as it was at {moments[0]}" in dry.output  # there is a space in it
     for notes in keepers:
         assert re.search(
             rf"{notes.name}: notes: the backup of \S+ \S+ UTC \(\w{{8}}, [\d.]+ kB\) would replace what is in"

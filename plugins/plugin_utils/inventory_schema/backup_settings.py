@@ -14,6 +14,8 @@ from .mistakes import MistakeError, Problem, merge
 from .model import Schedule, Strict, key
 
 PASSPHRASE_MIN_LENGTH = 16
+_BEFORE = "backup_before_migrate"
+_KEEPER = "put the host that holds the backups into it, see docs/backup.md, or remove the key"
 _PASSPHRASE = 'backup_passphrase: "{{ vault_backup_passphrase }}"'
 _MAKE_ONE = "with what `openssl rand -base64 24` prints in a vault, and on paper, see docs/backup.md"
 
@@ -113,11 +115,21 @@ def backup_problems(groups: Mapping[str, list[str]], hosts: Mapping[str, HostVie
     apps = {host: hosts[host] for host in clients}
     keepers = {host: hosts[host] for host in groups.get("backup", [])}
     if not keepers:
-        return [*_unused(apps)]
+        return [*_unused(apps), *merge([*_unsaved(apps, "the group backup has no hosts", _KEEPER)])]
     found: list[Problem] = []
     for host, view in {**apps, **keepers}.items():
         found += _setting_problems(host, view)
-    return [*_group_problems(apps, keepers), *merge(found), *_other_passphrases(apps, keepers)]
+    idle = _unsaved(apps, "the app has no commands in migrate", "add migrate, or remove the key", "migrate")
+    return [*_group_problems(apps, keepers), *merge([*found, *idle]), *_other_passphrases(apps, keepers)]
+
+
+def _unsaved(apps: Mapping[str, HostView], what: str, fix: str, unless: str = "") -> Iterator[Problem]:
+    """Find apps that are to be saved before they migrate, and would not be."""
+    for host, view in apps.items():
+        for name, (index, raw) in view.named().items():
+            if raw.get(_BEFORE) and not raw.get(unless):
+                location = view.location(index, _BEFORE)
+                yield Problem(f"app {name}", _BEFORE, "true", f"does nothing: {what}", fix, location, [host])
 
 
 def _unused(apps: Mapping[str, HostView]) -> Iterator[Problem]:

@@ -32,6 +32,8 @@ PLAYBOOKS: dict[str, tuple[str, ...]] = {
 }
 # Of Ansible itself, and what AWX adds to every run.
 FOREIGN_PREFIXES = ("ansible_", "awx_", "tower_")
+# What Ansible makes of the words behind a space, as in at='2026-11-25 12:00'. restore.yml puts them together.
+REST = {"restore": "_raw_params"}
 KIT = Path(__file__).resolve().parents[3]
 TASK_FILES = ("playbooks/**/*.yml", "roles/*/tasks/*.yml", "roles/*/handlers/*.yml")
 _VARIABLE = re.compile(r"^(\w+):", re.MULTILINE)
@@ -51,7 +53,14 @@ def extra_variable_problems(
     taken = PLAYBOOKS[playbook]
     problems = []
     for name in given:
-        if name in taken or name in settings or name == "apps" or name.startswith(FOREIGN_PREFIXES):
+        is_rest = name == REST.get(playbook)
+        if (
+            name in taken
+            or name in settings
+            or is_rest
+            or name == "apps"
+            or name.startswith(FOREIGN_PREFIXES)
+        ):
             continue
         others = [other for other, names in PLAYBOOKS.items() if name in names]
         if name.startswith("__") or name in task_names() or others:

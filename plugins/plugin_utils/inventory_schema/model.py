@@ -536,6 +536,12 @@ class App(Strict):
         True,
         False,
     )
+    backup_before_migrate: bool = key(
+        "Save what the app keeps before it migrates. A rollback says how to restore it.",
+        "true or false",
+        True,
+        False,
+    )
     hooks: Hooks = key(
         "Commands around the phases of a deploy.",
         "mapping",

@@ -13,7 +13,15 @@ from .model import App
 # Read by the edges alone, or by the deploy itself.
 _ELSEWHERE = {"backup_check", "certificate", "domains", "edge", "name", "request_body_max_mb"}
 _SECRET = {"env", "secrets"}
-_RELEASE = {"health_path", "health_status", "hooks", "keep_releases", "migrate", "migrate_before_rehearsal"}
+_RELEASE = {
+    "backup_before_migrate",
+    "health_path",
+    "health_status",
+    "hooks",
+    "keep_releases",
+    "migrate",
+    "migrate_before_rehearsal",
+}
 _GUNICORN = {"max_requests", "threads", "worker_memory_max_mb"}
 
 

@@ -6,22 +6,40 @@ import argparse
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from farrier_backup import point_in_time, postgresql, prove, records, repositories, restore, save
 from farrier_backup.errors import BackupError
+from farrier_backup.restic import Restic
 from farrier_backup.settings import CONFIGURATION, STATE, Settings, load, open_way
 
 Arguments = argparse.Namespace
+# For how long a deploy may wait for its turn.
+TURN_SECONDS = 60.0
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Wait for others that save, prove or restore on this host."""
+def alone(seconds: float = float("inf")) -> Iterator[None]:
+    """Wait for others that save, prove or restore on this host.
+
+    Raises:
+        BackupError: they go on for longer.
+    """
     open_way(STATE)
+    deadline = time.monotonic() + seconds
     with (STATE / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise BackupError(
+                        "another backup, proof or restore is under way on this host", "wait for its end"
+                    ) from None
+            time.sleep(0.1)
         yield
 
 
@@ -53,6 +71,17 @@ def _prove(_: Arguments) -> int:
         failures = prove.prove_all(settings)
         failures += _of_postgresql(settings, point_in_time.prove, "unproven")
         return repositories.complain(failures)
+
+
+def _save(arguments: Arguments) -> int:
+    settings, app = load(), arguments.app
+    if app in settings.apps and not arguments.database:
+        with alone(TURN_SECONDS):
+            save.check_repository(Restic(settings))
+            save.save(app, settings)
+    if app in (settings.databases or []):
+        print(postgresql.reach_now())
+    return 0
 
 
 def _of_postgresql(settings: Settings, work: Callable[[Settings], str], key: str) -> list[str]:
@@ -128,6 +157,9 @@ def parser() -> argparse.ArgumentParser:
         _init_postgresql,
     )
     add("run", "save each app, and PostgreSQL", _run)
+    one = add("save", "save one app, so that it can be restored as it is now", _save)
+    one.add_argument("app")
+    one.add_argument("--database", action="store_true", help="nothing but its database")
     add("carry", "bring the WAL of PostgreSQL to the backup host", _carry)
     add("prove", "restore the newest backup of each app into a scratch place, and check it", _prove)
     add("status", "say how old backups are; exit with 1 if something is wrong", _status)

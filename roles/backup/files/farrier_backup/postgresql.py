@@ -108,6 +108,23 @@ def carry(settings: Settings) -> str:
     return "PostgreSQL: WAL is carried"
 
 
+def reach_now() -> str:
+    """Make sure that the databases can be restored as they are now: by WAL, so it takes no backup.
+
+    Raises:
+        BackupError: they cannot.
+    """
+    if is_standby():
+        return "this is a standby"
+    points = pgbackrest.points()
+    if not points:
+        raise BackupError("PostgreSQL has no backup yet", "systemctl start farrier-backup")
+    if gap := pgbackrest.gap(points[-1]):
+        raise BackupError(f"WAL {gap.segment} is missing", "systemctl start farrier-backup")
+    archive_all()
+    return "saved"
+
+
 def archive_all() -> None:
     """Have all WAL until now in the repository of this host.
 

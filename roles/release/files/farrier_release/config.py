@@ -145,6 +145,8 @@ class Configuration:
     inventory: Mapping[str, Any] = field(default_factory=dict)
     # For an app whose start-up reads what the migration makes. The first release always migrates before.
     migrate_before_rehearsal: bool = False
+    # Save first what the app keeps.
+    backup_before_migrate: bool = False
     task_properties: tuple[str, ...] = ()
     processes: Mapping[str, Process] = field(default_factory=dict)
     timers: Mapping[str, Timer] = field(default_factory=dict)

@@ -165,6 +165,10 @@ class Host:
         ]
         return run(argv, timeout_seconds=60)
 
+    def run(self, command: Sequence[str], *, timeout_seconds: int) -> Completed:
+        """Run a command as root, and wait for its end."""
+        return run(command, timeout_seconds=timeout_seconds)
+
     def has_user(self, name: str) -> bool:
         """Whether there is a user of this name."""
         try:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from farrier_release import activation, audit, changed_settings, overlap, processes, rehearse
+from farrier_release import activation, audit, changed_settings, overlap, processes, rehearse, save
 from farrier_release.application import Application
 from farrier_release.errors import ExitCode, ReleaseError
 from farrier_release.state import Transaction, unlock_command
@@ -71,6 +71,8 @@ def reconcile(application: Application, *, reason: str, fault: ReleaseError | No
     changed_settings.drop(application)
     if end.error:
         end.error.step = transaction.phase
+        ways = (end.error.next_command, save.way_back(application, transaction.saved_at))
+        end.error.next_command = ". ".join(way for way in ways if way)
     result = {"changed": True, "message": end.message}
     if end.error:
         result = _failure(application, end.error)

@@ -49,6 +49,7 @@ class Transaction:
         settings: what of the inventory it brings, see `changed_settings`.
         flip: empty until `current` may point to the release: then `at` (seconds since 1970), `replaced`, and
             `restarts`, how often systemd had restarted the service by itself.
+        saved_at: when what the app keeps was saved for the migration, in seconds since 1970; 0 if it was not.
     """
 
     token: str
@@ -68,6 +69,7 @@ class Transaction:
     wait_seconds: float = 0.0
     settings: dict[str, Any] = field(default_factory=dict)
     flip: dict[str, Any] = field(default_factory=dict)
+    saved_at: float = 0.0
 
     def describe(self) -> str:
         """Who does what since when, for people."""
@@ -80,7 +82,8 @@ class Transaction:
 
     def entry(self) -> dict[str, Any]:
         """What the log says of it in any case."""
-        return {"what": self.what, "who": self.who, "from": self.origin, "to": self.release}
+        saved = {"saved_at": self.saved_at} if self.saved_at else {}
+        return {"what": self.what, "who": self.who, "from": self.origin, "to": self.release, **saved}
 
 
 class StateFile:

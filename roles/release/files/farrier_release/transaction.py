@@ -23,6 +23,7 @@ from farrier_release import (
     processes,
     progress,
     rehearse,
+    save,
     transfer,
 )
 from farrier_release.application import Application
@@ -137,10 +138,16 @@ def _steps(application: Application, order: str, *, is_to_migrate: bool) -> tupl
         steps = (*steps, "migrate")
     if "migrate" not in steps:
         return steps
+    is_first = application.releases.live() is None
+    settings = application.configuration
+    if settings.backup_before_migrate and settings.migrate and not is_first:
+        position = steps.index("migrate")
+        steps = (*steps[:position], "save", *steps[position:])
     # While nothing is live, a migration breaks nobody, and a start-up may read what it makes.
-    if application.configuration.migrate_before_rehearsal or application.releases.live() is None:
-        others = [step for step in steps if step != "migrate"]
-        others.insert(others.index("rehearse"), "migrate")
+    if settings.migrate_before_rehearsal or is_first:
+        others = [step for step in steps if step not in ("save", "migrate")]
+        position = others.index("rehearse")
+        others[position:position] = [step for step in steps if step in ("save", "migrate")]
         return tuple(others)
     return steps
 
@@ -199,6 +206,7 @@ def _step(
             app, one, options["index"], options["index_sha256"], options.get("pack")
         ),
         "rehearse": rehearse.rehearse,
+        "save": save.save,
         "migrate": migrate.migrate,
         "activate": activation.activate,
     }
@@ -259,6 +267,9 @@ def _is_live(application: Application, transaction: Transaction, found: Result) 
         "message": f"{transaction.release} is live{_settings_told(application, transaction)} "
         f"({found['how']}: {found['why']}). {_times(transaction)}.",
     }
+    if transaction.what == "rollback" and transaction.origin:
+        saved_at = (application.releases.manifest(transaction.origin) or {}).get("saved_at")
+        found["message"] = " ".join(filter(None, (found["message"], save.way_back(application, saved_at))))
     transaction.phase = "watch"
     transaction.flip["restarts"] = look_at(application).restarts
     transaction.flip.pop("main_pid", None)
@@ -327,6 +338,7 @@ def _limit_seconds(settings: Configuration, steps: tuple[str, ...]) -> int:
         + settings.watch_seconds,
     }
     migrations = len(settings.migrate) * settings.migrate_timeout_seconds
+    migrations += settings.backup_before_migrate * settings.task_timeout_seconds
     return sum(limits.get(step, 0) for step in steps) + migrations + _undo_seconds(settings)
 
 

@@ -67,6 +67,22 @@ def test_an_instance_is_behind_a_socket_or_a_port_and_never_both() -> None:
     )
 
 
+def test_a_database_is_saved_on_its_host_unless_that_alone_has_the_app() -> None:
+    """A transaction reaches what is on its own host, and no other."""
+    apps = [app("shop", needs=NEEDS, backup_before_migrate=True), APPS[1]]
+
+    def hosts(name: str, app_hosts: list[str], databases: list[str]) -> list[str]:
+        return needs.databases_to_save(apps, name, app_hosts, {"database": databases})
+
+    assert hosts("shop", ["app1"], ["db1"]) == ["db1"]
+    assert hosts("shop", ["app1"], ["app1", "db1"]) == ["app1", "db1"]
+    assert hosts("shop", ["app1"], ["app1"]) == []
+    assert hosts("shop", ["app1", "app2"], ["app1"]) == ["app1"]
+    assert hosts("blog", ["app1"], ["db1"]) == []
+    apps[0] = app("shop", backup_before_migrate=True)
+    assert hosts("shop", ["app1"], ["db1"]) == []
+
+
 def test_apps_on_the_same_machine_are_told_of_sockets() -> None:
     """They connect to no other host."""
     apps = app_defaults(APPS)

@@ -117,3 +117,20 @@ def test_a_recovery_that_fails_says_why(log: str, said: str) -> None:
     """With what can be restored, if PostgreSQL knows it."""
     with pytest.raises(Exception, match=said):
         raise scratch.failure(log, NOW)
+
+
+def test_wal_reaches_now_only_behind_a_backup_without_gaps(
+    known: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deploy that counts on it is told so before it migrates."""
+    done: list[str] = []
+    monkeypatch.setattr(postgresql, "archive_all", lambda: done.append("archived"))
+    assert (postgresql.reach_now(), done) == ("saved", ["archived"])
+    monkeypatch.setattr(pgbackrest, "gap", lambda _: Gap("0" * 24, NOW))
+    with pytest.raises(BackupError, match=f"WAL {'0' * 24} is missing. Next: systemctl start farrier-backup"):
+        postgresql.reach_now()
+    monkeypatch.setattr(pgbackrest, "points", list)
+    with pytest.raises(BackupError, match="PostgreSQL has no backup yet"):
+        postgresql.reach_now()
+    monkeypatch.setattr(postgresql, "is_standby", lambda: True)
+    assert (postgresql.reach_now(), done) == ("this is a standby", ["archived"])

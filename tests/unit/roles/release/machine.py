@@ -200,6 +200,10 @@ class FakeHost(Host):
             main(list(command[1:]), host=self, configuration_directory=self.configuration_directory)
         return DONE
 
+    def run(self, command: Sequence[str], *, timeout_seconds: int) -> Completed:
+        self.calls.append(" ".join(command))
+        return Completed(1, "", ["it is away"]) if command[0] in self.failing_tasks else DONE
+
     def has_user(self, name: str) -> bool:
         return name in self.users
 

@@ -42,6 +42,26 @@ def test_a_passphrase_is_all_that_is_needed() -> None:
     assert check({"web1": host(1, **view), "web2": host(3, **view)}, {"vault": host(2, **view)}) == []
 
 
+@pytest.mark.parametrize(
+    ("keepers", "keys", "what"),
+    [
+        ({}, {"migrate": ["alembic upgrade head"]}, "does nothing: the group backup has no hosts"),
+        ({"vault": 2}, {}, "does nothing: the app has no commands in migrate"),
+        ({"vault": 2}, {"migrate": ["alembic upgrade head"]}, None),
+    ],
+)
+def test_a_backup_before_a_migration_takes_both(
+    keepers: dict[str, int], keys: dict[str, object], what: str | None
+) -> None:
+    """Otherwise an operator would count on one that is never made."""
+    settings = {"backup_passphrase": PASSPHRASE} if keepers else {}
+    view = host(1, **settings)
+    assert isinstance(view.apps, list)
+    view.apps[0].update(keys, backup_before_migrate=True)
+    found = check({"web1": view}, {name: host(number, **settings) for name, number in keepers.items()})
+    assert [(one.key, one.what) for one in found] == ([("backup_before_migrate", what)] if what else [])
+
+
 def test_defaults_are_those_of_the_role() -> None:
     """The docs say the one, hosts get the other."""
     role = yaml.safe_load((ROLE / "defaults/main.yml").read_text())

@@ -30,6 +30,7 @@ def told(playbook: str, *given: str) -> list[tuple[str, bool]]:
         ("deploy", "app"),
         ("deploy", "release_soak_seconds"),
         ("drain", "drain_seconds"),
+        ("restore", "_raw_params"),
         ("site", "nginx_hsts_max_age_seconds"),
         ("site", "apps"),
         ("site", "ansible_user"),
