@@ -64,7 +64,8 @@ def postgresql_databases(
         database_hosts: Hosts of the group `database`. Of two, an app on one of them is a client, too.
 
     Returns:
-        Each as {"name", "extensions", "connections_max", "clients"}: addresses of hosts that connect by TLS.
+        Each as {"name", "extensions", "read_only", "connections_max", "clients"}: addresses of hosts that
+        connect by TLS.
     """
     from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import Postgresql, extensions
 
@@ -72,6 +73,7 @@ def postgresql_databases(
         {
             "name": name,
             "extensions": extensions.with_required(need.extensions),
+            "read_only": need.read_only,
             "connections_max": need.connections_max,
             "clients": [private_address(host, hostvars) for host in hosts if [host] != list(database_hosts)],
         }
@@ -141,16 +143,38 @@ def needs_environments(
             need = app["needs"][service]
             if need is None:
                 continue
-            kind: Any = postgresql if service == "postgresql" else valkey
-            if _is_local(service, name, inventory_hostname, groups, hostvars):
-                found[need["variable"]] = kind.local_url(need["scheme"], name)
-                continue
-            address = _address(group, groups, hostvars)
-            password = server_keys.password((secrets or {}).get(address, ""), service, name)
-            found[need["variable"]] = kind.remote_url(need["scheme"], name, address, password)
-            if service == "postgresql":
-                found |= postgresql.remote_variables(need["scheme"], address)
+            is_local = _is_local(service, name, inventory_hostname, groups, hostvars)
+            address = "" if is_local else _address(group, groups, hostvars)
+            secret = (secrets or {}).get(address, "")
+            if service == "valkey":
+                password = server_keys.password(secret, service, name)
+                url = valkey.remote_url(need["scheme"], name, address, password)
+                found[need["variable"]] = valkey.local_url(need["scheme"], name) if is_local else url
+            else:
+                found |= _postgresql_environment(need, name, address, secret)
     return environments
+
+
+def _postgresql_environment(need: Any, name: str, address: str, secret: str) -> dict[str, str]:
+    """Return how an app reaches its database, at an address or, if that is empty, by the socket."""
+    roles = {need["variable"]: name}
+    if need["read_only"]:
+        roles[f"{postgresql.READ_ONLY}{need['variable']}"] = f"{name}{postgresql.READER}"
+    if not address:
+        return {key: postgresql.local_url(need["scheme"], name, role) for key, role in roles.items()}
+    urls = {
+        key: postgresql.remote_url(
+            need["scheme"], name, role, address, server_keys.password(secret, "postgresql", role)
+        )
+        for key, role in roles.items()
+    }
+    return urls | postgresql.remote_variables(need["scheme"], address)
+
+
+def socket_environment(app: Any) -> dict[str, str]:
+    """Return how an app reaches a database by a socket of its host; nothing, if it needs none."""
+    need = app["needs"]["postgresql"]
+    return _postgresql_environment(need, app["name"], "", "") if need is not None else {}
 
 
 def databases_to_save(apps: Any, name: str, app_hosts: Any, groups: Any) -> list[str]:
@@ -170,12 +194,11 @@ def databases_to_save(apps: Any, name: str, app_hosts: Any, groups: Any) -> list
 
 
 def needs_passwords(entries: list[dict[str, Any]], service: str, secret: str) -> dict[str, str]:
-    """Return the passwords of those databases or instances that have clients on other machines, by name."""
-    return {
-        entry["name"]: server_keys.password(secret, service, entry["name"])
-        for entry in entries
-        if entry["clients"] and secret
-    }
+    """Return the passwords of the roles or instances that have clients on other machines, by name."""
+    named = [entry for entry in entries if entry["clients"] and secret]
+    names = [entry["name"] for entry in named]
+    names += [f"{entry['name']}{postgresql.READER}" for entry in named if entry.get("read_only")]
+    return {name: server_keys.password(secret, service, name) for name in names}
 
 
 def moved_databases(apps: Any, recorded: str, database_hosts: Any) -> list[str]:
@@ -245,6 +268,26 @@ def postgresql_due(
         )
 
     return [one["name"] for one in databases if not is_right(one["name"], one["connections_max"])]
+
+
+def postgresql_readers_due(answers: list[dict[str, Any]], passwords: Mapping[str, str]) -> list[str]:
+    """Return the names of the databases whose role that only reads is not as it should be, or not there.
+
+    Args:
+        answers: Of each database, as `item`, with what roles/postgresql/files/reader.sql finds.
+        passwords: Of the roles, by name, for those that have one.
+    """
+
+    def is_right(answer: dict[str, Any]) -> bool:
+        password = passwords.get(f"{answer['item']}{postgresql.READER}")
+        found = answer.get("query_result") or []
+        return bool(found) and (
+            list(found[0]["flags"]) == [True, False, False, False]
+            and found[0]["rights"] == 4
+            and (password is None or postgresql.is_password(password, found[0]["password"] or ""))
+        )
+
+    return [answer["item"] for answer in answers if not is_right(answer)]
 
 
 def postgresql_report(answer: Any, peer: str) -> dict[str, str]:
@@ -367,6 +410,7 @@ class FilterModule:
             "postgresql_databases": postgresql_databases,
             "postgresql_due": postgresql_due,
             "postgresql_packages": postgresql_packages,
+            "postgresql_readers_due": postgresql_readers_due,
             "postgresql_report": postgresql_report,
             "postgresql_settings": postgresql_settings,
             "private_address": private_address,

@@ -13,6 +13,9 @@ from .server_keys import certificate
 
 # What the primary of several database hosts is called, in /etc/hosts of app hosts and in the certificate.
 PRIMARY_NAME = "database.farrier.internal"
+# Of the role that only reads: behind the name of the app, which has no such character; before its variable.
+READER = "_reader"
+READ_ONLY = "READ_ONLY_"
 SOCKET_DIRECTORY = "/run/postgresql"
 PORT = 5432
 
@@ -74,26 +77,27 @@ def _within(value: int, least: int, most: int) -> int:
     return max(least, min(value, most))
 
 
-def local_url(scheme: str, name: str) -> str:
+def local_url(scheme: str, name: str, role: str) -> str:
     """Return the URL of a database behind the socket of this host, where no password is asked for.
 
     The socket is in the query, which all libraries read. A scheme with a driver is for SQLAlchemy: it takes
     the socket before the host, which pydantic's PostgresDsn wants. For others, the host would win.
     """
     host = "localhost" if "+" in scheme else ""
-    return f"{scheme}://{name}@{host}/{name}?host={SOCKET_DIRECTORY}"
+    return f"{scheme}://{role}@{host}/{name}?host={SOCKET_DIRECTORY}"
 
 
-def remote_url(scheme: str, name: str, address: str, secret: str) -> str:
+def remote_url(scheme: str, name: str, role: str, address: str, secret: str) -> str:
     """Return the URL of a database on another host, whose certificate the client is to verify.
 
     Args:
         scheme: Of the URL. It says which library reads it.
-        name: Of the database and of the role.
+        name: Of the database.
+        role: Who connects.
         address: IP address of the host, or its name.
         secret: Password; "" leaves it out.
     """
-    user = f"{name}:{secret}" if secret else name
+    user = f"{role}:{secret}" if secret else role
     query = {"sslmode": "verify-full", "sslrootcert": certificate(address)}
     # SQLAlchemy hands what it finds here to asyncpg's connect(), which has no `sslmode`.
     if scheme.endswith("+asyncpg"):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 from places import INVENTORY, Ask, environment
+from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 from tests.harness.deploys import run
@@ -31,6 +32,7 @@ def test_no_secret_is_needed_and_no_port_is_open(alone: Host) -> None:
     """The URLs name sockets."""
     assert environment(alone, "notes") == {
         "DATABASE_URL": "postgresql://notes@/notes?host=/run/postgresql",
+        "READ_ONLY_DATABASE_URL": "postgresql://notes_reader@/notes?host=/run/postgresql",
         "REDIS_URL": "unix:///run/farrier-cache/notes/valkey.sock?db=0",
     }
     listening = alone.check_output("ss -Hltun | awk '{print $5}'").split()
@@ -42,6 +44,8 @@ def test_no_secret_is_needed_and_no_port_is_open(alone: Host) -> None:
     [
         ("rival-notes", "notes", "rival-notes"),
         ("rival-notes", "notes", "notes"),
+        ("rival-notes", "notes", "notes_reader"),
+        ("notes", "rival-notes", "notes_reader"),
         ("rival-notes", "postgres", "rival-notes"),
         ("notes-build", "notes", "notes"),
         ("www-data", "notes", "notes"),
@@ -56,6 +60,37 @@ def test_nobody_else_connects_to_a_database(alone: Host, user: str, database: st
     assert "FATAL" in refused.stderr
     own = alone.run("cd /; runuser -u notes -- psql --dbname=notes --tuples-only --command='SELECT 1'")
     assert own.stdout.strip() == "1"
+
+
+def test_a_role_that_only_reads_sees_tables_to_come_and_writes_nothing(alone: Host) -> None:
+    """Also in schemas that the app creates later; and it has no other way to write."""
+
+    def query(variable: str, sql: str) -> CommandResult:
+        url = environment(alone, "notes")[variable]
+        return alone.run(f"cd /; runuser -u notes -- psql '{url}' -Atc \"{sql}\"")
+
+    later = (
+        "CREATE SCHEMA later; CREATE TABLE later.kept AS SELECT 7 AS number; CREATE SEQUENCE later.counted"
+    )
+    assert query("DATABASE_URL", later).succeeded
+    for sql, expected in (
+        ("SELECT count(*) > 0 FROM note", "t"),
+        ("SELECT number FROM later.kept", "7"),
+        ("SELECT last_value FROM later.counted", "1"),
+    ):
+        assert query("READ_ONLY_DATABASE_URL", sql).stdout.strip() == expected
+    for sql in (
+        "INSERT INTO note (text) VALUES ('no')",
+        "DELETE FROM later.kept",
+        "SELECT nextval('later.counted')",
+        "CREATE TABLE later.mine ()",
+        "CREATE TABLE mine ()",
+        "CREATE TEMPORARY TABLE mine ()",
+        "CREATE SCHEMA mine",
+        "SET ROLE notes",
+    ):
+        assert "permission denied" in query("READ_ONLY_DATABASE_URL", sql).stderr, sql
+    assert query("DATABASE_URL", "DROP SCHEMA later CASCADE").succeeded
 
 
 def test_pg_hba_is_not_the_only_lock(alone: Host) -> None:

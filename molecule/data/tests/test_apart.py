@@ -6,6 +6,7 @@ import json
 
 import pytest
 from places import APART, Ask, environment, passwords
+from testinfra.backend.base import CommandResult
 from testinfra.host import Host
 
 from tests.harness.connections import reached
@@ -22,6 +23,21 @@ def test_an_app_writes_and_reads_through_nginx(apart: tuple[Host, Host], ask: As
     assert [f"of {app}"] in ask(app_host, app, "/notes")
     assert ask(app_host, app, "/session") == [[app, app, True]]
     assert ask(app_host, app, "/count") >= 1
+
+
+def test_a_role_that_only_reads_has_a_password_of_its_own(apart: tuple[Host, Host]) -> None:
+    """It reads from the primary, as the app does, and writes nothing."""
+    _, app_host = apart
+    urls = environment(app_host, "notes")
+    python = "/srv/notes/current/.venv/bin/python"
+
+    def execute(statement: str) -> CommandResult:
+        script = f"import psycopg; psycopg.connect('{urls['READ_ONLY_DATABASE_URL']}').execute('{statement}')"
+        return app_host.run(f'{python} -c "{script}"')
+
+    assert execute("SELECT text FROM note").succeeded
+    assert "permission denied for table note" in execute("DELETE FROM note").stderr
+    assert urls["READ_ONLY_DATABASE_URL"].replace("notes_reader:", "notes:") != urls["DATABASE_URL"]
 
 
 def test_a_second_run_changes_nothing_also_if_it_is_limited(apart: tuple[Host, Host]) -> None:

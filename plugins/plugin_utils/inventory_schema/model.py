@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from ..postgresql import READ_ONLY
 from . import extensions, limits, names, ports, sizing, values
 from .mistakes import MistakeError
 from .prefixes import around
@@ -365,6 +366,12 @@ class Postgresql(Strict):
         "list of names",
         ["citext", "vector"],
         [],
+    )
+    read_only: bool = key(
+        "A second role, which only reads, with its URL in READ_ONLY_ and the name of `variable`.",
+        "true or false",
+        True,
+        False,
     )
     connections_max: int | None = key(
         "Connections of the app at a time, on all its hosts together. Unset: no limit of its own.",
@@ -739,13 +746,15 @@ class App(Strict):
             need = getattr(self.needs, service)
             if need is None:
                 continue
-            if place := taken.get(need.variable):
-                raise MistakeError(
-                    f"has {need.variable} in {place}, and needs.{service}, which sets it",
-                    f"remove needs.{service} to keep what is yours, or remove {need.variable} from {place}; "
-                    f"needs.{service}.variable gives it another name",
-                )
-            taken[need.variable] = f"needs.{service}"
+            is_read_only = isinstance(need, Postgresql) and need.read_only
+            for variable in [need.variable, *([f"{READ_ONLY}{need.variable}"] if is_read_only else [])]:
+                if place := taken.get(variable):
+                    raise MistakeError(
+                        f"has {variable} in {place}, and needs.{service}, which sets it",
+                        f"remove needs.{service} to keep what is yours, or remove {variable} from {place}; "
+                        f"needs.{service}.variable gives it another name",
+                    )
+                taken[variable] = f"needs.{service}"
         if self.needs.postgresql and self.name in names.RESERVED_DATABASE_NAMES:
             raise MistakeError(
                 f"has the name {self.name}, which PostgreSQL keeps for itself, and needs.postgresql",

@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleFilterError
 from ansible_collections.farrier.kit.plugins.filter import needs
-from ansible_collections.farrier.kit.plugins.filter.inventory import app_defaults
+from ansible_collections.farrier.kit.plugins.filter.inventory import app_defaults, backup_checks
 
-NEEDS = {"postgresql": {"extensions": ["earthdistance"], "connections_max": 30}, "valkey": {}}
+NEEDS = {
+    "postgresql": {"extensions": ["earthdistance"], "connections_max": 30, "read_only": True},
+    "valkey": {},
+}
 
 
 def app(name: str, **keys: Any) -> dict[str, Any]:
@@ -40,10 +43,17 @@ ALONE = {"app": ["app1"], "database": ["app1"], "cache": ["app1"]}
 def test_a_database_for_each_app_that_needs_one_and_its_hosts_as_clients() -> None:
     """An extension brings those that it requires before it."""
     assert needs.postgresql_databases("db1", FLEET["app"], HOSTVARS, ["db1"]) == [
-        {"name": "blog", "extensions": [], "connections_max": None, "clients": ["10.0.0.1"]},
+        {
+            "name": "blog",
+            "extensions": [],
+            "read_only": False,
+            "connections_max": None,
+            "clients": ["10.0.0.1"],
+        },
         {
             "name": "shop",
             "extensions": ["cube", "earthdistance"],
+            "read_only": True,
             "connections_max": 30,
             "clients": ["10.0.0.1", "10.0.0.2"],
         },
@@ -89,6 +99,7 @@ def test_apps_on_the_same_machine_are_told_of_sockets() -> None:
     assert needs.needs_servers(apps, "app1", ALONE, HOSTVARS, "app1") == {}
     assert needs.needs_environments(apps, "app1", ALONE, HOSTVARS) == {
         "shop": {
+            "READ_ONLY_DATABASE_URL": "postgresql://shop_reader@/shop?host=/run/postgresql",
             "DATABASE_URL": "postgresql://shop@/shop?host=/run/postgresql",
             "REDIS_URL": "unix:///run/farrier-cache/shop/valkey.sock?db=0",
         },
@@ -106,6 +117,11 @@ def test_apps_elsewhere_are_told_passwords_that_the_server_knows() -> None:
     instances = needs.valkey_instances("db1", FLEET["app"], HOSTVARS)
     passwords = needs.needs_passwords(databases, "postgresql", "secret")
     assert f"//shop:{passwords['shop']}@10.0.0.9:5432/shop" in told["shop"]["DATABASE_URL"]
+    assert (
+        f"//shop_reader:{passwords['shop_reader']}@10.0.0.9:5432/shop?"
+        in (told["shop"]["READ_ONLY_DATABASE_URL"])
+    )
+    assert len(set(passwords.values())) == len(passwords) == 3
     assert f"//blog:{passwords['blog']}@10.0.0.9:5432/blog" in told["blog"]["DATABASE_URL"]
     assert told["blog"]["PGSSLROOTCERT"] == "/etc/farrier/server_key/10.0.0.9.pem"
     of_valkey = needs.needs_passwords(instances, "valkey", "secret")
@@ -248,3 +264,39 @@ def test_who_monitors_has_a_password_of_their_own() -> None:
     of_apps = needs.needs_passwords([{"name": "shop", "clients": ["10.0.0.3"]}], "valkey", "secret")
     assert password not in ("", *of_apps.values(), needs.replication_password("secret"))
     assert needs.monitoring_password("") == ""
+
+
+READER = {"flags": [True, False, False, False], "password": FOUND["password"], "rights": 4}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        [],
+        [{**READER, "flags": [True, True, False, False]}],
+        [{**READER, "password": None}],
+        [{**READER, "rights": 3}],
+    ],
+)
+def test_a_role_that_only_reads_is_due_if_anything_is_different(found: list[dict[str, Any]]) -> None:
+    """As after a restore of a time when the database had none."""
+    passwords = {"shop_reader": PASSWORD}
+
+    def due(found: list[dict[str, Any]]) -> list[str]:
+        return needs.postgresql_readers_due([{"item": "shop", "query_result": found}], passwords)
+
+    assert due([READER]) == []
+    assert due(found) == ["shop"]
+    assert needs.postgresql_readers_due([{"item": "shop", "failed": True}], passwords) == ["shop"]
+
+
+def test_a_backup_check_reaches_a_database_of_its_host() -> None:
+    """By all its variables; of another host, it reaches nothing."""
+    apps = app_defaults([app("shop", needs={"postgresql": {"variable": "URL", "read_only": True}})])
+    checks = {"name": "shop", "backup_check": ""}
+    environment = {
+        "URL": "postgresql://shop@/shop?host=/run/postgresql",
+        "READ_ONLY_URL": "postgresql://shop_reader@/shop?host=/run/postgresql",
+    }
+    assert backup_checks(apps, ["shop"]) == [{**checks, "check_environment": environment}]
+    assert backup_checks(apps, []) == [{**checks, "check_environment": {}}]

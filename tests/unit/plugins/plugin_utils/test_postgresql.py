@@ -57,9 +57,9 @@ def test_it_fits_into_the_memory(memory_mb: int, vcpus: int, connections: int, i
 
 def test_a_url_of_a_socket_has_no_secret() -> None:
     """libpq, asyncpg, dj-database-url and SQLAlchemy read it alike; with a driver, pydantic does, too."""
-    plain = postgresql.local_url("postgresql", "my-shop")
-    assert plain == "postgresql://my-shop@/my-shop?host=/run/postgresql"
-    with_driver = postgresql.local_url("postgresql+asyncpg", "my-shop")
+    plain = postgresql.local_url("postgresql", "my-shop", "my-shop_reader")
+    assert plain == "postgresql://my-shop_reader@/my-shop?host=/run/postgresql"
+    with_driver = postgresql.local_url("postgresql+asyncpg", "my-shop", "my-shop")
     assert with_driver == "postgresql+asyncpg://my-shop@localhost/my-shop?host=/run/postgresql"
     TypeAdapter(PostgresDsn).validate_python(with_driver)
 
@@ -74,15 +74,15 @@ def test_a_url_of_a_socket_has_no_secret() -> None:
 )
 def test_a_url_of_another_host_verifies_its_certificate(scheme: str, query: str) -> None:
     """In the words of the library that the scheme is for."""
-    url = postgresql.remote_url(scheme, "shop", "10.0.0.9", "secret")
-    assert url == f"{scheme}://shop:secret@10.0.0.9:5432/shop?{query}"
+    url = postgresql.remote_url(scheme, "shop", "shop_reader", "10.0.0.9", "secret")
+    assert url == f"{scheme}://shop_reader:secret@10.0.0.9:5432/shop?{query}"
     variables = {"PGSSLROOTCERT": CERTIFICATE} if scheme.endswith("asyncpg") else {}
     assert postgresql.remote_variables(scheme, "10.0.0.9") == variables
 
 
 def test_a_url_for_builds_has_no_password_and_ipv6_has_brackets() -> None:
     """A build hook may read the settings of the app, and cannot connect."""
-    assert "//shop@[fd00::9]:5432/" in postgresql.remote_url("postgresql", "shop", "fd00::9", "")
+    assert "//shop@[fd00::9]:5432/" in postgresql.remote_url("postgresql", "shop", "shop", "fd00::9", "")
 
 
 def test_a_password_is_of_one_secret_one_service_and_one_app() -> None:

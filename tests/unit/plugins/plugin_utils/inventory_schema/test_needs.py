@@ -60,6 +60,14 @@ def test_good_needs(keys: dict[str, Any]) -> None:
             ": has DATABASE_URL in secrets, and needs.postgresql, which sets it; remove needs",
         ),
         (
+            {"needs": {"postgresql": {"read_only": True}}, "env": {"READ_ONLY_DATABASE_URL": "x"}},
+            ": has READ_ONLY_DATABASE_URL in env, and needs.postgresql, which sets it; remove needs",
+        ),
+        (
+            {"needs": {"postgresql": {"read_only": "reader"}}},
+            "needs.postgresql.read_only: is text, not true or false",
+        ),
+        (
             {"needs": {"postgresql": {"variable": "URL"}, "valkey": {"variable": "URL"}}},
             ": has URL in needs.postgresql, and needs.valkey, which sets it",
         ),
