@@ -378,13 +378,21 @@ def app_packages(apps: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"name": app["name"], "packages": app["packages"]} for app in apps if app.get("packages")]
 
 
-def backup_checks(apps: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return {name, backup_check} of each app.
+def backup_checks(apps: list[dict[str, Any]], databases: list[str]) -> list[dict[str, Any]]:
+    """Return {name, backup_check, check_environment} of each app.
 
     Args:
         apps: What `app_defaults` returns.
+        databases: Names of the databases on the same host. A check reaches that of its app by a socket.
     """
-    return [{"name": app["name"], "backup_check": app["backup_check"] or ""} for app in apps]
+    return [
+        {
+            "name": app["name"],
+            "backup_check": app["backup_check"] or "",
+            "check_environment": needs.socket_environment(app) if app["name"] in databases else {},
+        }
+        for app in apps
+    ]
 
 
 class FilterModule:

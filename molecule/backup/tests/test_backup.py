@@ -11,17 +11,24 @@ PROOF = started("farrier-backup-proof.service")
 
 
 def test_a_backup_that_the_check_refuses_is_an_alarm(keepers: list[Notes]) -> None:
-    """A database that is sound may lack what matters."""
+    """A database that is sound may lack what matters. A live one in which it is all right is not asked."""
+    keepers[1].drop_rows()
+    keepers[1].write_rows("saved")
 
     def refused(notes: Notes) -> str:
         notes.delete_all()
         notes.write("one", "two")
-        notes.upload("expected", "99")
+        notes.upload("expected-notes", "99")
+        notes.upload("expected-rows", "2")
         notes.save()
+        if notes.name == DATABASE_HOST:
+            notes.write_rows("later")
         assert notes.host.run(PROOF).failed
         return notes.alarm()
 
-    assert all("2 notes instead of 99" in alarm for alarm in side_by_side(refused, keepers))
+    alarms = side_by_side(refused, keepers)
+    assert all("2 notes instead of 99" in alarm for alarm in alarms)
+    assert "99, 1 rows instead of 2" in alarms[1]
     said = run(INVENTORY, "status")
     assert said.failed
     assert "2 notes instead of 99" in said.output
@@ -31,9 +38,11 @@ def test_the_newest_backup_is_proven(keepers: list[Notes]) -> None:
     """With the operator's check, which finds what was restored, not what the app has by now."""
 
     def proven(notes: Notes) -> None:
-        notes.upload("expected", "2")
+        notes.upload("expected-notes", "2")
         notes.save()
         notes.write("three")
+        if notes.name == DATABASE_HOST:
+            notes.drop_rows()
         notes.host.check_output(PROOF)
         assert notes.known()["proven"]["id"] == notes.known()["saved"]["id"]
         assert not notes.host.file("/var/lib/farrier-backup/proof").exists

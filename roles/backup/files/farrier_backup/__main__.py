@@ -8,7 +8,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from farrier_backup import point_in_time, postgresql, prove, records, repositories, restore, save
 from farrier_backup.errors import BackupError
@@ -67,10 +68,18 @@ def _carry(_: Arguments) -> int:
 
 def _prove(_: Arguments) -> int:
     settings = load()
-    with alone():
-        failures = prove.prove_all(settings)
-        failures += _of_postgresql(settings, point_in_time.prove, "unproven")
-        return repositories.complain(failures)
+    failures: list[str] = []
+    with alone(), ExitStack() as stack:
+        socket: Path | None = None
+
+        def prove_postgresql(settings: Settings) -> str:
+            nonlocal socket
+            said, socket = stack.enter_context(point_in_time.proven(settings))
+            return said
+
+        failures += _of_postgresql(settings, prove_postgresql, "unproven")
+        failures += prove.prove_all(settings, socket)
+    return repositories.complain(failures)
 
 
 def _save(arguments: Arguments) -> int:

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from farrier_backup.postgresql import NAME, query
 from farrier_backup.records import size
 from farrier_backup.restic import Restic, Snapshot
 from farrier_backup.scratch import Scratch, clear, cluster
-from farrier_backup.settings import Settings
+from farrier_backup.settings import Settings, open_way
 from farrier_backup.times import shown
 
 MARGIN_BYTES = 256 * 2**20
@@ -235,15 +236,21 @@ def _restored(app: str) -> str:
     return f"{app}.restored"
 
 
-def prove(settings: Settings) -> str:
+@contextmanager
+def proven(settings: Settings) -> Iterator[tuple[str, Path | None]]:
     """Restore the newest backup of the backup host into a scratch cluster; read each database in whole.
+
+    Yields:
+        What to say, and a directory with the socket of that cluster, by which apps reach their databases in
+        it; None if there is no cluster.
 
     Raises:
         BackupError: it cannot be done.
     """
     snapshots = Restic(settings).snapshots(NAME)
     if not snapshots and "saved" not in records.read(NAME):
-        return "PostgreSQL: it has no backup yet"
+        yield "PostgreSQL: it has no backup yet", None
+        return
     if not snapshots:
         raise BackupError(
             "there is no backup of PostgreSQL on the backup host", "systemctl start farrier-backup"
@@ -255,11 +262,13 @@ def prove(settings: Settings) -> str:
         repository = _repository(Choice(snapshots[-1].id, point), home, settings)
         with cluster(home, repository, point, None) as scratch:
             there = scratch.query("SELECT datname FROM pg_database").splitlines()
-            proven = [name for name in settings.databases or [] if name in there]
-            for name in proven:
+            names = [name for name in settings.databases or [] if name in there]
+            for name in names:
                 scratch.run("pg_amcheck", "--install-missing", f"--database={name}")
                 scratch.run("pg_dump", "--file=/dev/null", name)
+            records.note(NAME, "proven", {"id": point.label, "databases": names})
+            open_way(scratch.socket)
+            said = f"the backup {point.label} can be restored, with {', '.join(names) or 'no database'}"
+            yield f"PostgreSQL: {said}", scratch.socket
     finally:
         shutil.rmtree(home, ignore_errors=True)
-    records.note(NAME, "proven", {"id": point.label, "databases": proven})
-    return f"PostgreSQL: the backup {point.label} can be restored, with {', '.join(proven) or 'no database'}"

@@ -39,6 +39,14 @@ _SETTINGS = {
 }
 
 
+# An app has its own database, also by its role that only reads, if it gets at the socket.
+_HBA = """local all postgres peer
+local sameuser all peer
+local all all peer map=readers
+"""
+_IDENT = "readers /^(.+)$ \\1_reader\n"
+
+
 @dataclass(frozen=True)
 class Scratch:
     """A cluster that runs.
@@ -107,13 +115,14 @@ def _programs(data: Path) -> Path:
 
 def _start(control: list[str], home: Path, scratch: Scratch, at: datetime | None) -> None:
     log = scratch.socket / "log"
-    for name, text in (("pg_hba.conf", "local all postgres peer\n"), ("postgresql.conf", "")):
+    for name, text in (("pg_hba.conf", _HBA), ("pg_ident.conf", _IDENT), ("postgresql.conf", "")):
         (home / name).write_text(text)
         (home / name).chmod(0o644)
     settings = {
         **_SETTINGS,
         "config_file": str(home / "postgresql.conf"),
         "hba_file": str(home / "pg_hba.conf"),
+        "ident_file": str(home / "pg_ident.conf"),
         "unix_socket_directories": str(scratch.socket),
     }
     options = shlex.join(word for name, value in settings.items() for word in ("-c", f"{name}={value}"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ class Settings:
         proof_max_age_hours: of the newest restore that was proven, before it is an alarm.
         databases: of the apps in the PostgreSQL of this host; None where it has none.
         wal_max_age_minutes: of the WAL on the backup host, before it is an alarm.
+        check_environments: by app, how its check reaches its database, if that is on this host.
     """
 
     host: str
@@ -36,6 +37,7 @@ class Settings:
     proof_max_age_hours: float
     databases: list[str] | None = None
     wal_max_age_minutes: float = 30
+    check_environments: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 def load(configuration: Path = CONFIGURATION) -> Settings:

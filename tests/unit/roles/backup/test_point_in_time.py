@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from farrier_backup import pgbackrest, point_in_time
+from farrier_backup import pgbackrest, point_in_time, records
 from farrier_backup.errors import BackupError
 from farrier_backup.pgbackrest import Gap, Point
 from farrier_backup.restic import Restic, Snapshot
@@ -73,3 +73,14 @@ def test_a_gap_is_refused_by_the_moments_beside_it(
     for at in (NOON + timedelta(minutes=61), None):
         with pytest.raises(BackupError, match=r"is missing .* from 2026-11-25 12:00:00 UTC to .* 13:00:00"):
             point_in_time.choose(at, SETTINGS)
+
+
+def test_a_proof_of_no_backup_has_no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a fresh host, and on a standby, nothing is wrong."""
+    monkeypatch.setattr(Restic, "snapshots", lambda *_: [])
+    monkeypatch.setattr(records, "read", lambda _: {})
+    with point_in_time.proven(SETTINGS) as proven:
+        assert proven == ("PostgreSQL: it has no backup yet", None)
+    monkeypatch.setattr(records, "read", lambda _: {"saved": {}})
+    with pytest.raises(BackupError, match="no backup of PostgreSQL on the backup host"):
+        point_in_time.proven(SETTINGS).__enter__()
