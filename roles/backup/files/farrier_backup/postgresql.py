@@ -53,6 +53,8 @@ def save(settings: Settings) -> str:
     """Make a backup of the cluster, drop what is past its time here, and carry all to the backup host."""
     if is_standby():
         return "PostgreSQL: this is a standby; its primary is saved"
+    # After a promotion, pgBackRest finds the old timeline in pg_control until there is one.
+    query("CHECKPOINT")
     initialise()
     kind = kind_due(pgbackrest.points(), datetime.now(UTC))
     pgbackrest.call("backup", _data(), f"--type={kind}", "--no-expire-auto")
