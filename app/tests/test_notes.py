@@ -44,7 +44,7 @@ def test_list_goes_from_new_to_old_in_pages(client: Client) -> None:
     assert client.get(f"/notes?limit=1&before={ids[1]}").json()[0]["id"] == ids[0]
 
 
-@pytest.mark.parametrize("body", [{}, {"text": ""}, {"text": "x" * 10_001}, {"text": 1}])
+@pytest.mark.parametrize("body", [{}, {"text": ""}, {"text": "x" * 10_001}, {"text": 1}, {"text": "\0"}])
 def test_bad_text_is_refused(client: Client, body: dict) -> None:
     """What is no note never reaches the database."""
     assert client.post("/notes", json=body).status_code == 422

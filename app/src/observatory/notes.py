@@ -18,7 +18,7 @@ NoteId = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 class NoteText(BaseModel):
     """What a client says about a note."""
 
-    text: Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
+    text: Annotated[str, StringConstraints(min_length=1, max_length=10_000, pattern=r"^[^\x00]*$")]
 
 
 class Note(NoteText):

@@ -20,9 +20,11 @@ def run_offline() -> None:
 def run_online() -> None:
     """Run the migrations in one transaction: all of them or none."""
     with engine().connect() as connection:
+        # Locks from the start: a second run waits, and then finds nothing left to do.
         if connection.dialect.name == "sqlite":
-            # Locks from the start: a second run waits, and then finds nothing left to do.
             connection.exec_driver_sql("BEGIN IMMEDIATE")
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(1)")
         context.configure(
             connection=connection,
             target_metadata=metadata,
