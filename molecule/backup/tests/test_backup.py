@@ -111,13 +111,16 @@ def test_a_host_that_is_taken_over_removes_nothing(keepers: list[Notes], vault: 
     """root of an app host has the key and the passphrase, and tries."""
     listing = f"cd {REPOSITORIES} && find . -type f ! -path '*/locks/*' -exec sha256sum {{}} + | sort"
     before = vault.check_output(listing)
-    for notes in keepers:
+
+    def try_all(notes: Notes) -> None:
         notes.restic("unlock")
         ids = notes.snapshots()
         # restic tries what is refused again and again; once is enough.
         assert "403" in notes.restic("forget", *ids, "2>&1 | grep --max-count=1 returned").stdout
         assert notes.snapshots() == ids
         assert b"uid=" not in notes.ssh("id").stdout_bytes  # restic's protocol is no text
+
+    side_by_side(try_all, keepers)
     assert vault.check_output(listing) == before
     side_by_side(Notes.save, keepers)  # what was tried has left locks
 

@@ -23,11 +23,17 @@ def live(notes: Notes) -> str:
     return notes.host.check_output("readlink /srv/notes/current")
 
 
-@pytest.mark.parametrize("number", [0, 1], ids=["database elsewhere", "database here"])
-def test_what_a_migration_has_spoilt_comes_back(keepers: list[Notes], number: int) -> None:
-    """Up to the last row that was written before it, by the command that the failed deploy has named."""
-    notes = keepers[number]
+@pytest.fixture(scope="module")
+def saved(keepers: list[Notes]) -> list[Notes]:
+    """The apps, each with a backup."""
     side_by_side(Notes.save, keepers)
+    return keepers
+
+
+@pytest.mark.parametrize("number", [0, 1], ids=["database elsewhere", "database here"])
+def test_what_a_migration_has_spoilt_comes_back(saved: list[Notes], number: int) -> None:
+    """Up to the last row that was written before it, by the command that the failed deploy has named."""
+    notes = saved[number]
     notes.drop_rows()
     notes.write("last")
     notes.upload("migration", "fail")

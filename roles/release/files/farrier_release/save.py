@@ -18,9 +18,15 @@ def save(application: Application, transaction: Transaction) -> dict[str, Any]:
         ReleaseError: it is not saved, and nothing was migrated.
     """
     settings = application.configuration
-    done = application.host.run(
-        ["farrier-backup", "save", settings.name], timeout_seconds=settings.task_timeout_seconds
-    )
+    try:
+        done = application.host.run(
+            ["farrier-backup", "save", settings.name], timeout_seconds=settings.task_timeout_seconds
+        )
+    except FileNotFoundError:
+        raise ReleaseError(
+            f"{settings.name} was not saved, so nothing was migrated: this host has no backups yet.",
+            next_command="ansible-playbook farrier.kit.site, then deploy again",
+        ) from None
     if done.returncode != 0:
         raise ReleaseError(
             f"{settings.name} was not saved, so nothing was migrated.",

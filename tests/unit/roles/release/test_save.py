@@ -72,6 +72,19 @@ def test_what_cannot_be_saved_is_not_migrated(saving: Deploy) -> None:
     nothing_has_happened(saving)
 
 
+def test_a_host_without_backups_is_told_of_site(saving: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deploy brings the key, but not the tool."""
+
+    def run(*_: object, **__: object) -> None:
+        raise FileNotFoundError("farrier-backup")
+
+    monkeypatch.setattr(saving.host, "run", run)
+    code, result = saving.prepare("--migrate")
+    assert code == ExitCode.FAILED
+    assert result["error"]["next_command"].startswith("ansible-playbook farrier.kit.site")
+    assert MIGRATION not in saving.host.calls
+
+
 def test_a_migration_that_fails_names_the_way_back(saving: Deploy) -> None:
     """It may have done half of its work."""
     saving.host.failing_tasks.add("alembic")
