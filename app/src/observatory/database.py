@@ -18,7 +18,8 @@ metadata = sa.MetaData()
 notes = sa.Table(
     "notes",
     metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
+    # SQLite numbers rows by themselves in an INTEGER alone, which has 64 bits there.
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("created", sa.DateTime, nullable=False),
     sa.Column("updated", sa.DateTime, nullable=False),

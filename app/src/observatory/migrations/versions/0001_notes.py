@@ -13,7 +13,7 @@ def upgrade() -> None:
     """Make the table of notes."""
     op.create_table(
         "notes",
-        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
         sa.Column("text", sa.Text, nullable=False),
         sa.Column("created", sa.DateTime, nullable=False),
         sa.Column("updated", sa.DateTime, nullable=False),
