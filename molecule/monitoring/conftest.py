@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from testinfra.host import Host
 
 from tests.harness.connections import reached
@@ -83,6 +85,14 @@ def query(monitor: Host, expression: str) -> list[dict[str, Any]]:
     )
     found: list[dict[str, Any]] = json.loads(answer)["data"]["result"]
     return found
+
+
+def changed_app(directory: Path) -> dict[str, Any]:
+    """The app of the inventory, with a source that is another one: a copy in `directory`, which is made."""
+    shutil.copytree(INVENTORY.parent / "application", directory)
+    (directory / "changed.txt").write_text(str(directory))
+    [app] = yaml.safe_load((INVENTORY / "group_vars/all/apps.yml").read_text())["apps"]
+    return {**app, "source": {"path": str(directory)}}
 
 
 @pytest.fixture(scope="session")

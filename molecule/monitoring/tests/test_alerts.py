@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-import yaml
-from conftest import ADDRESS, DOMAIN, INVENTORY, Alert, Hook, query, wait_for
+from conftest import ADDRESS, DOMAIN, INVENTORY, Alert, Hook, changed_app, query, wait_for
 from testinfra.host import Host
 
 from tests.harness.deploys import run
@@ -133,11 +131,8 @@ def told(
     """What the receiver is told while everything goes wrong at once."""
     hosts = {"watch12": serving, "watch13": monitor}
     began = len(hook.messages())
-    changed = tmp_path_factory.mktemp("changed") / "application"
-    shutil.copytree(INVENTORY.parent / "application", changed)
-    (changed / "changed.txt").write_text(str(changed))
-    [app] = yaml.safe_load((INVENTORY / "group_vars/all/apps.yml").read_text())["apps"]
-    deployed = run(INVENTORY, "deploy", app="notes", apps=[{**app, "source": {"path": str(changed)}}])
+    changed = changed_app(tmp_path_factory.mktemp("changed") / "application")
+    deployed = run(INVENTORY, "deploy", app="notes", apps=[changed])
     assert not deployed.failed, deployed.output
     outside = Outside(ADDRESS)
     try:

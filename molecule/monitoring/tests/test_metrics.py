@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
+from conftest import INVENTORY, changed_app
 from testinfra.host import Host
 
 from tests.harness.connections import reached
 from tests.harness.deploys import run
 from tests.harness.outside import Outside
 
-INVENTORY = Path(__file__).resolve().parents[1] / "inventory"
 # It kills a worker and the service, which rings for a while.
 RUNS_LAST = True
 APP_HOST, MONITOR = "watch12", "watch13"
@@ -181,11 +179,7 @@ def test_deaths_and_restarts_are_counted(app_host: Host, asking: Host) -> None:
 def test_deploy_and_rollback_are_told(asking: Host, tmp_path: Path) -> None:
     """What is live, and since when."""
     before = asked(asking, f"{ADDRESS}:9100")
-    changed = shutil.copytree(INVENTORY.parent / "application", tmp_path / "application")
-    (changed / "second.txt").touch()
-    (app,) = yaml.safe_load((INVENTORY / "group_vars/all/apps.yml").read_text())["apps"]
-    apps = [{**app, "source": {"path": str(changed)}}]
-    deployed = run(INVENTORY, "deploy", app="notes", apps=apps)
+    deployed = run(INVENTORY, "deploy", app="notes", apps=[changed_app(tmp_path / "application")])
     assert not deployed.failed, deployed.output
     second = wait_for(
         asking, lambda found: live_release(found) != live_release(before), "another one is live"
