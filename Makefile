@@ -102,6 +102,9 @@ bench-restore: packages-lab $(TEST_READY) ## Seconds of a restore of 1 GB of Pos
 bench-monitoring: packages-lab $(TEST_READY) ## Processor time of a request with all of monitoring and without, and the memory of its units
 	@python -m tests.benchmarks.monitoring
 
+bench-quiet: packages-lab $(TEST_READY) ## An hour of deploys under load, in which no alert may ring
+	@python -m tests.benchmarks.quiet
+
 bench-postgresql: packages-lab $(TEST_READY) ## Transactions per second of PostgreSQL as Farrier sets it up, tuned by hand, as Debian installs it
 	@python -m tests.benchmarks.postgresql
 
@@ -129,4 +132,4 @@ clean: ## Remove all labs of this machine, also those of other clones, and what 
 
 # Packages come first: one of them may be Python's venv.
 .NOTPARALLEL:
-.PHONY: help ready develop develop-stop screenshots bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-slow-import bench-kills bench-workers bench-servers bench-balance bench-innocents bench-jobs bench-wild bench-migration bench-deploy bench-restore bench-postgresql bench-monitoring demo test test-load test-million lint unit ssh newest-servers newest-python lock docs clean
+.PHONY: help ready develop develop-stop screenshots bench-fleet bench-provision bench-site bench-http bench-reload bench-overlap bench-slow-import bench-kills bench-workers bench-servers bench-balance bench-innocents bench-jobs bench-wild bench-migration bench-deploy bench-restore bench-postgresql bench-monitoring bench-quiet demo test test-load test-million lint unit ssh newest-servers newest-python lock docs clean
