@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.harness.deploys import AppHost, Playbook, State
 from tests.harness.load import Load, Report
-from tests.harness.outside import Outside
+from tests.harness.outside import Answer, Outside
 
 # `make test-load`, `make test-million`: clients are busy throughout, and all hand-overs come with a deploy.
 AMOUNT = os.environ.get("FARRIER_TEST_LOAD", "")
@@ -29,6 +29,8 @@ RELOADS_OF_SLOW_APP = 3
 REST_SECONDS = 900.0
 HANDED_OVER_WITHIN_SECONDS = 300.0
 LOOK_SECONDS = 0.1
+# nginx closes its idle connections to workers after three seconds.
+KEPT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ class Site:
         action()
         seconds = time.monotonic() - started
         after = self._app.look()
-        answer = self._outside.https(self._domain)
+        answer = self._answer(after.live)
         step = Step(
             label,
             version,
@@ -233,6 +235,15 @@ class Site:
         self.steps.append(step)
         status = self._load.status()
         print(f"{step}: {status['failed']} of {status['requests']} failed", flush=True)
+
+    def _answer(self, release: str) -> Answer:
+        """What the world sees: a connection that nginx still has to an old worker may be used once more."""
+        deadline = time.monotonic() + KEPT_SECONDS
+        while True:
+            answer = self._outside.https(self._domain)
+            if answer.headers["X-Release"] == release or time.monotonic() > deadline:
+                return answer
+            time.sleep(0.1)
 
     def _rss_kb(self, state: State) -> int:
         status = self._app.host.file(f"/proc/{state.status['service']['main_pid']}/status").content_string

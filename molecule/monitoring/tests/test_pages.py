@@ -19,6 +19,8 @@ from tests.harness.connections import SSH_CONFIG
 from tests.harness.deploys import run
 from tests.harness.outside import Outside
 
+# Others count deploys, and workers of one generation.
+RUNS_LAST = True
 APP = "consoles/app.html?app=notes&hours=1"
 LIVE = "farrier_release_live_timestamp_seconds * on (app) group_right () farrier_release_info"
 
@@ -64,7 +66,7 @@ def load() -> Iterator[list[int]]:
 def shown(page: Page, url: str) -> tuple[list[float], str]:
     """When deploys went live, by the lines in the first graph of the page, and the legend of that graph."""
     page.open(url)
-    wait_for(lambda: page.evaluate("document.body.dataset.drawn"), lambda: "the page is not drawn")
+    wait_for(lambda: page.evaluate("document.body?.dataset.drawn"), lambda: "the page is not drawn")
     lines = "document.querySelector('.graph').querySelectorAll('line.deploy')"
     moments = page.evaluate(f"[...{lines}].map(line => Number(line.dataset.at))")
     return moments, page.text(".graph .legend")
