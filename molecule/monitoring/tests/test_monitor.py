@@ -15,7 +15,7 @@ from tests.harness.connections import SSH_CONFIG, reached
 from tests.harness.deploys import run
 
 SCENARIO = Path(__file__).resolve().parents[1]
-RULES_TEST = SCENARIO / "rules_test.yml"
+RULES_TEST = SCENARIO / "tests/rules_test.yml"
 SERVICES = ("prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter")
 RUNS_LAST = True
 
