@@ -19,7 +19,7 @@ from tests.harness.connections import SSH_CONFIG
 from tests.harness.deploys import run
 from tests.harness.outside import Outside
 
-# Others count deploys, and workers of one generation.
+# After test_metrics.py, which counts deploys, and before test_monitor.py, which makes watch12 a monitor, too.
 RUNS_LAST = True
 APP = "consoles/app.html?app=notes&hours=1"
 LIVE = "farrier_release_live_timestamp_seconds * on (app) group_right () farrier_release_info"
