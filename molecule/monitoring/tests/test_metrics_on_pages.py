@@ -75,6 +75,7 @@ def shown(page: Page, url: str) -> tuple[list[float], str]:
 def test_a_deploy_under_load_is_seen_where_it_was(prometheus: str, monitor: Host, tmp_path: Path) -> None:
     """With the requests that the new release has answered. None has failed."""
     url = f"{prometheus}/{APP}"
+    [before] = query(monitor, LIVE)
     with load() as statuses, browser(tmp_path / "profile") as page:
         deployed = run(INVENTORY, "deploy", app="notes", apps=[changed_app(tmp_path / "application")])
         assert not deployed.failed, deployed.output
@@ -87,7 +88,8 @@ def test_a_deploy_under_load_is_seen_where_it_was(prometheus: str, monitor: Host
             moments, legend = shown(page, url)
             found = moments, legend, live
             is_marked = any(abs(at - float(live["value"][1])) < 2 for at in moments)
-            return is_marked and live["metric"]["release"] in legend
+            is_new = live["metric"]["release"] != before["metric"]["release"]
+            return is_new and is_marked and live["metric"]["release"] in legend
 
         wait_for(is_seen, lambda: str(found))
         page.open(f"{prometheus}/consoles/index.html")
