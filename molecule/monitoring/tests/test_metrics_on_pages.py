@@ -63,10 +63,15 @@ def load() -> Iterator[list[int]]:
         client.join()
 
 
-def shown(page: Page, url: str) -> tuple[list[float], str]:
-    """When deploys went live, by the lines in the first graph of the page, and the legend of that graph."""
+def show(page: Page, url: str) -> None:
+    """Open a page, and wait until its script has drawn it."""
     page.open(url)
     wait_for(lambda: page.evaluate("document.body?.dataset.drawn"), lambda: "the page is not drawn")
+
+
+def shown(page: Page, url: str) -> tuple[list[float], str]:
+    """When deploys went live, by the lines in the first graph of the page, and the legend of that graph."""
+    show(page, url)
     lines = "document.querySelector('.graph').querySelectorAll('line.deploy')"
     moments = page.evaluate(f"[...{lines}].map(line => Number(line.dataset.at))")
     return moments, page.text(".graph .legend")
@@ -92,7 +97,7 @@ def test_a_deploy_under_load_is_seen_where_it_was(prometheus: str, monitor: Host
             return is_new and is_marked and live["metric"]["release"] in legend
 
         wait_for(is_seen, lambda: str(found))
-        page.open(f"{prometheus}/consoles/index.html")
+        show(page, f"{prometheus}/consoles/index.html")
         assert found[2]["metric"]["release"] in page.text("main")
     assert len(statuses) > asked > 0
     assert set(statuses) == {200}
