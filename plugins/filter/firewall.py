@@ -102,7 +102,7 @@ def _edges_of_apps(inventory_hostname: str, edge_hosts: Any, hostvars: Any) -> d
 
 
 def _needs_postgresql(variables: Any) -> bool:
-    return any((app.get("needs") or {}).get("postgresql") is not None for app in variables.get("apps") or [])
+    return any(needs.need_of(app, "postgresql") is not None for app in variables.get("apps") or [])
 
 
 def _addresses(hosts: Iterable[str], but: str, hostvars: Any) -> list[str]:

@@ -40,6 +40,7 @@ def monitoring_targets(monitor: str, groups: Any, hostvars: Any) -> dict[str, li
             for host in (groups.get(group, []) if group else everywhere)
         ]
         for job, (port, group) in exporters.EXPORTERS.items()
+        if job != "valkey"
     }
     # One exporter for all instances of a host.
     targets["valkey"] = [
@@ -73,12 +74,17 @@ def monitoring_probes(edge_hosts: Any, hostvars: Any) -> list[dict[str, Any]]:
 
 
 def _probes(app: dict[str, Any]) -> list[dict[str, Any]]:
+    from ansible_collections.farrier.kit.plugins.plugin_utils.inventory_schema import App
+
     domain = next((name for name in app.get("domains") or [] if not name.startswith("*")), None)
     if domain is None:
         return []
-    status = app.get("health_status", 200)
+    asked = {
+        key: app.get(key, App.model_fields[key].default) for key in ("path", "health_path", "health_status")
+    }
+    status = asked["health_status"]
     verified = (app.get("certificate") or {}).get("source") not in ("self_signed", "mkcert")
-    path = f"{app.get('path', '/').rstrip('/')}{app.get('health_path', '/healthz')}"
+    path = f"{asked['path'].rstrip('/')}{asked['health_path']}"
     return [
         {
             "app": app["name"],
@@ -111,7 +117,7 @@ def silenced(host: str, groups: Any, hostvars: Any) -> list[str]:
                 str(app["name"])
                 for each in app_hosts
                 for app in hostvars[each].get("apps") or []
-                if (app.get("needs") or {}).get(service) is not None
+                if needs.need_of(app, service) is not None
             }
     matchers = [f"instance={host}", f"host={host}"]
     return [*matchers, f"app=~{'|'.join(sorted(apps))}"] if apps else matchers

@@ -188,9 +188,8 @@ def databases_to_save(apps: Any, name: str, app_hosts: Any, groups: Any) -> list
     """
     hosts = list(groups.get("database") or [])
     app = next(app for app in apps if app["name"] == name)
-    is_needed = (app.get("needs") or {}).get("postgresql") is not None
     is_saved = boolean(app.get("backup_before_migrate", False))
-    return hosts if is_needed and is_saved and hosts != list(app_hosts) else []
+    return hosts if need_of(app, "postgresql") is not None and is_saved and hosts != list(app_hosts) else []
 
 
 def needs_passwords(entries: list[dict[str, Any]], service: str, secret: str) -> dict[str, str]:
@@ -361,13 +360,18 @@ def _needs(service: str, model: Any, app_hosts: Any, hostvars: Any) -> Iterator[
     hosts: dict[str, list[str]] = {}
     for host in app_hosts:
         for app in hostvars[host].get("apps") or []:
-            need = (app.get("needs") or {}).get(service)
+            need = need_of(app, service)
             if need is not None:
                 name = str(app["name"])
                 needs.setdefault(name, model.model_validate(plain(need)))
                 hosts.setdefault(name, []).append(str(host))
     for name in sorted(needs):
         yield name, needs[name], hosts[name]
+
+
+def need_of(app: Any, service: str) -> Any:
+    """Return what an app needs of a service, as the inventory has it; None if it needs none."""
+    return (app.get("needs") or {}).get(service)
 
 
 def plain(value: Any) -> Any:
