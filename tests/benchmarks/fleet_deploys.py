@@ -28,7 +28,7 @@ from pathlib import Path
 import yaml
 
 from tests.benchmarks import away
-from tests.benchmarks.remote import ROOT, Remote
+from tests.benchmarks.remote import ROOT, Remote, play
 
 INVENTORY = ROOT / "tests/benchmarks/fleet_inventory"
 LOG = ROOT / "build/bench-fleet.log"
@@ -111,12 +111,6 @@ class Controller:
                     yield process, "connections"
                 else:
                     self._others.add(pid)
-
-
-def playbook(*arguments: str) -> None:
-    """Run a playbook against the fleet."""
-    command = ["ansible-playbook", "--inventory", str(INVENTORY), *arguments]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def deploy(count: int, inventory: Path, *options: str) -> Measure:
@@ -293,15 +287,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         fleet = Fleet(Path(directory))
         try:
-            playbook("lab/up.yml")
-            playbook("site.yml")
+            play(INVENTORY, "lab/up.yml")
+            play(INVENTORY, "site.yml")
             here = measured("on this machine", rounds, COUNTS, fleet.here)
             is_good = report("hosts and controller share this machine", here, RATIO_BAR)
             record(fleet)
             apart = measured("stand-ins", rounds, AWAY_COUNTS, fleet.away)
             apart |= {count: fleet.away(count) for count in MANY_COUNTS}
         finally:
-            playbook("lab/down.yml")
+            play(INVENTORY, "lab/down.yml")
     forks = settings["defaults"]["forks"]
     what = f"hosts that take their time and no processor, {forks} at a time (forks of ansible.cfg)"
     return int(not (report(what, apart, AWAY_RATIO_BAR) and is_good))

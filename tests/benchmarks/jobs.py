@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import collections
 import itertools
-import subprocess
 import sys
 import threading
 import time
 
-from tests.benchmarks.remote import ROOT, Remote
+from tests.benchmarks.remote import ROOT, Remote, play
 from tests.harness.deploys import run
 from tests.harness.outside import Outside
 from tests.harness.repository import make_two_versions
@@ -54,12 +53,6 @@ class Stream(threading.Thread):
                 self.refused.append(number)
 
 
-def play(playbook: str, *arguments: str) -> None:
-    """Run a playbook against the host."""
-    command = ["ansible-playbook", "--inventory", str(INVENTORY), playbook, *arguments]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-
-
 def done(remote: Remote, app: str) -> list[tuple[int, str]]:
     """Return the numbers of the jobs that were done, each with its release."""
     lines = remote.run("cat", f"/var/lib/farrier/{app}/done").splitlines()
@@ -91,9 +84,9 @@ def main() -> int:
         make_two_versions(source, REPOSITORIES / app)
     remote = Remote(HOST)
     try:
-        play("lab/up.yml")
+        play(INVENTORY, "lab/up.yml")
         remote.run("apt-get", "install", "--yes", "--no-install-recommends", "redis-server")
-        play("site.yml")
+        play(INVENTORY, "site.yml")
         streams = [Stream(app) for app in APPLICATIONS]
         for stream in streams:
             stream.start()
@@ -109,7 +102,7 @@ def main() -> int:
             stream.join()
         verdicts = [report(remote, stream) for stream in streams]
     finally:
-        play("lab/down.yml")
+        play(INVENTORY, "lab/down.yml")
     return 0 if all(verdicts) else 1
 
 

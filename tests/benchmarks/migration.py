@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import itertools
 import re
-import subprocess
 import sys
 import tempfile
 import time
 
-from tests.benchmarks.remote import ROOT, Remote
+from tests.benchmarks.remote import ROOT, Remote, play
 from tests.harness.connections import forgotten, local_ports
 from tests.harness.deploys import Playbook
 from tests.harness.repository import make_two_versions
@@ -24,20 +23,14 @@ MINUTES = 20.0
 POLL_SECONDS = 1.0
 
 
-def play(playbook: str) -> None:
-    """Run a playbook against the host."""
-    command = ["ansible-playbook", "--inventory", str(INVENTORY), playbook]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-
-
 def main() -> int:
     """Print what the operator saw; exit 1 if the deploy did not end well."""
     seconds = 60 * (float(sys.argv[1]) if len(sys.argv) > 1 else MINUTES)
     make_two_versions(ROOT / "molecule/wild/applications/plain", ROOT / "build/migration" / APP)
     remote = Remote(HOST)
     try:
-        play("lab/up.yml")
-        play("site.yml")
+        play(INVENTORY, "lab/up.yml")
+        play(INVENTORY, "site.yml")
         remote.write(f"/var/lib/farrier/{APP}/seconds", f"{seconds:.0f}")
         others = local_ports(ADDRESS)
         with tempfile.TemporaryDirectory() as sockets:
@@ -50,7 +43,7 @@ def main() -> int:
                     ended = deploy.end()
         live = remote.run("readlink", f"/srv/{APP}/current").strip()
     finally:
-        play("lab/down.yml")
+        play(INVENTORY, "lab/down.yml")
     told = [int(at) for at in re.findall(rf"^  {HOST} +(\d+) s  ", ended.output, re.MULTILINE)]
     silent = max((after - before for before, after in itertools.pairwise(told)), default=0)
     is_good = not ended.failed and live.endswith("Z-second")

@@ -14,14 +14,13 @@ import asyncio
 import os
 import re
 import statistics
-import subprocess
 import sys
 import time
 from collections import Counter
 
 import aiohttp
 
-from tests.benchmarks.remote import ROOT, Remote
+from tests.benchmarks.remote import ROOT, Remote, play
 
 INVENTORY = ROOT / "tests/benchmarks/monitoring_inventory"
 HOST = "measured"
@@ -39,12 +38,6 @@ for unit in $(systemctl list-units --plain --no-legend --state=active "$@" | cut
     pid=$(systemctl show --value --property=MainPID "$unit")
     echo "$unit" $(awk '/^VmHWM|^VmRSS/ {print $2}' "/proc/$pid/status")
 done"""
-
-
-def play(playbook: str, *arguments: str) -> None:
-    """Run a playbook against the host."""
-    command = ["ansible-playbook", "--inventory", str(INVENTORY), playbook, *arguments]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def used_milliseconds(remote: Remote) -> Counter[str]:
@@ -130,13 +123,13 @@ def main() -> int:
     given = parser.parse_args()
     remote = Remote(HOST)
     try:
-        play("lab/up.yml")
-        play("site.yml")
+        play(INVENTORY, "lab/up.yml")
+        play(INVENTORY, "site.yml")
         print(f"load average {', '.join(f'{one:.1f}' for one in os.getloadavg())}", flush=True)
         ratio = measure(remote, given)
         print_memory(remote)
     finally:
-        play("lab/down.yml")
+        play(INVENTORY, "lab/down.yml")
     print(f"with monitoring against without: median ratio {ratio:.3f} (bar: at most {BAR})")
     return 0 if ratio <= BAR else 1
 

@@ -10,10 +10,9 @@ from __future__ import annotations
 import json
 import re
 import statistics
-import subprocess
 import sys
 
-from tests.benchmarks.remote import ROOT, Remote
+from tests.benchmarks.remote import ROOT, Remote, play
 
 INVENTORY = ROOT / "tests/benchmarks/restore_inventory"
 HOST = "restore"
@@ -47,12 +46,6 @@ FARRIER, HAND, DEBIAN = "Farrier", "tuned by hand", "Debian's defaults"
 ARCHIVED = ", WAL archived"
 
 Figures = dict[str, dict[str, list[float]]]
-
-
-def play(playbook: str, *arguments: str) -> None:
-    """Run a playbook against the host."""
-    command = ["ansible-playbook", "--inventory", str(INVENTORY), playbook, *arguments]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def settings(remote: Remote, own: str) -> dict[str, str]:
@@ -151,12 +144,12 @@ def main() -> int:
     rounds, seconds = (*numbers, *(ROUNDS, SECONDS)[len(numbers) :])
     remote = Remote(HOST)
     try:
-        play("lab/up.yml")
+        play(INVENTORY, "lab/up.yml")
         remote.run("sh", "-c", "pg_dropcluster --stop $(pg_lsclusters -h | cut -d' ' -f1) main")
-        play("site.yml")
+        play(INVENTORY, "site.yml")
         is_good = report(measure(remote, rounds, seconds))
     finally:
-        play("lab/down.yml")
+        play(INVENTORY, "lab/down.yml")
     return 0 if is_good else 1
 
 

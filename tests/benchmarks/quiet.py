@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import shutil
 import sys
 import time
 from pathlib import Path
@@ -18,11 +17,14 @@ from typing import Any
 
 import yaml
 
-from tests.benchmarks.monitoring import HOST, INVENTORY, NAME, play
-from tests.benchmarks.remote import ROOT, Remote
+from tests.benchmarks.monitoring import HOST, INVENTORY, NAME
+from tests.benchmarks.remote import ROOT, Remote, play
+from tests.harness.changes import same
 from tests.harness.deploys import run
 from tests.harness.load import Load
+from tests.harness.repository import Repository
 
+VERSIONS = ("blue", "green")
 CERTIFICATE = "/etc/farrier/tls/observatory/fullchain.pem"
 # The host has been set up: what is new is told in this time.
 SETTLE_SECONDS = 120.0
@@ -36,14 +38,13 @@ def query(remote: Remote, expression: str) -> list[dict[str, Any]]:
     return found
 
 
-def versions(directory: Path) -> list[dict[str, Any]]:
-    """Return the app with two sources that differ."""
+def versions(repository: Path) -> dict[str, Any]:
+    """Return the app with a repository as its source, which has it as `blue` and as `green`."""
+    made = Repository(ROOT / "app", repository)
+    for version in VERSIONS:
+        made.tag(version, same)
     [app] = yaml.safe_load((INVENTORY / "group_vars/all/apps.yml").read_text())["apps"]
-    sources = [directory / name for name in ("blue", "green")]
-    for source in sources:
-        shutil.copytree(ROOT / "app", source, ignore=shutil.ignore_patterns(".venv", "__pycache__"))
-        (source / "version.txt").write_text(source.name)
-    return [{**app, "source": {"path": str(source)}} for source in sources]
+    return {**app, "source": {"git": str(repository)}}
 
 
 def main() -> int:
@@ -55,12 +56,12 @@ def main() -> int:
     given = parser.parse_args()
     remote, deploys = Remote(HOST), 0
     try:
-        play("lab/up.yml")
-        play("site.yml")
+        play(INVENTORY, "lab/up.yml")
+        play(INVENTORY, "site.yml")
         with TemporaryDirectory() as name:
             directory = Path(name)
             (directory / "ca.pem").write_bytes(remote.read_bytes(CERTIFICATE))
-            apps = itertools.cycle(versions(directory))
+            app, order = versions(directory / "app"), itertools.cycle(VERSIONS)
             time.sleep(SETTLE_SECONDS)
             began = time.monotonic()
             with Load(
@@ -73,7 +74,7 @@ def main() -> int:
             ) as load:
                 while time.monotonic() - began < 60 * given.minutes:
                     next_at = began + (deploys + 1) * given.every_seconds
-                    ended = run(INVENTORY, "deploy", app="observatory", apps=[next(apps)])
+                    ended = run(INVENTORY, "deploy", app="observatory", version=next(order), apps=[app])
                     if ended.failed:
                         raise SystemExit(ended.output)
                     deploys += 1
@@ -85,7 +86,7 @@ def main() -> int:
         news = f'ALERTS{{alertname="ReleaseLive",alertstate="firing"}}[{seconds}s]'
         told = query(remote, f"count by (release) (count_over_time({news}))")
     finally:
-        play("lab/down.yml")
+        play(INVENTORY, "lab/down.yml")
     print(
         f"{report.failed} of {report.requests} requests failed in {deploys} deploys, {seconds / 60:.0f} min"
     )

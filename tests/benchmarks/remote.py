@@ -28,6 +28,12 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def play(inventory: Path, playbook: str, *arguments: str) -> None:
+    """Run a playbook against the hosts of an inventory, and show nothing of it."""
+    command = ["ansible-playbook", "--inventory", str(inventory), playbook, *arguments]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+
+
 class RemoteError(Exception):
     """A command on a host has failed; the message has its output."""
 

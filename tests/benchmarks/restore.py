@@ -7,11 +7,10 @@ of the moment runs within twice the time of the copy. Into the live cluster, the
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 import time
 
-from tests.benchmarks.remote import ROOT, Remote
+from tests.benchmarks.remote import ROOT, Remote, play
 
 INVENTORY = ROOT / "tests/benchmarks/restore_inventory"
 HOST = "restore"
@@ -28,12 +27,6 @@ ALTER TABLE filling OWNER TO notes;
 """
 SIZE = "SELECT pg_database_size('notes') / 1000000"
 COUNT = "SELECT count(*) FROM filling"
-
-
-def play(playbook: str, *arguments: str) -> None:
-    """Run a playbook against the host."""
-    command = ["ansible-playbook", "--inventory", str(INVENTORY), playbook, *arguments]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
 def sql(remote: Remote, text: str, database: str = "notes") -> str:
@@ -79,12 +72,12 @@ def main() -> int:
     """Print a line; exit 1 above the bar."""
     remote = Remote(HOST)
     try:
-        play("lab/up.yml")
+        play(INVENTORY, "lab/up.yml")
         remote.run("sh", "-c", "pg_dropcluster --stop $(pg_lsclusters -h | cut -d' ' -f1) main")
-        play("site.yml")
+        play(INVENTORY, "site.yml")
         is_good = measure(remote, int(sys.argv[1]) if len(sys.argv) > 1 else MEGABYTES)
     finally:
-        play("lab/down.yml")
+        play(INVENTORY, "lab/down.yml")
     return 0 if is_good else 1
 
 
