@@ -140,16 +140,13 @@ def _steps(application: Application, order: str, *, is_to_migrate: bool) -> tupl
         return steps
     is_first = application.releases.live() is None
     settings = application.configuration
-    if settings.backup_before_migrate and settings.migrate and not is_first:
-        position = steps.index("migrate")
-        steps = (*steps[:position], "save", *steps[position:])
+    is_saved = settings.backup_before_migrate and settings.migrate and not is_first
+    migration = ("save", "migrate") if is_saved else ("migrate",)
+    others = [step for step in steps if step != "migrate"]
     # While nothing is live, a migration breaks nobody, and a start-up may read what it makes.
-    if settings.migrate_before_rehearsal or is_first:
-        others = [step for step in steps if step not in ("save", "migrate")]
-        position = others.index("rehearse")
-        others[position:position] = [step for step in steps if step in ("save", "migrate")]
-        return tuple(others)
-    return steps
+    is_early = settings.migrate_before_rehearsal or is_first
+    position = others.index("rehearse") if is_early else steps.index("migrate")
+    return (*others[:position], *migration, *others[position:])
 
 
 def follow(application: Application, order: str, offset: int, seconds: float = FOLLOW_SECONDS) -> Result:
