@@ -7,33 +7,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import INVENTORY, changed_app
+from conftest import ADDRESS, DOMAIN, INVENTORY, changed_app
 from testinfra.host import Host
 
-from tests.harness.connections import reached
 from tests.harness.deploys import run
 from tests.harness.outside import Outside
 
 # It kills a worker and the service, which rings for a while.
 RUNS_LAST = True
-APP_HOST, MONITOR = "watch12", "watch13"
-ADDRESS, DOMAIN = "10.77.77.163", "notes.lab.test"
 # The kit's metrics are written every ten seconds, and so is what a worker says of itself.
 PATIENCE_SECONDS = 90.0
 
 Metrics = dict[str, float]
-
-
-@pytest.fixture(scope="module")
-def app_host() -> Host:
-    """The host that serves the app."""
-    return reached(APP_HOST)
-
-
-@pytest.fixture(scope="module")
-def asking() -> Host:
-    """The monitor, which has the database, too."""
-    return reached(MONITOR)
 
 
 def asked(monitor: Host, exporter: str) -> Metrics:
@@ -68,21 +53,23 @@ def live_release(metrics: Metrics) -> str:
 
 
 @pytest.fixture(scope="module")
-def caused(app_host: Host, asking: Host) -> Iterator[tuple[Metrics, Metrics]]:
+def caused(serving: Host, monitor: Host) -> Iterator[tuple[Metrics, Metrics]]:
     """The metrics before, and after all of this: they are written seldom, so all of it happens at once."""
-    before = wait_for(asking, lambda found: 'farrier_workers_wanted{app="notes"}' in found, "the app is told")
+    before = wait_for(
+        monitor, lambda found: 'farrier_workers_wanted{app="notes"}' in found, "the app is told"
+    )
     outside = Outside(ADDRESS)
     for status in (200, 500, 500, 404):
         assert outside.https(DOMAIN, f"/answer?status={status}").status == status
     assert outside.https(DOMAIN, "/answer?seconds=0.3").status == 200
-    worker = app_host.check_output("ls /run/farrier/notes/workers").removesuffix(".json")
-    app_host.check_output(f"kill -STOP {worker} && sleep 2 && kill -CONT {worker}")
+    worker = serving.check_output("ls /run/farrier/notes/workers").removesuffix(".json")
+    serving.check_output(f"kill -STOP {worker} && sleep 2 && kill -CONT {worker}")
     marks = "/etc/nginx/drained/elsewhere.lab.test /etc/nginx/maintenance/notes /run/reboot-required"
-    app_host.check_output(f"touch {marks}")
+    serving.check_output(f"touch {marks}")
     assert outside.https(DOMAIN, "/answer").status == 503
     try:
         after = wait_for(
-            asking,
+            monitor,
             lambda found: (
                 found["farrier_reboot_required"] == 1
                 and found.get('farrier_worker_loop_lag_seconds{app="notes",worker="0"}', 0) > 1
@@ -92,7 +79,7 @@ def caused(app_host: Host, asking: Host) -> Iterator[tuple[Metrics, Metrics]]:
         )
         yield before, after
     finally:
-        app_host.check_output(f"rm {marks}")
+        serving.check_output(f"rm {marks}")
 
 
 def test_requests_are_counted_by_release_and_answer(caused: tuple[Metrics, Metrics]) -> None:
@@ -134,7 +121,7 @@ def test_what_is_taken_out_of_service_is_told(caused: tuple[Metrics, Metrics]) -
     assert [before["farrier_reboot_required"], after["farrier_reboot_required"]] == [0, 1]
 
 
-def test_processes_are_told_as_the_kernel_has_them(caused: tuple[Metrics, Metrics], app_host: Host) -> None:
+def test_processes_are_told_as_the_kernel_has_them(caused: tuple[Metrics, Metrics], serving: Host) -> None:
     """Memory that a worker has, and when the certificate ends that nginx serves."""
     _, after = caused
     assert 5e6 < after['farrier_worker_memory_bytes{app="notes",worker="0"}'] < 5e8
@@ -143,13 +130,13 @@ def test_processes_are_told_as_the_kernel_has_them(caused: tuple[Metrics, Metric
         == after['farrier_workers_wanted{app="notes"}']
         == 1
     )
-    shown = app_host.check_output(
+    shown = serving.check_output(
         'date +%s -d "$(openssl x509 -noout -enddate -in /etc/farrier/tls/notes/fullchain.pem | cut -d= -f2)"'
     )
     assert after['farrier_certificate_expiry_timestamp_seconds{name="notes"}'] == float(shown)
 
 
-def test_no_part_has_failed(caused: tuple[Metrics, Metrics], app_host: Host, asking: Host) -> None:
+def test_no_part_has_failed(caused: tuple[Metrics, Metrics], serving: Host, monitor: Host) -> None:
     """On either host, and the service has said nothing."""
     _, after = caused
     parts = {name: value for name, value in after.items() if name.startswith("farrier_metrics_errors")}
@@ -157,32 +144,32 @@ def test_no_part_has_failed(caused: tuple[Metrics, Metrics], app_host: Host, ask
         parts
     )
     assert set(parts.values()) == {0}
-    database = asked(asking, "127.0.0.1:9100")
+    database = asked(monitor, "127.0.0.1:9100")
     assert database["farrier_postgresql_primary"] == 1
     assert database['farrier_metrics_errors{part="postgresql"}'] == 0
-    assert app_host.check_output("journalctl --quiet --unit=farrier-metrics --grep=Error || true") == ""
+    assert serving.check_output("journalctl --quiet --unit=farrier-metrics --grep=Error || true") == ""
 
 
-def test_deaths_and_restarts_are_counted(app_host: Host, asking: Host) -> None:
+def test_deaths_and_restarts_are_counted(serving: Host, monitor: Host) -> None:
     """Of a worker that the kernel has killed, and then of the service with all of them."""
-    before = asked(asking, f"{ADDRESS}:9100")
+    before = asked(monitor, f"{ADDRESS}:9100")
     deaths, restarts = (
         'farrier_worker_deaths_total{app="notes"}',
         'farrier_service_restarts_total{app="notes",unit="notes.service"}',
     )
-    app_host.check_output("kill -KILL $(basename /run/farrier/notes/workers/*.json .json)")
-    wait_for(asking, lambda found: found.get(deaths) == before[deaths] + 1, "a worker has died")
-    app_host.check_output("systemctl kill --signal=KILL notes.service")
-    wait_for(asking, lambda found: found.get(restarts) == before[restarts] + 1, "the service was restarted")
+    serving.check_output("kill -KILL $(basename /run/farrier/notes/workers/*.json .json)")
+    wait_for(monitor, lambda found: found.get(deaths) == before[deaths] + 1, "a worker has died")
+    serving.check_output("systemctl kill --signal=KILL notes.service")
+    wait_for(monitor, lambda found: found.get(restarts) == before[restarts] + 1, "the service was restarted")
 
 
-def test_deploy_and_rollback_are_told(asking: Host, tmp_path: Path) -> None:
+def test_deploy_and_rollback_are_told(monitor: Host, tmp_path: Path) -> None:
     """What is live, and since when."""
-    before = asked(asking, f"{ADDRESS}:9100")
+    before = asked(monitor, f"{ADDRESS}:9100")
     deployed = run(INVENTORY, "deploy", app="notes", apps=[changed_app(tmp_path / "application")])
     assert not deployed.failed, deployed.output
     second = wait_for(
-        asking, lambda found: live_release(found) != live_release(before), "another one is live"
+        monitor, lambda found: live_release(found) != live_release(before), "another one is live"
     )
     total, since = "farrier_deploys_total", 'farrier_release_live_timestamp_seconds{app="notes"}'
     assert grown(before, second, f'{total}{{app="notes",result="live"}}') == 1
@@ -190,29 +177,29 @@ def test_deploy_and_rollback_are_told(asking: Host, tmp_path: Path) -> None:
     rolled_back = run(INVENTORY, "rollback", app="notes")
     assert not rolled_back.failed, rolled_back.output
     found = wait_for(
-        asking, lambda found: live_release(found) == live_release(before), "the first one is live"
+        monitor, lambda found: live_release(found) == live_release(before), "the first one is live"
     )
     assert grown(second, found, f'{total}{{app="notes",result="rolled_back"}}') == 1
 
 
-def test_exporters_reach_their_servers(asking: Host) -> None:
+def test_exporters_reach_their_servers(monitor: Host) -> None:
     """nginx of one host, and PostgreSQL of the other."""
-    assert asked(asking, f"{ADDRESS}:9113")["nginx_up"] == 1
-    assert asked(asking, "127.0.0.1:9187")["pg_up"] == 1
+    assert asked(monitor, f"{ADDRESS}:9113")["nginx_up"] == 1
+    assert asked(monitor, "127.0.0.1:9187")["pg_up"] == 1
 
 
 @pytest.mark.parametrize("port", [9100, 9113])
-def test_nobody_but_the_monitor_is_told(app_host: Host, port: int) -> None:
+def test_nobody_but_the_monitor_is_told(serving: Host, port: int) -> None:
     """The kernel drops what comes from another address, that of the host itself among them."""
-    assert app_host.run(f"curl -s --max-time 2 http://{ADDRESS}:{port}/metrics").rc == 28
+    assert serving.run(f"curl -s --max-time 2 http://{ADDRESS}:{port}/metrics").rc == 28
 
 
-def test_who_writes_the_metrics_can_do_little_else(app_host: Host) -> None:
+def test_who_writes_the_metrics_can_do_little_else(serving: Host) -> None:
     """It has no network, and may write in one directory."""
-    pid = app_host.check_output("systemctl show --value --property=MainPID farrier-metrics")
-    interfaces = app_host.check_output(f"nsenter --target {pid} --net ip -brief link").splitlines()
+    pid = serving.check_output("systemctl show --value --property=MainPID farrier-metrics")
+    interfaces = serving.check_output(f"nsenter --target {pid} --net ip -brief link").splitlines()
     assert [line.split()[0] for line in interfaces] == ["lo"]
     for directory in ("/etc", "/usr", "/srv", "/var/lib"):
-        assert app_host.run(f"nsenter --target {pid} --mount touch {directory}/x").failed
-    bounding = app_host.check_output(f"grep CapBnd /proc/{pid}/status").split()[1]
+        assert serving.run(f"nsenter --target {pid} --mount touch {directory}/x").failed
+    bounding = serving.check_output(f"grep CapBnd /proc/{pid}/status").split()[1]
     assert int(bounding, 16) == 1 << 2  # CAP_DAC_READ_SEARCH

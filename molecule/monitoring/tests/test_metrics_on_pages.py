@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from testinfra.host import Host
 from tests.harness.browser import Page, browser
 from tests.harness.connections import SSH_CONFIG
 from tests.harness.deploys import run
+from tests.harness.meanwhile import repeated
 from tests.harness.outside import Outside
 
 # After test_metrics.py, which counts deploys, and before test_monitor.py, which makes watch12 a monitor, too.
@@ -44,23 +43,9 @@ def _is_open(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@contextmanager
-def load() -> Iterator[list[int]]:
-    """Meanwhile, a client asks the app; the statuses of its answers."""
-    ends = threading.Event()
-    statuses: list[int] = []
-
-    def ask() -> None:
-        while not ends.wait(0.05):
-            statuses.append(Outside(ADDRESS).https(DOMAIN, "/answer").status)
-
-    client = threading.Thread(target=ask)
-    client.start()
-    try:
-        yield statuses
-    finally:
-        ends.set()
-        client.join()
+def ask() -> int:
+    """Ask the app as a client does; return the status of its answer."""
+    return Outside(ADDRESS).https(DOMAIN, "/answer").status
 
 
 def show(page: Page, url: str) -> None:
@@ -81,7 +66,7 @@ def test_a_deploy_under_load_is_seen_where_it_was(prometheus: str, monitor: Host
     """With the requests that the new release has answered. None has failed."""
     url = f"{prometheus}/{APP}"
     [before] = query(monitor, LIVE)
-    with load() as statuses, browser(tmp_path / "profile") as page:
+    with repeated(ask, every_seconds=0.05) as statuses, browser(tmp_path / "profile") as page:
         deployed = run(INVENTORY, "deploy", app="notes", apps=[changed_app(tmp_path / "application")])
         assert not deployed.failed, deployed.output
         asked = len(statuses)
