@@ -41,10 +41,11 @@ def query(remote: Remote, expression: str) -> list[dict[str, Any]]:
 def versions(repository: Path) -> dict[str, Any]:
     """Return the app with a repository as its source, which has it as `blue` and as `green`."""
     made = Repository(ROOT / "app", repository)
+    made.change(same)
     for version in VERSIONS:
         made.tag(version, same)
     [app] = yaml.safe_load((INVENTORY / "group_vars/all/apps.yml").read_text())["apps"]
-    return {**app, "source": {"git": str(repository)}}
+    return {**app, "source": {"git": str(repository), "version": VERSIONS[0]}}
 
 
 def main() -> int:
